@@ -1,0 +1,12 @@
+//! The words that coordinator, worker and clients share: ids, names, wire messages, and the few
+//! JetStream primitives on which the protocol stands. Holds no decisions.
+
+pub mod backoff;
+pub mod config;
+pub mod id;
+pub mod index_set;
+pub mod names;
+pub mod nats;
+pub mod telemetry;
+pub mod time;
+pub mod wire;

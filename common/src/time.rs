@@ -1,0 +1,62 @@
+//! The only callers of a clock, and Kubernetes' form of a time.
+//!
+//! Pure code takes `now` as an argument; edges get it here.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The wall clock, now.
+#[must_use]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The time cut to whole seconds: `metav1::Time` holds no more, and a status written with more never settles.
+#[must_use]
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Kubernetes' text form of a time: RFC 3339 in UTC, whole seconds.
+#[must_use]
+pub fn format_seconds(time: Timestamp) -> String {
+    whole_seconds(time).to_string()
+}
+
+/// A nanosecond count since 1970 (JetStream's message time) as a timestamp; out of range gives 1970.
+#[must_use]
+pub fn from_nanos(nanos: i64) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// How long after `earlier` `later` is; zero when it is not after it.
+#[must_use]
+pub fn since(later: Timestamp, earlier: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or(Duration::ZERO)
+}
+
+/// `time + duration`, held at the end of time instead of overflowing.
+#[must_use]
+pub fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    time.checked_add(duration).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_cut_not_rounded() {
+        let time: Timestamp = "2026-01-15T12:00:00.999Z".parse().unwrap();
+        assert_eq!(format_seconds(time), "2026-01-15T12:00:00Z");
+    }
+
+    #[test]
+    fn a_time_before_is_zero_after() {
+        let time = Timestamp::UNIX_EPOCH;
+        assert_eq!(since(time, after(time, Duration::from_secs(3))), Duration::ZERO);
+        assert_eq!(since(after(time, Duration::from_secs(3)), time), Duration::from_secs(3));
+        assert_eq!(after(Timestamp::MAX, Duration::from_secs(1)), Timestamp::MAX);
+    }
+}

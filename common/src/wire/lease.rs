@@ -1,0 +1,65 @@
+//! Leases: compare-and-set chains, each renewal expecting the one before.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::Incarnation;
+
+/// The value at a worker's lease subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerLease {
+    /// Format version.
+    pub v: u8,
+    /// The worker's name.
+    pub worker: String,
+    /// Which life of the worker.
+    pub incarnation: Incarnation,
+    /// Identity of its data directory: the same name with another one is another worker.
+    pub home: Incarnation,
+    /// 0 for the hello, then one more each time.
+    pub renewal: u64,
+    /// What the worker is.
+    pub state: WorkerState,
+    /// How many pods it runs at a time.
+    pub slots: u32,
+    /// `kubernetes.io/hostname`.
+    pub hostname: String,
+    /// When this incarnation began.
+    pub started_at: Timestamp,
+    /// How long the lease lasts after this renewal, in milliseconds.
+    pub lease_ms: u64,
+    /// How long after the lease's end the worker may be recorded as lost, in milliseconds.
+    pub grace_ms: u64,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// What a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkerState {
+    /// It takes pods.
+    Ready,
+    /// It takes no more pods; those that run go on.
+    Draining,
+    /// It ended in order; all its pods' ends are written.
+    Gone,
+    /// The owner's word: it let its lease run out. Final for this incarnation.
+    Lost,
+}
+
+/// The value at the owner's lease subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerLease {
+    /// Format version.
+    pub v: u8,
+    /// Which life of which coordinator.
+    pub incarnation: Incarnation,
+    /// 0 when taken, then one more each time.
+    pub renewal: u64,
+    /// How long after a renewal another may take over, in milliseconds.
+    pub lease_ms: u64,
+    /// Set when it was given up in order: another may take over at once.
+    pub released: bool,
+}

@@ -1,0 +1,22 @@
+//! The messages between coordinator and worker, and the records that both keep in JetStream.
+//!
+//! Plain structs with a version; separate from the core's types. Unknown members are passed over, so
+//! that an older reader lives with a newer writer.
+
+mod lease;
+mod order;
+mod pod;
+mod template;
+mod work;
+
+pub use lease::{OwnerLease, WorkerLease, WorkerState};
+pub use order::{Nudge, NudgedPod, Order, OrderKind};
+pub use pod::{
+    Claim, ContainerEnd, End, EndedBy, Exit, InlineOutput, LogSummary, Outcome, PodCondition,
+    PodRecord, PodState, Running,
+};
+pub use template::{Template, TraceContext};
+pub use work::WorkItem;
+
+/// The version that this build writes into each record.
+pub const VERSION: u8 = 1;

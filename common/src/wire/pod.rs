@@ -1,0 +1,207 @@
+//! A pod's life after pending: the record that a chain of compare-and-set writes carries from claim to end.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::Incarnation;
+
+/// The value at a pod's subject.
+///
+/// `writer` and `nonce` make every write's bytes unique, so that reading back tells whose write it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodRecord {
+    /// Format version.
+    pub v: u8,
+    /// Who wrote this: a worker's or a coordinator's incarnation.
+    pub writer: Incarnation,
+    /// Counts the writer's writes.
+    pub nonce: u64,
+    /// Hash of the Job's template.
+    pub template: String,
+    /// When the attempt was issued: the pod's `creationTimestamp`.
+    pub created_at: Timestamp,
+    /// Who runs it. `None` only for a pod that was ended before anybody claimed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// Where in its life the pod is.
+    pub state: PodState,
+}
+
+/// An incarnation's durable word that it, and nobody else, runs the pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The worker's name.
+    pub worker: String,
+    /// The life of the worker that claimed.
+    pub incarnation: Incarnation,
+    /// When it claimed, by its own clock.
+    pub claimed_at: Timestamp,
+}
+
+/// Where in its life a pod is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodState {
+    /// Claimed; no process is known to have started.
+    Claimed,
+    /// Processes run. Pods that end within 100 ms never write this.
+    Running(Running),
+    /// Over, once and for all.
+    Terminated(Box<End>),
+}
+
+/// What a running pod reports of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// When its first process was started.
+    pub started_at: Timestamp,
+    /// The pod's Ready condition.
+    pub ready: bool,
+    /// Restarts of all containers, summed (restartPolicy OnFailure).
+    pub restarts: u32,
+}
+
+/// How a pod ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct End {
+    /// The pod's last phase.
+    pub outcome: Outcome,
+    /// Whose word this is.
+    pub by: EndedBy,
+    /// `status.reason` of the pod (`DeadlineExceeded`, `NotStarted`, `WorkerLost`…); empty for an ordinary exit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// `status.message` of the pod; empty for an ordinary exit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When its first process was started; absent if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When its last process ended, by the worker's clock.
+    pub finished_at: Timestamp,
+    /// Its containers, in the template's order; empty if none was started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<ContainerEnd>,
+    /// Conditions to show besides the usual ones (`DisruptionTarget`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<PodCondition>,
+}
+
+/// The last phase of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Every container ended with exit code 0.
+    Succeeded,
+    /// Some container did not, or the pod was stopped, lost or never started.
+    Failed,
+}
+
+/// Whose word an end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndedBy {
+    /// The claiming incarnation's own.
+    Worker,
+    /// The owner's: the pod must not start, or its worker is lost.
+    Coordinator,
+}
+
+/// How one container ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerEnd {
+    /// `name` of the container.
+    pub name: String,
+    /// The truth of its last exit.
+    pub exit: Exit,
+    /// `reason`: `Completed`, `Error`, `StartError`, `OOMKilled`…
+    pub reason: String,
+    /// `message`, for instance why it could not be started; empty if there is nothing to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When its last process was started; absent if it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When that process ended.
+    pub finished_at: Timestamp,
+    /// How often it was started again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// What became of its output.
+    pub logs: LogSummary,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// The truth of an exit; 128 + signal is computed only where Kubernetes shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// It was never started.
+    NotStarted,
+}
+
+impl Exit {
+    /// `exitCode` as Kubernetes shows it: 128 + signal for a signal, 128 for what could not be started.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+            Self::NotStarted => 128,
+        }
+    }
+}
+
+/// What became of a container's output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogSummary {
+    /// Bytes written by the container, stdout and stderr together.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Bytes that a cap kept out of the log.
+    #[serde(default)]
+    pub dropped: u64,
+    /// All of the output, when it is small and none was shipped in chunks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<InlineOutput>,
+    /// The last lines of stderr of a failed container, at most 1 KiB, when the output is not inline.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr_tail: String,
+}
+
+/// Small output, riding in the termination record. Bytes that are not UTF-8 are replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InlineOutput {
+    /// Standard output.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdout: String,
+    /// Standard error.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stderr: String,
+}
+
+/// A condition of a pod, as in its status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodCondition {
+    /// `type`.
+    pub kind: String,
+    /// `reason`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+    /// `lastTransitionTime`.
+    pub at: Timestamp,
+}

@@ -1,0 +1,36 @@
+//! What all pods of a Job share; immutable, written before the Job, named by work items and records.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::id::JobUid;
+
+/// A pod template with what a worker needs to know of its Job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Template {
+    /// Format version.
+    pub v: u8,
+    /// `metadata.namespace` of the Job and its pods.
+    pub namespace: String,
+    /// `metadata.name` of the Job.
+    pub job_name: String,
+    /// `metadata.uid` of the Job.
+    pub job_uid: JobUid,
+    /// Whether `completionMode` is Indexed: pods then have an index, a hostname and the index' label.
+    pub indexed: bool,
+    /// `spec.template` of the Job as stored: defaulted, with the generated labels.
+    pub pod_template: Box<RawValue>,
+    /// The trace that the Job belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// A W3C trace context as the submitter sent it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceContext {
+    /// `traceparent` header.
+    pub traceparent: String,
+    /// `tracestate` header, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+}

@@ -1,0 +1,3 @@
+//! The coordinator: admits Jobs, decides what their pods do, counts every termination once.
+
+pub mod serve;

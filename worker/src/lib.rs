@@ -1,0 +1,3 @@
+//! The worker: claims pods and runs them on this machine.
+
+pub mod serve;
