@@ -7,6 +7,7 @@ pub mod id;
 pub mod index_set;
 pub mod names;
 pub mod nats;
+pub mod pod_meta;
 pub mod telemetry;
 pub mod time;
 pub mod wire;

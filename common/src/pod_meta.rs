@@ -1,0 +1,176 @@
+//! What a pod of a Job is called and carries: name, hostname, labels, annotations, and the index variable.
+//!
+//! The worker (for the downward API) and the coordinator (for the pod that a client sees) both ask here, so
+//! that a process reads of itself what `kubectl` shows of it. Works on the stored template as JSON.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::id::PodId;
+use crate::names;
+
+/// Label and annotation of an Indexed Job's pod: its completion index.
+pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// Label of a Job's pods: the Job's name.
+pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+/// The same label under its older key.
+pub const LEGACY_JOB_NAME: &str = "job-name";
+/// Label of a Job's pods: the Job's uid.
+pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
+/// The same label under its older key.
+pub const LEGACY_CONTROLLER_UID: &str = "controller-uid";
+/// Finalizer of a pod whose end is not counted yet.
+pub const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+/// Environment variable that gives an Indexed Job's container its index.
+pub const COMPLETION_INDEX_ENV: &str = "JOB_COMPLETION_INDEX";
+
+/// What all pods of one Job are made from.
+#[derive(Clone, Copy, Debug)]
+pub struct PodSource<'a> {
+    /// `metadata.name` of the Job.
+    pub job_name: &'a str,
+    /// Whether the Job's `completionMode` is Indexed.
+    pub indexed: bool,
+    /// `spec.template` of the Job as stored: defaulted, with the generated labels.
+    pub template: &'a Value,
+}
+
+/// The part of a pod's metadata that follows from its template and its identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodMetadata {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.generateName`.
+    pub generate_name: String,
+    /// `spec.hostname`: `<job>-<index>` for Indexed Jobs, else the template's, if it has one.
+    pub hostname: Option<String>,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl PodMetadata {
+    /// What the pod's host is called: `spec.hostname`, else the pod's name.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.hostname.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// The metadata of the pod `pod` of a Job.
+#[must_use]
+pub fn pod_metadata(source: PodSource<'_>, pod: PodId) -> PodMetadata {
+    let index = source.indexed.then_some(pod.slot);
+    let mut metadata = PodMetadata {
+        name: names::pod_name(source.job_name, source.indexed, pod),
+        generate_name: names::pod_generate_name(source.job_name, index),
+        hostname: source.template["spec"]["hostname"]
+            .as_str()
+            .filter(|name| !name.is_empty())
+            .map(ToOwned::to_owned),
+        labels: strings(&source.template["metadata"]["labels"]),
+        annotations: strings(&source.template["metadata"]["annotations"]),
+    };
+    if let Some(index) = index {
+        metadata.hostname = Some(format!("{}-{index}", source.job_name));
+        metadata.labels.insert(COMPLETION_INDEX.to_owned(), index.to_string());
+        metadata.annotations.insert(COMPLETION_INDEX.to_owned(), index.to_string());
+    }
+    metadata
+}
+
+fn strings(value: &Value) -> BTreeMap<String, String> {
+    let entries = value.as_object().into_iter().flatten();
+    entries.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect()
+}
+
+/// Gives every container and init container of an Indexed Job's pod spec the variable
+/// `JOB_COMPLETION_INDEX`, as its last one, unless the container defines that name itself.
+pub fn inject_completion_index(pod_spec: &mut Value) {
+    for list in ["initContainers", "containers"] {
+        let containers = pod_spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+            inject_into_container(container);
+        }
+    }
+}
+
+fn inject_into_container(container: &mut Map<String, Value>) {
+    let variables = container.entry("env").or_insert(Value::Null);
+    if variables.is_null() {
+        *variables = Value::Array(Vec::new());
+    }
+    let Some(variables) = variables.as_array_mut() else { return };
+    if variables.iter().any(|variable| variable["name"] == COMPLETION_INDEX_ENV) {
+        return;
+    }
+    variables.push(json!({
+        "name": COMPLETION_INDEX_ENV,
+        "valueFrom": {"fieldRef": {
+            "apiVersion": "v1",
+            "fieldPath": format!("metadata.labels['{COMPLETION_INDEX}']"),
+        }},
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Attempt, JobUid, Slot};
+    use uuid::Uuid;
+
+    fn pod(slot: u32) -> PodId {
+        PodId { job: JobUid(Uuid::from_u128(1)), slot: Slot(slot), attempt: Attempt(0) }
+    }
+
+    #[test]
+    fn an_indexed_pod_knows_its_index() {
+        let template = json!({
+            "metadata": {"labels": {"app": "x"}, "annotations": {"note": "y"}},
+            "spec": {"hostname": "mine"},
+        });
+        let source = PodSource { job_name: "pi", indexed: true, template: &template };
+        let metadata = pod_metadata(source, pod(7));
+        assert_eq!(metadata.hostname.as_deref(), Some("pi-7"));
+        assert_eq!(metadata.generate_name, "pi-7-");
+        assert!(metadata.name.starts_with("pi-7-"));
+        assert_eq!(metadata.labels[COMPLETION_INDEX], "7");
+        assert_eq!(metadata.annotations[COMPLETION_INDEX], "7");
+        assert_eq!((&*metadata.labels["app"], &*metadata.annotations["note"]), ("x", "y"));
+    }
+
+    #[test]
+    fn a_pod_without_index_is_called_by_its_template_or_its_name() {
+        let template = json!({"metadata": {"labels": null}, "spec": {}});
+        let source = PodSource { job_name: "pi", indexed: false, template: &template };
+        let metadata = pod_metadata(source, pod(7));
+        assert!(metadata.labels.is_empty() && metadata.annotations.is_empty());
+        assert_eq!(metadata.hostname, None);
+        assert_eq!(metadata.host(), metadata.name);
+        let template = json!({"spec": {"hostname": "mine"}});
+        assert_eq!(
+            pod_metadata(PodSource { template: &template, ..source }, pod(7)).host(),
+            "mine"
+        );
+    }
+
+    #[test]
+    fn the_index_variable_is_added_once_and_never_over_the_users() {
+        let mut spec = json!({
+            "containers": [{"name": "a"}, {"name": "b", "env": [{"name": COMPLETION_INDEX_ENV, "value": "x"}]}],
+            "initContainers": [{"name": "i", "env": null}],
+        });
+        inject_completion_index(&mut spec);
+        inject_completion_index(&mut spec);
+        for list in ["containers", "initContainers"] {
+            let variable = &spec[list][0]["env"];
+            assert_eq!(variable.as_array().unwrap().len(), 1);
+            let path = &variable[0]["valueFrom"]["fieldRef"]["fieldPath"];
+            assert_eq!(path, "metadata.labels['batch.kubernetes.io/job-completion-index']");
+        }
+        assert_eq!(spec["containers"][1]["env"].as_array().unwrap().len(), 1);
+        assert_eq!(spec["containers"][1]["env"][0]["value"], "x");
+    }
+}
