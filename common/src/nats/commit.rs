@@ -1,0 +1,355 @@
+//! Compare-and-set writes to one stream, group committed.
+//!
+//! What waits while a write is on its way goes out together in the next one: an idle system pays no
+//! latency for it, a loaded one one round trip for a thousand writes. Where the server has atomic
+//! batches a group is one batch; a batch fails whole when one compare-and-set in it fails, and its
+//! members then go one by one.
+//!
+//! A refusal or a time-out proves nothing: the subject is read back from the leader, and bytes tell whose
+//! write stands there. Every record carries its writer and a nonce, so equal bytes mean the same write.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Request, header};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Jet;
+use crate::backoff::Backoff;
+
+/// ADR-50: the most messages that one batch may hold.
+const MAX_BATCH: usize = 1000;
+/// Keeps a batch from holding the connection for long.
+const MAX_BATCH_BYTES: usize = 4 << 20;
+/// Groups on their way at once: the next is encoded and sent while the server stores the one before.
+const IN_FLIGHT: usize = 3;
+/// Groups that may wait to be sent; a full queue holds the writers back.
+const QUEUE: usize = 1024;
+/// How long an answer may take before the write's fate is read back.
+const ANSWER: Duration = Duration::from_secs(4);
+
+/// What must stand at the subject for a write to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// This sequence; 0 for nothing.
+    Sequence(u64),
+    /// Anything.
+    Any,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Where to. At most one write to a subject may be under way at a time.
+    pub subject: String,
+    /// The bytes; unique to this write.
+    pub payload: Bytes,
+    /// What must stand there.
+    pub expect: Expect,
+}
+
+/// What stands at a subject, as far as a lost write is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its bytes.
+    pub payload: Bytes,
+    /// When it was stored.
+    pub time: Timestamp,
+}
+
+/// What became of a write. Unknown is not among them: it is asked until it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stands, at this sequence.
+    Stored(u64),
+    /// Another's write stands; `None` when what was expected to be there is gone.
+    Lost(Option<Current>),
+    /// The server will never take it (too large, stream gone or full), and says why.
+    Refused(String),
+}
+
+impl Outcome {
+    /// The sequence, if the write stands.
+    #[must_use]
+    pub fn stored(&self) -> Option<u64> {
+        match self {
+            Self::Stored(sequence) => Some(*sequence),
+            Self::Lost(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+struct Group {
+    writes: Vec<Write>,
+    done: oneshot::Sender<Vec<Outcome>>,
+}
+
+/// Writes to one stream. Cheap to clone; ends when its last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Committer {
+    groups: mpsc::Sender<Group>,
+}
+
+impl Committer {
+    /// Starts a committer for `stream` on the current runtime.
+    #[must_use]
+    pub fn start(jet: Jet, stream: String) -> Self {
+        let (groups, queue) = mpsc::channel(QUEUE);
+        let line = Line { jet, stream };
+        tokio::spawn(async move { line.run(queue).await });
+        Self { groups }
+    }
+
+    /// Writes one message; waits until its fate is known, however long that takes.
+    pub async fn write(&self, write: Write) -> Outcome {
+        let outcome = self.write_all(vec![write]).await.pop();
+        outcome.unwrap_or_else(|| Outcome::Refused("the writer has stopped".to_owned()))
+    }
+
+    /// Writes several messages, to different subjects, in no promised order; outcomes in the order given.
+    pub async fn write_all(&self, writes: Vec<Write>) -> Vec<Outcome> {
+        let count = writes.len();
+        let (done, outcomes) = oneshot::channel();
+        if self.groups.send(Group { writes, done }).await.is_ok()
+            && let Ok(outcomes) = outcomes.await
+        {
+            return outcomes;
+        }
+        vec![Outcome::Refused("the writer has stopped".to_owned()); count]
+    }
+}
+
+/// The answer to a publish.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    seq: u64,
+    error: Option<AnswerError>,
+}
+
+#[derive(Deserialize)]
+struct AnswerError {
+    code: u16,
+    #[serde(default)]
+    err_code: u32,
+    #[serde(default)]
+    description: String,
+}
+
+/// Wrong last sequence, its atomic-batch forms among them: another write stands, or one is in flight.
+const WRONG_LAST_SEQUENCE: [u32; 2] = [10071, 10164];
+
+#[derive(Clone)]
+struct Line {
+    jet: Jet,
+    stream: String,
+}
+
+impl Line {
+    async fn run(&self, mut queue: mpsc::Receiver<Group>) {
+        let mut in_flight = FuturesUnordered::new();
+        let mut held: Option<Group> = None;
+        loop {
+            while in_flight.len() >= IN_FLIGHT {
+                in_flight.next().await;
+            }
+            let first = match held.take() {
+                Some(group) => group,
+                None => tokio::select! {
+                    group = queue.recv() => match group {
+                        Some(group) => group,
+                        None => break,
+                    },
+                    Some(()) = in_flight.next() => continue,
+                },
+            };
+            let mut batch = Batch::default();
+            held = batch.try_add(first);
+            while held.is_none() {
+                let Ok(group) = queue.try_recv() else { break };
+                held = batch.try_add(group);
+            }
+            in_flight.push(self.commit(batch));
+        }
+        while in_flight.next().await.is_some() {}
+    }
+
+    async fn commit(&self, batch: Batch) {
+        let mut outcomes = self.send(&batch.writes).await.into_iter();
+        for (count, done) in batch.owners {
+            // A writer that no longer waits loses only the answer: the write stands.
+            drop(done.send(outcomes.by_ref().take(count).collect()));
+        }
+    }
+
+    async fn send(&self, writes: &[Write]) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for chunk in writes.chunks(MAX_BATCH) {
+            if self.jet.atomic_batches
+                && chunk.len() > 1
+                && let Some(last) = self.send_batch(chunk).await
+            {
+                let first = last + 1 - chunk.len() as u64;
+                outcomes.extend((first..=last).map(Outcome::Stored));
+            } else {
+                outcomes.extend(join_all(chunk.iter().map(|write| self.send_one(write))).await);
+            }
+        }
+        outcomes
+    }
+
+    /// One atomic batch; the sequence of its last message, or `None` when its fate must be found out.
+    async fn send_batch(&self, writes: &[Write]) -> Option<u64> {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let (last, others) = writes.split_last()?;
+        for (write, number) in others.iter().zip(1_u64..) {
+            let headers = batch_headers(write, &id, number);
+            let sent = self.jet.client.publish_with_headers(
+                write.subject.clone(),
+                headers,
+                write.payload.clone(),
+            );
+            sent.await.ok()?;
+        }
+        let mut headers = batch_headers(last, &id, writes.len() as u64);
+        headers.insert(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
+        let answer = self.request(last, headers).await?;
+        match answer.error {
+            None => Some(answer.seq),
+            Some(error) => {
+                tracing::debug!(stream = self.stream, error.description, "batch refused");
+                None
+            }
+        }
+    }
+
+    async fn send_one(&self, write: &Write) -> Outcome {
+        for tries in 1_u32.. {
+            let mut headers = HeaderMap::new();
+            expect_header(&mut headers, write.expect);
+            match self.request(write, headers).await {
+                Some(Answer { error: None, seq }) => return Outcome::Stored(seq),
+                Some(Answer { error: Some(error), .. }) => {
+                    let conflict = WRONG_LAST_SEQUENCE.contains(&error.err_code);
+                    if !conflict && (400..500).contains(&error.code) && error.code != 408 {
+                        return Outcome::Refused(error.description);
+                    }
+                }
+                None => {}
+            }
+            if let Some(outcome) = self.read_back(write).await {
+                return outcome;
+            }
+            tokio::time::sleep(Backoff::STORE.delay(tries)).await;
+        }
+        Outcome::Refused("gave up".to_owned())
+    }
+
+    /// Whose write stands: ours, another's, or still what we expected (`None`: try again).
+    async fn read_back(&self, write: &Write) -> Option<Outcome> {
+        let stored = match self.jet.read_last(&self.stream, &write.subject).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::debug!(stream = self.stream, ?error, "reading back");
+                return None;
+            }
+        };
+        match stored {
+            Some(stored) if stored.payload == write.payload => {
+                Some(Outcome::Stored(stored.sequence))
+            }
+            Some(stored) => match write.expect {
+                Expect::Sequence(expected) if stored.sequence == expected => None,
+                Expect::Any => None,
+                Expect::Sequence(_) => Some(Outcome::Lost(Some(Current {
+                    sequence: stored.sequence,
+                    payload: stored.payload,
+                    time: stored.time,
+                }))),
+            },
+            None => match write.expect {
+                Expect::Sequence(0) | Expect::Any => None,
+                Expect::Sequence(_) => Some(Outcome::Lost(None)),
+            },
+        }
+    }
+
+    /// The server's answer; `None` when there was none in time or the connection was made anew meanwhile.
+    async fn request(&self, write: &Write, headers: HeaderMap) -> Option<Answer> {
+        let mut reconnects = self.jet.reconnects();
+        reconnects.mark_unchanged();
+        let request =
+            Request::new().headers(headers).payload(write.payload.clone()).timeout(Some(ANSWER));
+        let answer = tokio::select! {
+            answer = self.jet.client.send_request(write.subject.clone(), request) => answer,
+            _ = reconnects.changed() => return None,
+        };
+        match answer {
+            Ok(message) => serde_json::from_slice(&message.payload).ok(),
+            Err(error)
+                if error.kind() == async_nats::client::RequestErrorKind::MaxPayloadExceeded =>
+            {
+                Some(Answer {
+                    seq: 0,
+                    error: Some(AnswerError {
+                        code: 413,
+                        err_code: 0,
+                        description: error.to_string(),
+                    }),
+                })
+            }
+            Err(error) => {
+                tracing::debug!(stream = self.stream, %error, "no answer to a write");
+                None
+            }
+        }
+    }
+}
+
+fn batch_headers(write: &Write, id: &str, number: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_BATCH_ID, id);
+    headers.insert(header::NATS_BATCH_SEQUENCE, number.to_string());
+    expect_header(&mut headers, write.expect);
+    headers
+}
+
+fn expect_header(headers: &mut HeaderMap, expect: Expect) {
+    if let Expect::Sequence(sequence) = expect {
+        headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, sequence.to_string());
+    }
+}
+
+/// Groups that go out together: no subject twice, bounded in number and bytes.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+    owners: Vec<(usize, oneshot::Sender<Vec<Outcome>>)>,
+    subjects: HashSet<String>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Takes a group in, or hands it back when it must go with the next batch.
+    fn try_add(&mut self, group: Group) -> Option<Group> {
+        let bytes: usize = group.writes.iter().map(|write| write.payload.len()).sum();
+        let full = self.writes.len() + group.writes.len() > MAX_BATCH
+            || self.bytes + bytes > MAX_BATCH_BYTES;
+        let twice = group.writes.iter().any(|write| self.subjects.contains(&write.subject));
+        if !self.writes.is_empty() && (full || twice) {
+            return Some(group);
+        }
+        self.bytes += bytes;
+        self.subjects.extend(group.writes.iter().map(|write| write.subject.clone()));
+        self.owners.push((group.writes.len(), group.done));
+        self.writes.extend(group.writes);
+        None
+    }
+}

@@ -1,0 +1,160 @@
+//! Connecting: refuses servers that lose acknowledged data, finds out what the server can do.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectOptions, Event};
+use tokio::sync::watch;
+
+use crate::config::NatsConfig;
+use crate::names::Names;
+
+/// Older servers can lose a whole stream when they are killed (nats-server issue 6888).
+pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 10, 23);
+/// The first server with atomic batches (ADR-50).
+const ATOMIC_BATCH_SERVER: (u64, u64, u64) = (2, 12, 0);
+/// Dead TCP connections are noticed after two missed pings.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest pause between two attempts to reconnect; a restarted server is back within a second.
+const RECONNECT_CAP: Duration = Duration::from_millis(500);
+/// Messages that one subscription may hold before NATS calls it slow; far above every window of ours.
+const SUBSCRIPTION_CAPACITY: usize = 262_144;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing answers, or it refuses us.
+    #[error("connecting to NATS at {url}")]
+    Connect {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// The credentials file cannot be used.
+    #[error("reading NATS credentials from {path}")]
+    Credentials {
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server is older than [`MINIMUM_SERVER`].
+    #[error(
+        "nats-server {version} at {url} is too old: versions before 2.10.23 can lose a whole stream \
+         when they are killed (nats-server issue 6888); run 2.10.23 or newer"
+    )]
+    TooOld {
+        /// Where.
+        url: String,
+        /// What it says of itself.
+        version: String,
+    },
+    /// The server runs without JetStream.
+    #[error(
+        "nats-server at {url} runs without JetStream; start it with `-js` or a `jetstream` block"
+    )]
+    NoJetStream {
+        /// Where.
+        url: String,
+    },
+}
+
+/// One connection to JetStream, with what its server can do. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Jet {
+    /// Core NATS.
+    pub client: Client,
+    /// JetStream.
+    pub context: Context,
+    /// The names under which we live.
+    pub names: Names,
+    /// Whether the server has atomic batches.
+    pub atomic_batches: bool,
+    reconnects: watch::Receiver<u64>,
+}
+
+impl Jet {
+    /// Connects, and stays connected: the connection mends itself for as long as it lives.
+    ///
+    /// # Errors
+    ///
+    /// When the first connection fails, or the server is too old or has no JetStream.
+    pub async fn connect(config: &NatsConfig) -> Result<Self, ConnectError> {
+        let (count, reconnects) = watch::channel(0_u64);
+        let options = options(config)?.event_callback(move |event| {
+            if matches!(event, Event::Connected) {
+                count.send_modify(|count| *count += 1);
+            }
+            let text = event.to_string();
+            async move { tracing::debug!(event = text, "nats connection") }
+        });
+        let client = options
+            .connect(config.url.as_str())
+            .await
+            .map_err(|source| ConnectError::Connect { url: config.url.clone(), source })?;
+        let info = client.server_info();
+        let version = parse_version(&info.version);
+        if version < MINIMUM_SERVER {
+            return Err(ConnectError::TooOld { url: config.url.clone(), version: info.version });
+        }
+        if !info.jetstream {
+            return Err(ConnectError::NoJetStream { url: config.url.clone() });
+        }
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(Duration::from_secs(5));
+        Ok(Self {
+            client,
+            context,
+            names: config.names.clone(),
+            atomic_batches: version >= ATOMIC_BATCH_SERVER,
+            reconnects,
+        })
+    }
+
+    /// Changes whenever the connection was made anew: what was under way then may have been lost.
+    #[must_use]
+    pub fn reconnects(&self) -> watch::Receiver<u64> {
+        self.reconnects.clone()
+    }
+}
+
+fn options(config: &NatsConfig) -> Result<ConnectOptions, ConnectError> {
+    let options = ConnectOptions::new()
+        .name(&config.connection_name)
+        .ping_interval(PING_INTERVAL)
+        .max_reconnects(None)
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .reconnect_delay_callback(|attempts| {
+            let steps = u32::try_from(attempts).unwrap_or(u32::MAX);
+            Duration::from_millis(20).saturating_mul(steps).min(RECONNECT_CAP)
+        });
+    let Some(path) = &config.creds else { return Ok(options) };
+    let credentials_error =
+        |source| ConnectError::Credentials { path: path.display().to_string(), source };
+    let text = std::fs::read_to_string(path).map_err(credentials_error)?;
+    options.credentials(&text).map_err(credentials_error)
+}
+
+/// `2.15.1` or `2.12.0-beta.1` as numbers; what cannot be read counts as 0.
+fn parse_version(text: &str) -> (u64, u64, u64) {
+    let mut parts = text.trim_start_matches('v').split(['.', '-', '+']);
+    let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(0);
+    (next(), next(), next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(parse_version("2.10.22") < MINIMUM_SERVER);
+        assert!(parse_version("2.9.99") < MINIMUM_SERVER);
+        assert!(parse_version("v2.10.23") >= MINIMUM_SERVER);
+        assert!(parse_version("2.12.0-beta.1") >= ATOMIC_BATCH_SERVER);
+        assert!(parse_version("what") < MINIMUM_SERVER);
+    }
+}

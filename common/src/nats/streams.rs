@@ -1,0 +1,188 @@
+//! The streams and consumers: few, fixed, created once and checked at every start.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Compression, Config, RetentionPolicy, StorageType};
+
+use super::Jet;
+
+/// How long a delivered work item may stay unanswered. A claim takes milliseconds; a worker that died
+/// between pull and claim is made up for by the owner, which publishes again what is unclaimed.
+const WORK_ACK_WAIT: Duration = Duration::from_secs(30);
+/// Cap of delivered, unanswered items of one class: above every window that the owner publishes.
+const WORK_MAX_ACK_PENDING: i64 = 65_536;
+/// Cap of open pulls of one class; the default of 512 would silently starve the 513th worker.
+const WORK_MAX_WAITING: i64 = 16_384;
+
+/// How much history is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Replicas of each stream.
+    pub replicas: usize,
+    /// Output older than this goes.
+    pub log_age: Duration,
+    /// The oldest output goes when there is more.
+    pub log_bytes: i64,
+    /// Events older than this go.
+    pub event_age: Duration,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            replicas: 1,
+            log_age: Duration::from_secs(7 * 24 * 3600),
+            log_bytes: 10 << 30,
+            event_age: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Why a stream or consumer is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// A stream could not be created or looked up.
+    #[error("setting up stream {name}")]
+    Stream {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: async_nats::Error,
+    },
+    /// A consumer could not be created.
+    #[error("setting up consumer {name}")]
+    Consumer {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: async_nats::Error,
+    },
+}
+
+/// Creates the streams that are missing; leaves those that exist, but for batches being allowed.
+///
+/// # Errors
+///
+/// When JetStream refuses or does not answer; may be called again.
+pub async fn ensure_streams(jet: &Jet, limits: &StreamLimits) -> Result<(), SetUpError> {
+    for config in configs(jet, limits) {
+        ensure_stream(jet, config).await?;
+    }
+    Ok(())
+}
+
+async fn ensure_stream(jet: &Jet, config: Config) -> Result<(), SetUpError> {
+    let name = config.name.clone();
+    let error = |source: async_nats::Error| SetUpError::Stream { name: name.clone(), source };
+    match jet.context.get_stream(&name).await {
+        Ok(stream) => {
+            let mut existing = stream.cached_info().config.clone();
+            if existing.allow_atomic_publish == config.allow_atomic_publish {
+                return Ok(());
+            }
+            existing.allow_atomic_publish = config.allow_atomic_publish;
+            jet.context.update_stream(&existing).await.map_err(|source| error(source.into()))?;
+            return Ok(());
+        }
+        Err(source) => {
+            let missing = matches!(source.kind(), GetStreamErrorKind::JetStream(answer) if answer.code() == 404);
+            if !missing {
+                return Err(error(source.into()));
+            }
+        }
+    }
+    match jet.context.create_stream(config).await {
+        Ok(_) => Ok(()),
+        // Another coordinator was faster; its configuration is the same.
+        Err(source) if matches!(source.kind(), CreateStreamErrorKind::JetStream(answer) if answer.code() == 400) => {
+            jet.context.get_stream(&name).await.map(drop).map_err(|source| error(source.into()))
+        }
+        Err(source) => Err(error(source.into())),
+    }
+}
+
+fn configs(jet: &Jet, limits: &StreamLimits) -> Vec<Config> {
+    let names = &jet.names;
+    let base = Config {
+        storage: StorageType::File,
+        num_replicas: limits.replicas,
+        allow_atomic_publish: jet.atomic_batches,
+        ..Config::default()
+    };
+    vec![
+        Config {
+            name: names.objects_stream(),
+            subjects: vec![names.objects(None)],
+            max_messages_per_subject: 1,
+            description: Some(
+                "Jobs, templates, leases; the sequence is the resourceVersion".into(),
+            ),
+            ..base.clone()
+        },
+        Config {
+            name: names.work_stream(),
+            subjects: vec![names.work_of_class(None)],
+            retention: RetentionPolicy::WorkQueue,
+            max_messages_per_subject: 1,
+            description: Some("Pods to be run".into()),
+            ..base.clone()
+        },
+        Config {
+            name: names.pods_stream(),
+            subjects: vec![names.pods(None), names.orders(None)],
+            max_messages_per_subject: 1,
+            description: Some("Pods' lives after pending, and orders to them".into()),
+            ..base.clone()
+        },
+        Config {
+            name: names.logs_stream(),
+            subjects: vec![names.logs(None)],
+            max_age: limits.log_age,
+            max_bytes: limits.log_bytes,
+            compression: Some(Compression::S2),
+            description: Some("Output of pods, in chunks".into()),
+            ..base.clone()
+        },
+        Config {
+            name: names.events_stream(),
+            subjects: vec![names.events()],
+            max_age: limits.event_age,
+            description: Some("Kubernetes Events".into()),
+            ..base
+        },
+    ]
+}
+
+/// Creates the consumer of a class if it is missing. It is never changed: a refused change can destroy
+/// a consumer's state (nats-server issue 8491).
+///
+/// # Errors
+///
+/// When JetStream refuses or does not answer; may be called again.
+pub async fn ensure_class_consumer(jet: &Jet, class: &str) -> Result<(), SetUpError> {
+    let name = jet.names.class_consumer(class);
+    let error = |source: async_nats::Error| SetUpError::Consumer { name: name.clone(), source };
+    let stream = jet
+        .context
+        .get_stream_no_info(jet.names.work_stream())
+        .await
+        .map_err(|source| error(source.into()))?;
+    if stream.get_consumer::<pull::Config>(&name).await.is_ok() {
+        return Ok(());
+    }
+    let config = pull::Config {
+        durable_name: Some(name.clone()),
+        filter_subject: jet.names.work_of_class(Some(class)),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: WORK_ACK_WAIT,
+        max_deliver: -1,
+        max_ack_pending: WORK_MAX_ACK_PENDING,
+        max_waiting: WORK_MAX_WAITING,
+        ..pull::Config::default()
+    };
+    stream.create_consumer_strict(config).await.map(drop).map_err(|source| error(source.into()))
+}

@@ -1,0 +1,297 @@
+//! One stream read in order from its beginning, without acks, for as long as the reader lives.
+//!
+//! A consumer here is a cursor and nothing more: it is made anew after the last sequence seen whenever it
+//! skipped, fell silent or vanished, so no correctness rests on it.
+//!
+//! ```text
+//! task: consumer + pulls --(bounded channel of chunks)--> Tail::next
+//! ```
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::delivery::parse_delivery;
+use super::{Jet, SetUpError};
+use crate::backoff::Backoff;
+
+/// Messages asked for at a time.
+const PULL: u64 = 4096;
+/// A new pull goes out when fewer are still to come.
+const PULL_AGAIN: u64 = 2048;
+/// How long a pull stands.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// The server says that a pull is alive this often.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Silence longer than this means that the consumer is gone.
+const SILENCE: Duration = Duration::from_secs(5);
+/// A chunk handed over holds at most this many entries.
+const CHUNK: usize = 1024;
+/// Chunks that may wait; a slow reader holds the pulls back, never memory.
+const CHUNKS: usize = 16;
+
+/// One message of the stream.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub subject: Subject,
+    /// Its bytes; empty for a tombstone.
+    pub payload: Bytes,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the stream stored it.
+    pub time: Timestamp,
+}
+
+/// What a tail hands over.
+#[derive(Debug)]
+pub enum TailEvent {
+    /// Messages, ascending by sequence.
+    Entries(Vec<Entry>),
+    /// All that was in the stream when the tail began has been handed over. Comes once.
+    CaughtUp,
+}
+
+/// A reader of one stream.
+#[derive(Debug)]
+pub struct Tail {
+    events: mpsc::Receiver<TailEvent>,
+}
+
+impl Tail {
+    /// Starts reading `stream` where a subject matches `filters`, from the first message on.
+    #[must_use]
+    pub fn start(jet: Jet, stream: String, filters: Vec<String>) -> Self {
+        let (sender, events) = mpsc::channel(CHUNKS);
+        let reader = Reader { jet, stream, filters, last: 0, caught_up: false, sender };
+        tokio::spawn(reader.run());
+        Self { events }
+    }
+
+    /// The next event; waits for it. Safe to cancel. `None` never comes while the tail lives.
+    pub async fn next(&mut self) -> Option<TailEvent> {
+        self.events.recv().await
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&mut self) -> Option<TailEvent> {
+        self.events.try_recv().ok()
+    }
+}
+
+struct Reader {
+    jet: Jet,
+    stream: String,
+    filters: Vec<String>,
+    last: u64,
+    caught_up: bool,
+    sender: mpsc::Sender<TailEvent>,
+}
+
+/// Why a consumer is given up.
+enum Lost {
+    /// The reader was dropped.
+    Unwanted,
+    /// It must be made anew.
+    Again(&'static str),
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let mut tries = 0;
+        while !self.sender.is_closed() {
+            match self.read_one_consumer().await {
+                Ok(Lost::Unwanted) => return,
+                Ok(Lost::Again(reason)) => {
+                    tracing::debug!(stream = self.stream, last = self.last, reason, "reading on");
+                    tries = 1;
+                }
+                Err(error) => {
+                    tracing::debug!(stream = self.stream, ?error, "making a consumer");
+                    tries += 1;
+                }
+            }
+            tokio::time::sleep(Backoff::STORE.delay(tries)).await;
+        }
+    }
+
+    async fn read_one_consumer(&mut self) -> Result<Lost, SetUpError> {
+        let (mut consumer, pending) = self.make_consumer().await?;
+        if pending == 0 {
+            self.say_caught_up().await;
+        }
+        let mut reconnects = self.jet.reconnects();
+        reconnects.mark_unchanged();
+        let lost = loop {
+            if let Err(lost) = consumer.pull(&self.jet).await {
+                break lost;
+            }
+            tokio::select! {
+                message = consumer.inbox.next() => {
+                    let Some(message) = message else { break Lost::Again("subscription ended") };
+                    if let Err(lost) = self.take(&mut consumer, message).await {
+                        break lost;
+                    }
+                }
+                _ = reconnects.changed() => break Lost::Again("connection made anew"),
+                () = self.sender.closed() => break Lost::Unwanted,
+                () = tokio::time::sleep(SILENCE) => break Lost::Again("silence"),
+            }
+        };
+        self.drop_consumer(&consumer.name).await;
+        Ok(lost)
+    }
+
+    async fn make_consumer(&self) -> Result<(Cursor, u64), SetUpError> {
+        let error =
+            |source: async_nats::Error| SetUpError::Consumer { name: self.stream.clone(), source };
+        let inbox = self.jet.client.new_inbox();
+        let subscriber = self
+            .jet
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|source| error(source.into()))?;
+        let deliver_policy = match self.last {
+            0 => DeliverPolicy::All,
+            last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+        };
+        let config = pull::Config {
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            filter_subjects: self.filters.clone(),
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: Duration::from_secs(60),
+            ..pull::Config::default()
+        };
+        let created = self.jet.context.create_consumer_on_stream(config, &self.stream);
+        let consumer = created.await.map_err(|source| error(source.into()))?;
+        let info = consumer.cached_info();
+        let cursor = Cursor {
+            name: info.name.clone(),
+            pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, info.name),
+            inbox: subscriber,
+            reply: inbox,
+            to_come: 0,
+            sequence: 0,
+        };
+        Ok((cursor, info.num_pending))
+    }
+
+    /// Best effort: an abandoned consumer ends by itself after its inactivity.
+    async fn drop_consumer(&self, name: &str) {
+        let subject = format!("$JS.API.CONSUMER.DELETE.{}.{name}", self.stream);
+        if let Err(error) = self.jet.client.publish(subject, Bytes::new()).await {
+            tracing::debug!(stream = self.stream, %error, "dropping a consumer");
+        }
+    }
+
+    async fn say_caught_up(&mut self) {
+        if !self.caught_up {
+            self.caught_up = true;
+            // A reader that is gone is noticed by the loop.
+            drop(self.sender.send(TailEvent::CaughtUp).await);
+        }
+    }
+
+    /// Takes a message and those that wait behind it, and hands them over as one chunk.
+    async fn take(&mut self, consumer: &mut Cursor, first: Message) -> Result<(), Lost> {
+        let mut entries = Vec::new();
+        let mut caught_up = false;
+        let mut next = Some(first);
+        let mut outcome = Ok(());
+        while let Some(message) = next {
+            match consumer.accept(message) {
+                Ok(Some((entry, pending))) if entry.sequence > self.last => {
+                    self.last = entry.sequence;
+                    caught_up |= pending == 0;
+                    entries.push(entry);
+                }
+                Ok(_) => {}
+                Err(lost) => {
+                    outcome = Err(lost);
+                    break;
+                }
+            }
+            if entries.len() >= CHUNK {
+                break;
+            }
+            next = consumer.inbox.next().now_or_never().flatten();
+        }
+        if !entries.is_empty() && self.sender.send(TailEvent::Entries(entries)).await.is_err() {
+            return Err(Lost::Unwanted);
+        }
+        if caught_up {
+            self.say_caught_up().await;
+        }
+        outcome
+    }
+}
+
+/// One consumer, and how far it is.
+struct Cursor {
+    name: String,
+    pull_subject: String,
+    inbox: Subscriber,
+    reply: String,
+    to_come: u64,
+    sequence: u64,
+}
+
+impl Cursor {
+    async fn pull(&mut self, jet: &Jet) -> Result<(), Lost> {
+        if self.to_come >= PULL_AGAIN {
+            return Ok(());
+        }
+        let request = format!(
+            r#"{{"batch":{PULL},"expires":{},"idle_heartbeat":{}}}"#,
+            EXPIRES.as_nanos(),
+            HEARTBEAT.as_nanos()
+        );
+        self.to_come += PULL;
+        jet.client
+            .publish_with_reply(self.pull_subject.clone(), self.reply.clone(), request.into())
+            .await
+            .map_err(|_| Lost::Again("pull not sent"))
+    }
+
+    /// An entry with how many more wait, `None` for a word about the pull, or why the consumer is lost.
+    fn accept(&mut self, message: Message) -> Result<Option<(Entry, u64)>, Lost> {
+        match message.status {
+            None => {}
+            Some(StatusCode::IDLE_HEARTBEAT) => return Ok(None),
+            Some(StatusCode::TIMEOUT) => {
+                self.to_come = self.to_come.saturating_sub(unserved(&message));
+                return Ok(None);
+            }
+            Some(_) => return Err(Lost::Again("consumer refused the pull")),
+        }
+        let delivery = message.reply.as_deref().and_then(parse_delivery);
+        let Some(delivery) = delivery else { return Ok(None) };
+        if delivery.consumer_sequence != self.sequence + 1 {
+            return Err(Lost::Again("a message was skipped"));
+        }
+        self.sequence = delivery.consumer_sequence;
+        self.to_come = self.to_come.saturating_sub(1);
+        let entry = Entry {
+            subject: message.subject,
+            payload: message.payload,
+            sequence: delivery.stream_sequence,
+            time: delivery.time,
+        };
+        Ok(Some((entry, delivery.pending)))
+    }
+}
+
+/// How many messages an expired pull did not get.
+fn unserved(message: &Message) -> u64 {
+    let headers = message.headers.as_ref();
+    let value = headers.and_then(|headers| headers.get("Nats-Pending-Messages"));
+    value.and_then(|value| value.as_str().parse().ok()).unwrap_or(PULL)
+}
