@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The `stint` program: what users type, and the roles (coordinator, worker, all in one) behind it.
+//!
+//! `args` says what can be typed, `command` does it, `output` renders what comes back; `client` talks to the
+//! API, `dev` and `nats_server` start things on this machine.
+
+pub mod args;
+pub mod command;
+pub mod dev;
+pub mod exit;
+pub mod launch;
+pub mod nats_server;
+
+mod paths;
+mod signals;
