@@ -1,0 +1,87 @@
+//! Taking terminations in: which attempts are closed for having ended, what they count as, and what that
+//! does to the back-off (SEMANTICS 4, 5).
+
+use super::backoff::BackoffRecord;
+use super::change::{Close, CloseOutcome};
+use super::pod::{Pod, Stop};
+use super::record::Key;
+use super::view::Job;
+
+/// Terminations taken in by one change. Keeps the list of uncounted pods, and so the record, below
+/// 100 KB; a flood takes several changes, each as large as this.
+pub const MAX_BATCH: usize = 2000;
+
+/// One batch of terminations.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Intake {
+    /// Attempts that ended, or that count as failed although they have not.
+    pub(super) closes: Vec<Close>,
+    /// Closed attempts that are over by now.
+    pub(super) ends: Vec<Key>,
+    /// The back-off record with this batch in it.
+    pub(super) backoff: BackoffRecord,
+    /// There are terminations that this batch has no room for.
+    pub(super) more: bool,
+}
+
+/// Takes in what is due; with `doom` (the Job fails), every pod that is left is due.
+pub(super) fn take_in(job: &Job, doom: Option<Stop>) -> Intake {
+    let mut intake = Intake { ends: ends(job), ..Intake::default() };
+    let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
+    let due = job.tally.due.iter().filter_map(|key| job.pods.get_key_value(key));
+    for (key, pod) in due.chain(doomed(job, doom)) {
+        if intake.closes.len() == MAX_BATCH {
+            intake.more = true;
+            break;
+        }
+        let close = close(job, *key, pod, doom);
+        match (close.outcome, finish_time(pod)) {
+            (CloseOutcome::Succeeded, Some(time)) => succeeded.push(time),
+            (CloseOutcome::Failed, Some(time)) => failed.push(time),
+            (CloseOutcome::Succeeded | CloseOutcome::Failed, None) | (CloseOutcome::Dropped, _) => {
+            }
+        }
+        intake.closes.push(close);
+    }
+    intake.backoff = job.ledger.backoff.after(&succeeded, &failed);
+    intake
+}
+
+fn close(job: &Job, (slot, attempt): Key, pod: &Pod, doom: Option<Stop>) -> Close {
+    let in_range = slot.0 < job.spec.slot_limit();
+    let outcome = match pod.stage.end() {
+        // Indexes that the Job no longer has count for nothing.
+        Some(_) | None if !in_range => CloseOutcome::Dropped,
+        Some(end) if end.succeeded => CloseOutcome::Succeeded,
+        Some(_) | None => CloseOutcome::Failed,
+    };
+    let stop = if pod.has_ended() { None } else { pod.stop().copied().or(doom) };
+    Close { slot, attempt, outcome, stop }
+}
+
+/// When a pod ended, or, if it has not, when it was told to: upstream computes that back from the
+/// `deletionTimestamp`.
+fn finish_time(pod: &Pod) -> Option<jiff::Timestamp> {
+    pod.stage.end().map(|end| end.finished_at).or_else(|| pod.order.map(|order| order.at))
+}
+
+/// Open pods that are due for no other reason than that the Job fails.
+fn doomed(job: &Job, doom: Option<Stop>) -> impl Iterator<Item = (&Key, &Pod)> {
+    let all = doom.is_some().then(|| job.pods.iter()).into_iter().flatten();
+    all.filter(|(key, pod)| !pod.closed && !job.tally.due.contains(key))
+}
+
+/// Closed attempts that are over, as far as they can be written down: in order, without a gap.
+fn ends(job: &Job) -> Vec<Key> {
+    let mut ends: Vec<Key> = Vec::new();
+    for (slot, attempt) in &job.tally.settled {
+        let next = match ends.last() {
+            Some((before, last)) if before == slot => last.0.saturating_add(1),
+            Some(_) | None => job.ledger.slot(*slot).ended,
+        };
+        if attempt.0 == next {
+            ends.push((*slot, *attempt));
+        }
+    }
+    ends
+}

@@ -1,0 +1,44 @@
+//! What a Job means: `batch/v1` semantics as one pure decision.
+//!
+//! ```text
+//!   record (spec, JobStatus, Ledger) ──restore──┐
+//!   facts of pods ───────────────────observe──> Job ──plan(now)──> Plan { change, wake_at, events, notes }
+//!   stored changes ──────────────────apply────┘
+//! ```
+//!
+//! No I/O, no clock, no randomness, no logging. A plan reads: totals, verdict, terminations taken in, pods
+//! that come and go, status. Everything is level triggered: after a crash, the record and the facts lead
+//! to the same plan, the same pods to publish and the same pods to stop.
+
+mod backoff;
+mod change;
+mod intake;
+mod ledger;
+mod note;
+mod observe;
+mod plan;
+mod pod;
+mod pods;
+mod publish;
+mod record;
+mod spec;
+mod status;
+mod tally;
+mod totals;
+mod ttl;
+mod verdict;
+mod view;
+
+pub use backoff::BackoffRecord;
+pub use change::{Change, Close, CloseOutcome};
+pub use intake::MAX_BATCH;
+pub use ledger::{Ledger, SlotState};
+pub use note::{Event, EventKind, Note};
+pub use observe::Observed;
+pub use plan::{Dispose, Plan, plan};
+pub use pod::{ContainerExit, EndFact, PodFact, Stage, Stop, StopReason};
+pub use pods::MAX_ISSUES;
+pub use record::{Condition, JobStatus, Key, condition, ensure_condition};
+pub use spec::JobSpec;
+pub use ttl::expires_at;
+pub use view::{Deletion, Job, LivePod, Stopping};

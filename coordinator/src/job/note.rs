@@ -1,0 +1,100 @@
+//! What a plan says to people: Events of the Job, and notes for `explain`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+/// A Kubernetes Event of the Job, to be recorded when the change that comes with it is stored.
+///
+/// Events of single pods (`SuccessfulCreate`, `SuccessfulDelete`) are the shell's: they follow from the
+/// change's issues and closes, and need the pods' names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `type`.
+    pub kind: EventKind,
+    /// `reason`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+}
+
+/// `type` of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// Things go as they should.
+    Normal,
+    /// Somebody may want to look.
+    Warning,
+}
+
+impl Event {
+    pub(super) fn normal(reason: &str, message: &str) -> Self {
+        let (reason, message) = (reason.to_owned(), message.to_owned());
+        Self { kind: EventKind::Normal, reason, message }
+    }
+
+    pub(super) fn warning(reason: &str, message: &str) -> Self {
+        Self { kind: EventKind::Warning, ..Self::normal(reason, message) }
+    }
+}
+
+/// Why a Job is not further on. `Display` is a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// No pod is replaced before this time.
+    BackingOff {
+        /// When the delay is over.
+        until: Timestamp,
+        /// Failures since the last success.
+        failures: u32,
+    },
+    /// `podReplacementPolicy: Failed`: so many pods must end before others come.
+    WaitingForTerminating {
+        /// How many pods.
+        pods: u32,
+    },
+    /// The end is decided; so many pods have not ended.
+    Ending {
+        /// `reason` of the interim condition.
+        reason: String,
+        /// How many pods.
+        pods: u32,
+    },
+    /// `spec.suspend` is set.
+    Suspended,
+    /// `spec.parallelism` is 0.
+    Paused,
+    /// The Job is deleted when so many pods have ended.
+    Deleting {
+        /// How many pods.
+        pods: u32,
+    },
+    /// Finished; deleted at this time.
+    TimeToLive {
+        /// When.
+        until: Timestamp,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BackingOff { until, failures: 1 } => {
+                write!(f, "backing off until {until}: 1 failure")
+            }
+            Self::BackingOff { until, failures } => {
+                write!(f, "backing off until {until}: {failures} failures since the last success")
+            }
+            Self::WaitingForTerminating { pods } => {
+                write!(f, "waiting for {pods} terminating pods before replacing them")
+            }
+            Self::Ending { reason, pods } => {
+                write!(f, "ending ({reason}): {pods} pods have not ended yet")
+            }
+            Self::Suspended => f.write_str("suspended"),
+            Self::Paused => f.write_str("paused: parallelism is 0"),
+            Self::Deleting { pods } => write!(f, "being deleted: {pods} pods have not ended yet"),
+            Self::TimeToLive { until } => write!(f, "finished; deleted at {until}"),
+        }
+    }
+}

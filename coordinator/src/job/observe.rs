@@ -1,0 +1,96 @@
+//! Taking facts in: what is known of a pod only grows, so that order and repetition change nothing.
+
+use stint_common::id::{Attempt, Slot};
+
+use super::pod::{Pod, PodFact, Stage, Stop, StopReason};
+use super::record::Key;
+use super::view::Job;
+
+/// How many attempts that the record does not know are remembered; more than one owner's last writes
+/// can have brought about.
+const MAX_STRAYS: usize = 10_000;
+
+/// What a fact means to the one who brought it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Observed {
+    /// Nothing new.
+    Nothing,
+    /// Planning again may find something to do.
+    Changed,
+    /// A worker has a pod that must not run: it has to be ordered stopped, now and until it has ended.
+    StopIt,
+    /// The record does not know this attempt. Read the record again before ordering it stopped: a
+    /// predecessor may have issued it in its last write.
+    Unknown,
+}
+
+impl Job {
+    /// Takes news of a pod in. Facts of attempts that were never issued or are over count for nothing.
+    pub fn observe(&mut self, slot: Slot, attempt: Attempt, fact: PodFact) -> Observed {
+        let key = (slot, attempt);
+        let running = matches!(fact, PodFact::Claimed | PodFact::Running { .. });
+        if attempt.0 >= self.ledger.slot(slot).issued {
+            return self.observe_stray(key, fact);
+        }
+        let Some(news) = self.alter(key, |pod| learn(pod, fact)) else {
+            return if running { Observed::StopIt } else { Observed::Nothing };
+        };
+        match news {
+            News::Nothing => Observed::Nothing,
+            News::Ended => {
+                self.release(slot);
+                Observed::Changed
+            }
+            News::Claimed if self.tally.stopping.contains(&key) => Observed::StopIt,
+            News::Claimed | News::Else => Observed::Changed,
+        }
+    }
+
+    fn observe_stray(&mut self, key: Key, fact: PodFact) -> Observed {
+        if self.strays.len() < MAX_STRAYS || self.strays.contains_key(&key) {
+            let pod = self.strays.entry(key).or_insert_with(|| Pod::new(Stage::Held));
+            learn(pod, fact);
+        }
+        Observed::Unknown
+    }
+}
+
+enum News {
+    Nothing,
+    Claimed,
+    Ended,
+    Else,
+}
+
+/// A pod's stages have an order; a fact that is behind what is known says nothing.
+fn learn(pod: &mut Pod, fact: PodFact) -> News {
+    let claimed = pod.stage.is_claimed();
+    match fact {
+        _ if pod.has_ended() => News::Nothing,
+        PodFact::Claimed if claimed => News::Nothing,
+        PodFact::Claimed => {
+            pod.stage = Stage::Claimed;
+            News::Claimed
+        }
+        PodFact::Running { ready, restarts } => {
+            let stage = Stage::Running { ready, restarts };
+            let same = pod.stage == stage;
+            pod.stage = stage;
+            match (same, claimed) {
+                (true, _) => News::Nothing,
+                (false, true) => News::Else,
+                (false, false) => News::Claimed,
+            }
+        }
+        PodFact::Ended(end) => {
+            pod.stage = Stage::Ended(Box::new(end));
+            News::Ended
+        }
+        PodFact::StopOrdered { .. } if pod.order.is_some() || pod.closed => News::Nothing,
+        PodFact::StopOrdered { grace_seconds, at } => {
+            pod.order = Some(Stop { at, grace_seconds, reason: StopReason::PodDeleted });
+            News::Else
+        }
+    }
+}

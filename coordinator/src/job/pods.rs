@@ -1,0 +1,215 @@
+//! How many pods there should be, and which ones come and go (SEMANTICS 3, 12).
+//!
+//! One change either brings pods into being or stops some that are not wanted; stopping wins.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use stint_common::backoff::Backoff;
+use stint_common::id::{Attempt, Slot};
+use stint_common::time;
+
+use super::change::{Close, CloseOutcome};
+use super::intake::Intake;
+use super::note::Note;
+use super::pod::{Pod, Stage, Stop, StopReason};
+use super::record::Key;
+use super::totals::{Totals, count};
+use super::verdict::Verdict;
+use super::view::Job;
+
+/// Pods brought into being by one change. Bounds the time that one Job's decision can take; the next
+/// change goes on.
+pub const MAX_ISSUES: usize = 10_000;
+
+/// What happens to a Job's pods.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Moves {
+    /// Pods stopped because they are not wanted; they count for nothing.
+    pub(super) drops: Vec<Close>,
+    /// Pods that now exist.
+    pub(super) issues: Vec<Key>,
+    /// When there is more to do, if nothing happens before.
+    pub(super) wake_at: Option<Timestamp>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// Decides about pods that live, and about new ones.
+pub(super) fn manage(
+    job: &Job,
+    intake: &Intake,
+    totals: Totals,
+    verdict: Option<&Verdict>,
+    now: Timestamp,
+) -> Moves {
+    let spec = &job.spec;
+    match verdict {
+        // All of them are failures: they were taken in.
+        Some(verdict) if verdict.failed() => Moves::default(),
+        Some(_) => drop_all(job, StopReason::JobSucceeded, now, is_open_and_not_due),
+        None if job.deletion.is_some() => {
+            drop_all(job, StopReason::JobDeleted, now, is_open_and_not_due)
+        }
+        // A pod that terminates already stays what it is, and may count as failed later.
+        None if spec.suspend => {
+            drop_all(job, StopReason::JobSuspended, now, |_, _, pod| pod.is_active())
+        }
+        None => scale(job, intake, totals, now),
+    }
+}
+
+fn is_open_and_not_due(job: &Job, key: &Key, pod: &Pod) -> bool {
+    !pod.closed && !job.tally.due.contains(key)
+}
+
+fn drop_all(
+    job: &Job,
+    reason: StopReason,
+    now: Timestamp,
+    which: fn(&Job, &Key, &Pod) -> bool,
+) -> Moves {
+    let stop = stop(job, reason, now);
+    let drops = job
+        .pods
+        .iter()
+        .filter(|(key, pod)| which(job, key, pod))
+        .map(|(key, pod)| drop_pod(*key, pod, stop))
+        .collect();
+    Moves { drops, ..Moves::default() }
+}
+
+pub(super) fn stop(job: &Job, reason: StopReason, now: Timestamp) -> Stop {
+    Stop { at: time::whole_seconds(now), grace_seconds: job.spec.grace_seconds, reason }
+}
+
+fn drop_pod((slot, attempt): Key, pod: &Pod, stop: Stop) -> Close {
+    let stop = (!pod.has_ended()).then(|| pod.stop().copied().unwrap_or(stop));
+    Close { slot, attempt, outcome: CloseOutcome::Dropped, stop }
+}
+
+fn scale(job: &Job, intake: &Intake, totals: Totals, now: Timestamp) -> Moves {
+    let active = job.tally.active;
+    let wanted = wanted(job, totals);
+    let drops = surplus(job, active.saturating_sub(wanted), now);
+    if !drops.is_empty() {
+        return Moves { drops, ..Moves::default() };
+    }
+    let held = if job.spec.replace_only_failed { job.tally.terminating() } else { 0 };
+    let missing = wanted.saturating_sub(active);
+    let room = missing.saturating_sub(held);
+    if room == 0 {
+        let waiting = held.min(missing);
+        let note = (waiting > 0).then_some(Note::WaitingForTerminating { pods: waiting });
+        return Moves { notes: note.into_iter().collect(), ..Moves::default() };
+    }
+    if let Some(until) = intake.backoff.ready_at(Backoff::POD_FAILURE).filter(|at| *at > now) {
+        let note = Note::BackingOff { until, failures: intake.backoff.failures };
+        return Moves { wake_at: Some(until), notes: vec![note], ..Moves::default() };
+    }
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(MAX_ISSUES);
+    Moves { issues: next_attempts(job, intake, room), ..Moves::default() }
+}
+
+/// How many pods should be active.
+fn wanted(job: &Job, totals: Totals) -> u32 {
+    match job.spec.completions {
+        // A work queue that saw a success: whatever runs goes on, nothing is started or stopped.
+        None if totals.succeeded > 0 => job.tally.active,
+        None => job.spec.parallelism,
+        Some(completions) => completions.saturating_sub(totals.succeeded).min(job.spec.parallelism),
+    }
+}
+
+/// Which active pods go: those of indexes that the Job no longer has, then `excess` others, those
+/// first that have got least far.
+fn surplus(job: &Job, excess: u32, now: Timestamp) -> Vec<Close> {
+    let limit = Slot(job.spec.slot_limit());
+    let removed = stop(job, StopReason::IndexRemoved, now);
+    let mut drops: Vec<Close> = job
+        .pods
+        .range((limit, Attempt(0))..)
+        .filter(|(_, pod)| pod.is_active())
+        .map(|(key, pod)| drop_pod(*key, pod, removed))
+        .collect();
+    let rest = usize::try_from(excess.saturating_sub(count(drops.len()))).unwrap_or(usize::MAX);
+    if rest > 0 {
+        let mut left: Vec<(Rank, Key)> = job
+            .pods
+            .range(..(limit, Attempt(0)))
+            .filter(|(_, pod)| pod.is_active())
+            .map(|(key, pod)| (Rank::of(pod, *key), *key))
+            .collect();
+        left.sort_unstable();
+        let scaled = stop(job, StopReason::ScaledDown, now);
+        let first = left.iter().take(rest).filter_map(|(_, key)| job.pods.get_key_value(key));
+        drops.extend(first.map(|(key, pod)| drop_pod(*key, pod, scaled)));
+    }
+    drops
+}
+
+/// How far a pod has got; the lowest go first (Kubernetes' `ActivePods` order, as far as it is known
+/// here): unclaimed < claimed < running < ready, more restarts < fewer, newer < older.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    progress: u8,
+    fewer_restarts: std::cmp::Reverse<u32>,
+    older: std::cmp::Reverse<Key>,
+}
+
+impl Rank {
+    fn of(pod: &Pod, key: Key) -> Self {
+        let progress = match pod.stage {
+            Stage::Held => 0,
+            Stage::Queued => 1,
+            Stage::Published => 2,
+            Stage::Claimed => 3,
+            Stage::Running { ready: false, .. } => 4,
+            Stage::Running { ready: true, .. } | Stage::Ended(_) => 5,
+        };
+        Self {
+            progress,
+            fewer_restarts: std::cmp::Reverse(pod.stage.restarts()),
+            older: std::cmp::Reverse(key),
+        }
+    }
+}
+
+/// The next attempts of the lowest slots that are neither done nor active, up to `room` of them.
+fn next_attempts(job: &Job, intake: &Intake, room: usize) -> Vec<Key> {
+    let limit = job.spec.slot_limit();
+    let vacated: BTreeSet<Slot> = intake
+        .closes
+        .iter()
+        .filter(|close| close.outcome != CloseOutcome::Succeeded)
+        .map(|close| close.slot)
+        .collect();
+    let waiting = merge(job.waiting.range(..Slot(limit)), vacated.range(..Slot(limit)));
+    let fresh = (job.ledger.cursor..limit).map(Slot);
+    waiting
+        .filter(|slot| !job.spec.replace_only_failed || !is_terminating(job, *slot))
+        .chain(fresh)
+        .take(room)
+        .map(|slot| (slot, Attempt(job.ledger.slot(slot).issued)))
+        .collect()
+}
+
+/// Whether a closed attempt of the slot has not ended.
+fn is_terminating(job: &Job, slot: Slot) -> bool {
+    let state = job.ledger.slot(slot);
+    !job.has_ended_below(slot, state.ended..state.closed)
+}
+
+/// Two ascending runs without a common member, as one.
+fn merge<'a>(
+    one: impl Iterator<Item = &'a Slot>,
+    other: impl Iterator<Item = &'a Slot>,
+) -> impl Iterator<Item = Slot> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || {
+        let first = match (one.peek(), other.peek()) {
+            (Some(left), Some(right)) => left < right,
+            (left, _) => left.is_some(),
+        };
+        if first { one.next().copied() } else { other.next().copied() }
+    })
+}

@@ -1,0 +1,145 @@
+//! What a Job asks for, in the terms that decisions are made in.
+//!
+//! The only file here that knows Kubernetes' own types: an admitted Job has its defaults filled in, so
+//! nothing past this point asks "and if it is absent?".
+
+use k8s_openapi::api::batch::v1::Job as ApiJob;
+
+/// `spec` of a Job, as far as it decides about pods and conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSpec {
+    /// `parallelism`: at most so many pods are active; 0 pauses.
+    pub parallelism: u32,
+    /// `completions`; `None` is a work queue, done after one success when no pod runs any more.
+    pub completions: Option<u32>,
+    /// `completionMode: Indexed`.
+    pub indexed: bool,
+    /// `backoffLimit`: more failures than that fail the Job.
+    pub backoff_limit: u32,
+    /// `activeDeadlineSeconds`, counted from `status.startTime`.
+    pub active_deadline_seconds: Option<u64>,
+    /// `ttlSecondsAfterFinished`.
+    pub ttl_seconds_after_finished: Option<u64>,
+    /// `suspend`.
+    pub suspend: bool,
+    /// The template's `restartPolicy` is `OnFailure`: restarts in place count to the back-off limit.
+    pub restart_on_failure: bool,
+    /// `podReplacementPolicy: Failed`: a terminating pod keeps its place until it has ended.
+    pub replace_only_failed: bool,
+    /// The template's `terminationGracePeriodSeconds`.
+    pub grace_seconds: u32,
+}
+
+/// Kubernetes' default of `terminationGracePeriodSeconds`.
+const DEFAULT_GRACE_SECONDS: u32 = 30;
+/// Kubernetes' default of `backoffLimit`.
+const DEFAULT_BACKOFF_LIMIT: u32 = 6;
+
+impl JobSpec {
+    /// Reads a Job that was defaulted and admitted.
+    #[must_use]
+    pub fn from_job(job: &ApiJob) -> Self {
+        let Some(spec) = &job.spec else {
+            return Self::default();
+        };
+        let pod = spec.template.spec.as_ref();
+        let restart_policy = pod.and_then(|pod| pod.restart_policy.as_deref());
+        let grace = pod.and_then(|pod| pod.termination_grace_period_seconds);
+        let failed_only = spec.pod_replacement_policy.as_deref() == Some("Failed");
+        Self {
+            parallelism: spec.parallelism.map_or(1, count),
+            completions: spec.completions.map(count),
+            indexed: spec.completion_mode.as_deref() == Some("Indexed"),
+            backoff_limit: spec.backoff_limit.map_or(DEFAULT_BACKOFF_LIMIT, count),
+            active_deadline_seconds: spec.active_deadline_seconds.map(seconds),
+            ttl_seconds_after_finished: spec
+                .ttl_seconds_after_finished
+                .map(|ttl| seconds(i64::from(ttl))),
+            suspend: spec.suspend.unwrap_or(false),
+            restart_on_failure: restart_policy == Some("OnFailure"),
+            // SEMANTICS: a failure policy implies it, since only an ended pod can be judged.
+            replace_only_failed: failed_only || spec.pod_failure_policy.is_some(),
+            grace_seconds: grace
+                .and_then(|grace| u32::try_from(grace).ok())
+                .unwrap_or(DEFAULT_GRACE_SECONDS),
+        }
+    }
+
+    /// Slots at or above this are not of the Job: `completions` of an Indexed Job, else no limit.
+    #[must_use]
+    pub fn slot_limit(&self) -> u32 {
+        match self.completions {
+            Some(completions) if self.indexed => completions,
+            Some(_) | None => u32::MAX,
+        }
+    }
+}
+
+impl Default for JobSpec {
+    /// What Kubernetes makes of an empty `spec`.
+    fn default() -> Self {
+        Self {
+            parallelism: 1,
+            completions: Some(1),
+            indexed: false,
+            backoff_limit: DEFAULT_BACKOFF_LIMIT,
+            active_deadline_seconds: None,
+            ttl_seconds_after_finished: None,
+            suspend: false,
+            restart_on_failure: false,
+            replace_only_failed: false,
+            grace_seconds: DEFAULT_GRACE_SECONDS,
+        }
+    }
+}
+
+/// Admission refuses negative numbers; one that came past it means none.
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn seconds(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(spec: serde_json::Value) -> JobSpec {
+        let job = serde_json::json!({"apiVersion": "batch/v1", "kind": "Job", "spec": spec});
+        JobSpec::from_job(&serde_json::from_value(job).unwrap())
+    }
+
+    #[test]
+    fn a_manifest_is_read() {
+        let spec = read(serde_json::json!({
+            "parallelism": 3, "completions": 7, "completionMode": "Indexed", "suspend": true,
+            "podReplacementPolicy": "Failed", "ttlSecondsAfterFinished": 60,
+            "template": {"spec": {
+                "restartPolicy": "OnFailure", "terminationGracePeriodSeconds": 5, "containers": [],
+            }},
+        }));
+        let expect = JobSpec {
+            parallelism: 3,
+            completions: Some(7),
+            indexed: true,
+            ttl_seconds_after_finished: Some(60),
+            suspend: true,
+            restart_on_failure: true,
+            replace_only_failed: true,
+            grace_seconds: 5,
+            ..JobSpec::default()
+        };
+        assert_eq!(spec, expect);
+        assert_eq!(spec.slot_limit(), 7);
+    }
+
+    #[test]
+    fn a_work_queue_keeps_no_completions() {
+        let spec = read(serde_json::json!({
+            "parallelism": 2, "template": {"spec": {"containers": []}},
+        }));
+        assert_eq!((spec.completions, spec.slot_limit()), (None, u32::MAX));
+    }
+}
