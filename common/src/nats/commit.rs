@@ -1,14 +1,15 @@
 //! Compare-and-set writes to one stream, group committed.
 //!
 //! What waits while a write is on its way goes out together in the next one: an idle system pays no
-//! latency for it, a loaded one one round trip for a thousand writes. Where the server has atomic
-//! batches a group is one batch; a batch fails whole when one compare-and-set in it fails, and its
-//! members then go one by one.
+//! latency for it, a loaded one one round trip for a thousand writes. A group is pipelined, or, where the
+//! server has atomic batches and syncs every write, one batch: which is cheaper is measured as it goes. A
+//! batch fails whole when one compare-and-set in it fails, and its members then go one by one.
 //!
 //! A refusal or a time-out proves nothing: the subject is read back from the leader, and bytes tell whose
 //! write stands there. Every record carries its writer and a nonce, so equal bytes mean the same write.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Request, header};
@@ -18,6 +19,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::Jet;
 use crate::backoff::Backoff;
@@ -102,7 +104,7 @@ impl Committer {
     #[must_use]
     pub fn start(jet: Jet, stream: String) -> Self {
         let (groups, queue) = mpsc::channel(QUEUE);
-        let line = Line { jet, stream };
+        let line = Line { jet, stream, costs: Costs::default() };
         tokio::spawn(async move { line.run(queue).await });
         Self { groups }
     }
@@ -146,10 +148,51 @@ struct AnswerError {
 /// Wrong last sequence, its atomic-batch forms among them: another write stands, or one is in flight.
 const WRONG_LAST_SEQUENCE: [u32; 2] = [10071, 10164];
 
-#[derive(Clone)]
+/// What a write costs in a group, either way, measured as it goes.
+///
+/// Pipelined writes cost about 20 µs each and batches more, until every write is synced to disk: then
+/// pipelined ones cost a sync each, and a batch one for all.
+#[derive(Debug, Default)]
+struct Costs {
+    pipelined_ns: AtomicU64,
+    batch_ns: AtomicU64,
+    groups: AtomicU64,
+}
+
+impl Costs {
+    /// Smaller groups tell more of latency than of cost.
+    const TELLING: usize = 16;
+    /// Below this cost of a pipelined write, the disk is not synced and batches cannot win.
+    const SYNCED_NS: u64 = 60_000;
+    /// How many groups go the cheaper way between two looks at the other.
+    const LOOK_AGAIN: u64 = 128;
+
+    fn prefer_batch(&self, size: usize) -> bool {
+        let pipelined = self.pipelined_ns.load(Ordering::Relaxed);
+        if size < Self::TELLING || pipelined < Self::SYNCED_NS {
+            return false;
+        }
+        let cheaper = self.batch_ns.load(Ordering::Relaxed) < pipelined;
+        let look = self.groups.fetch_add(1, Ordering::Relaxed) % Self::LOOK_AGAIN == Self::LOOK_AGAIN - 1;
+        cheaper != look
+    }
+
+    fn learn(&self, batch: bool, size: usize, took: Duration) {
+        if size < Self::TELLING {
+            return;
+        }
+        let cost = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / size as u64;
+        let average = if batch { &self.batch_ns } else { &self.pipelined_ns };
+        let before = average.load(Ordering::Relaxed);
+        let after = if before == 0 { cost } else { before - before / 4 + cost / 4 };
+        average.store(after, Ordering::Relaxed);
+    }
+}
+
 struct Line {
     jet: Jet,
     stream: String,
+    costs: Costs,
 }
 
 impl Line {
@@ -192,15 +235,15 @@ impl Line {
     async fn send(&self, writes: &[Write]) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(writes.len());
         for chunk in writes.chunks(MAX_BATCH) {
-            if self.jet.atomic_batches
-                && chunk.len() > 1
-                && let Some(last) = self.send_batch(chunk).await
-            {
+            let start = Instant::now();
+            let batch = self.jet.atomic_batches && self.costs.prefer_batch(chunk.len());
+            if batch && let Some(last) = self.send_batch(chunk).await {
                 let first = last + 1 - chunk.len() as u64;
                 outcomes.extend((first..=last).map(Outcome::Stored));
             } else {
                 outcomes.extend(join_all(chunk.iter().map(|write| self.send_one(write))).await);
             }
+            self.costs.learn(batch, chunk.len(), start.elapsed());
         }
         outcomes
     }

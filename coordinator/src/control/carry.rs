@@ -1,0 +1,144 @@
+//! What one round of decisions wants done, and how it is carried out: decides nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use stint_common::id::{JobUid, PodId};
+use stint_common::names::{DEFAULT_CLASS, Names};
+use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
+use stint_common::wire::{Nudge, NudgedPod, PodRecord, VERSION, WorkItem};
+
+use crate::job::Event;
+
+/// Everything that one round wants written and said.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    jobs: Vec<(JobUid, Write)>,
+    items: Vec<(PodId, Write)>,
+    ends: Vec<(PodId, Write)>,
+    orders: Vec<(PodId, Write)>,
+    leases: Vec<(String, Write)>,
+    nudges: Vec<(String, Vec<NudgedPod>)>,
+    purges: Vec<Purge>,
+    pub(super) events: Vec<(JobUid, Event)>,
+}
+
+/// Messages to be removed from a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Purge {
+    pub(super) stream: String,
+    pub(super) subject: String,
+}
+
+/// What became of a part of a round.
+#[derive(Debug)]
+pub(super) enum Done {
+    Jobs(Vec<(JobUid, Outcome)>),
+    Items(Vec<(PodId, Outcome)>),
+    Ends(Vec<(PodId, Outcome)>),
+    Orders(Vec<(PodId, Outcome)>),
+    Leases(Vec<(String, Outcome)>),
+    Said,
+}
+
+/// A part of a round on its way.
+pub(super) type OnItsWay = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// The writers of the streams.
+#[derive(Clone, Debug)]
+pub(super) struct Writers {
+    pub(super) jet: Jet,
+    pub(super) objects: Committer,
+    pub(super) work: Committer,
+    pub(super) pods: Committer,
+}
+
+impl Round {
+    pub(super) fn record(&mut self, uid: JobUid, subject: String, payload: Bytes, expect: u64) {
+        self.jobs.push((uid, Write { subject, payload, expect: Expect::Sequence(expect) }));
+    }
+
+    pub(super) fn item(&mut self, names: &Names, pod: PodId, template: &str, now: Timestamp) {
+        let item = WorkItem { v: VERSION, template: template.to_owned(), created_at: now };
+        let payload = serde_json::to_vec(&item).expect("an item has only string keys");
+        let subject = names.work(DEFAULT_CLASS, pod);
+        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
+        self.items.push((pod, write));
+    }
+
+    pub(super) fn end(&mut self, names: &Names, pod: PodId, record: &PodRecord, expect: u64) {
+        let payload = serde_json::to_vec(record).expect("a pod's record has only string keys");
+        let expect = Expect::Sequence(expect);
+        self.ends.push((pod, Write { subject: names.pod(pod), payload: payload.into(), expect }));
+    }
+
+    pub(super) fn order(&mut self, names: &Names, pod: PodId, payload: Bytes) {
+        let expect = Expect::Sequence(0);
+        self.orders.push((pod, Write { subject: names.order(pod), payload, expect }));
+    }
+
+    pub(super) fn lease(&mut self, worker: String, write: Write) {
+        self.leases.push((worker, write));
+    }
+
+    pub(super) fn nudge(&mut self, worker: &str, pod: NudgedPod) {
+        match self.nudges.iter_mut().find(|(name, pods)| name == worker && pods.len() < Nudge::MAX) {
+            Some((_, pods)) => pods.push(pod),
+            None => self.nudges.push((worker.to_owned(), vec![pod])),
+        }
+    }
+
+    pub(super) fn purge(&mut self, stream: String, subject: String) {
+        self.purges.push(Purge { stream, subject });
+    }
+
+    /// The round as futures, each a group that is committed together.
+    pub(super) fn carry_out(self, writers: &Writers) -> Vec<OnItsWay> {
+        let mut ways: Vec<OnItsWay> = Vec::new();
+        ways.extend(written(&writers.objects, self.jobs, Done::Jobs));
+        ways.extend(written(&writers.work, self.items, Done::Items));
+        ways.extend(written(&writers.pods, self.ends, Done::Ends));
+        ways.extend(written(&writers.pods, self.orders, Done::Orders));
+        ways.extend(written(&writers.objects, self.leases, Done::Leases));
+        if !self.nudges.is_empty() || !self.purges.is_empty() {
+            ways.push(Box::pin(say(writers.jet.clone(), self.nudges, self.purges)));
+        }
+        ways
+    }
+}
+
+fn written<K: Send + 'static>(
+    committer: &Committer,
+    group: Vec<(K, Write)>,
+    done: fn(Vec<(K, Outcome)>) -> Done,
+) -> Option<OnItsWay> {
+    if group.is_empty() {
+        return None;
+    }
+    let committer = committer.clone();
+    let (keys, writes): (Vec<K>, Vec<Write>) = group.into_iter().unzip();
+    Some(Box::pin(async move {
+        let outcomes = committer.write_all(writes).await;
+        done(keys.into_iter().zip(outcomes).collect())
+    }))
+}
+
+/// Nudges are said again until they have worked, purges until nothing is left: neither is waited for.
+async fn say(jet: Jet, nudges: Vec<(String, Vec<NudgedPod>)>, purges: Vec<Purge>) -> Done {
+    for (worker, pods) in nudges {
+        let nudge = Nudge { v: VERSION, pods };
+        let payload = serde_json::to_vec(&nudge).expect("a nudge has only string keys");
+        if let Err(error) = jet.client.publish(jet.names.nudge(&worker), payload.into()).await {
+            tracing::debug!(worker, %error, "nudging");
+        }
+    }
+    for purge in purges {
+        let Ok(stream) = jet.context.get_stream_no_info(&purge.stream).await else { continue };
+        if let Err(error) = stream.purge().filter(&purge.subject).await {
+            tracing::debug!(purge.subject, %error, "purging");
+        }
+    }
+    Done::Said
+}

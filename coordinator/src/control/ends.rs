@@ -1,0 +1,79 @@
+//! The ends that the owner writes: of pods that must not start, and of pods whose worker is lost. Pure.
+
+use jiff::Timestamp;
+use stint_common::id::Incarnation;
+use stint_common::wire::{Claim, End, EndedBy, Outcome, PodCondition, PodRecord, PodState, VERSION};
+
+use crate::job::{ContainerExit, EndFact};
+
+/// Who writes, which template the pod has, when it was issued.
+#[derive(Clone, Debug)]
+pub(super) struct Author {
+    pub(super) writer: Incarnation,
+    pub(super) nonce: u64,
+    pub(super) template: String,
+    pub(super) created_at: Timestamp,
+}
+
+/// The tombstone that a late item or a late claim meets: the pod must not start.
+pub(super) fn not_started(author: Author, reason: &str, now: Timestamp) -> PodRecord {
+    ended(author, None, "NotStarted", format!("Pod was not started: {reason}"), Vec::new(), now)
+}
+
+/// The end of a pod whose worker is recorded as lost, or began a new life without it.
+pub(super) fn lost(author: Author, claim: Claim, why: &str, now: Timestamp) -> PodRecord {
+    let message = format!("Worker {} {why}", claim.worker);
+    let disruption = PodCondition {
+        kind: "DisruptionTarget".to_owned(),
+        reason: "DeletionByTaintManager".to_owned(),
+        message: message.clone(),
+        at: now,
+    };
+    ended(author, Some(claim), "WorkerLost", message, vec![disruption], now)
+}
+
+fn ended(
+    author: Author,
+    claim: Option<Claim>,
+    reason: &str,
+    message: String,
+    conditions: Vec<PodCondition>,
+    now: Timestamp,
+) -> PodRecord {
+    PodRecord {
+        v: VERSION,
+        writer: author.writer,
+        nonce: author.nonce,
+        template: author.template,
+        created_at: author.created_at,
+        claim,
+        state: PodState::Terminated(Box::new(End {
+            outcome: Outcome::Failed,
+            by: EndedBy::Coordinator,
+            reason: reason.to_owned(),
+            message,
+            started_at: None,
+            finished_at: now,
+            containers: Vec::new(),
+            conditions,
+        })),
+    }
+}
+
+/// What the core is told of an end. Decisions use the earlier of the worker's clock and the record's own
+/// time, so that a wrong clock on a worker delays nothing.
+pub(super) fn fact(end: &End, stored_at: Timestamp) -> EndFact {
+    let succeeded = end.outcome == Outcome::Succeeded;
+    let exits = end.containers.iter().filter(|_| !succeeded);
+    EndFact {
+        succeeded,
+        finished_at: end.finished_at.min(stored_at),
+        exits: exits
+            .map(|container| ContainerExit {
+                container: container.name.clone(),
+                code: container.exit.code(),
+            })
+            .collect(),
+        conditions: end.conditions.iter().map(|condition| condition.kind.clone()).collect(),
+    }
+}

@@ -1,0 +1,151 @@
+//! One Job as the owner manages it: the core's view, and what of its record the core does not hold.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job as ApiJob;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use stint_common::id::{Incarnation, JobUid, ObjectRef, PodId};
+use stint_common::wire::{TraceContext, VERSION};
+
+use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger};
+use crate::store::JobRecord;
+
+/// A Job under management.
+#[derive(Debug)]
+pub(super) struct Managed {
+    pub(super) job: Job,
+    pub(super) name: ObjectRef,
+    pub(super) subject: String,
+    /// Sequence of the record that the core's durable part stands for.
+    pub(super) revision: u64,
+    pub(super) object: Box<RawValue>,
+    pub(super) template: String,
+    pub(super) trace: Option<TraceContext>,
+    pub(super) deletion: Option<Deletion>,
+    /// A write of the record is under way; the next plan waits for its outcome.
+    pub(super) writing: bool,
+    /// Something happened since the last plan.
+    pub(super) dirty: bool,
+    /// The timer that is set for it.
+    pub(super) wake_at: Option<Timestamp>,
+    /// Large records are written less often: not before this.
+    pub(super) hold_until: Option<Instant>,
+    /// A change that can wait does so until then.
+    pub(super) lazy_until: Option<Instant>,
+    /// The write under way is its tombstone.
+    pub(super) removing: bool,
+    /// Said when the write under way is stored.
+    pub(super) events: Vec<Event>,
+    /// The Job's span was handed to the exporter.
+    pub(super) reported: bool,
+}
+
+/// A record that was read, in the core's terms.
+pub(super) struct Parsed {
+    pub(super) uid: JobUid,
+    pub(super) name: ObjectRef,
+    pub(super) spec: JobSpec,
+    pub(super) record: JobRecord,
+}
+
+/// Reads a record; `None` (said in the log) if it cannot be: one bad record must not stop the others.
+pub(super) fn parse(subject: &str, payload: &[u8]) -> Option<Parsed> {
+    let record = match JobRecord::decode(payload) {
+        Ok(record) => record,
+        Err(error) => {
+            tracing::error!(subject, ?error, "cannot read a Job's record; it is left alone");
+            return None;
+        }
+    };
+    let job: ApiJob = match serde_json::from_str(record.object.get()) {
+        Ok(job) => job,
+        Err(error) => {
+            tracing::error!(subject, ?error, "cannot read a stored Job; it is left alone");
+            return None;
+        }
+    };
+    let uid = job.metadata.uid.as_deref().and_then(|uid| uid.parse().ok())?;
+    let name = ObjectRef {
+        namespace: job.metadata.namespace.clone().unwrap_or_default(),
+        name: job.metadata.name.clone().unwrap_or_default(),
+    };
+    Some(Parsed { uid, name, spec: JobSpec::from_job(&job), record })
+}
+
+impl Managed {
+    pub(super) fn new(parsed: Parsed, subject: &str, revision: u64) -> Self {
+        let Parsed { uid, name, spec, record } = parsed;
+        let finished = record.status.finished().is_some();
+        let JobRecord { object, template, trace, status, ledger, deletion, .. } = record;
+        Self {
+            job: Job::restore(uid, name.clone(), spec, status, ledger, deletion),
+            name,
+            subject: subject.to_owned(),
+            revision,
+            object,
+            template,
+            trace,
+            deletion,
+            writing: false,
+            dirty: true,
+            wake_at: None,
+            hold_until: None,
+            lazy_until: None,
+            removing: false,
+            events: Vec::new(),
+            reported: finished,
+        }
+    }
+
+    /// Another's write stands: the durable part is read anew, what is known of pods stays.
+    pub(super) fn replace(&mut self, parsed: Parsed, revision: u64) {
+        let JobRecord { object, template, trace, status, ledger, deletion, .. } = parsed.record;
+        self.job.replace(parsed.spec, status, ledger, deletion);
+        (self.object, self.template, self.trace) = (object, template, trace);
+        (self.deletion, self.revision) = (deletion, revision);
+        self.dirty = true;
+    }
+
+    pub(super) fn pod(&self, key: crate::job::Key) -> PodId {
+        PodId { job: self.job.uid(), slot: key.0, attempt: key.1 }
+    }
+
+    /// The record's bytes as the core stands now. `gone` makes it the tombstone.
+    pub(super) fn encode(&self, writer: Incarnation, nonce: u64, gone: bool) -> Bytes {
+        let view = RecordView {
+            v: VERSION,
+            writer,
+            nonce,
+            object: &self.object,
+            template: &self.template,
+            trace: self.trace.as_ref(),
+            status: self.job.status(),
+            ledger: self.job.ledger(),
+            deletion: self.deletion.as_ref(),
+            gone,
+        };
+        serde_json::to_vec(&view).expect("a record has only string keys and raw JSON").into()
+    }
+}
+
+/// [`JobRecord`] by reference: a ledger of 10^6 indexes is not copied to be written.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordView<'a> {
+    v: u8,
+    writer: Incarnation,
+    nonce: u64,
+    object: &'a RawValue,
+    template: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<&'a TraceContext>,
+    status: &'a JobStatus,
+    ledger: &'a Ledger,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion: Option<&'a Deletion>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gone: bool,
+}

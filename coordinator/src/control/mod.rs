@@ -1,0 +1,26 @@
+//! The owner's loop: observes the streams, lets the core plan, carries the plans out.
+//!
+//! ```text
+//! objects tail --+                       +-- Jobs' records  (compare-and-set)
+//! pods tail -----+--> Owner (one task) --+-- work items     (after the record that issued them)
+//! outcomes ------+    no await inside    +-- ends, orders   (after the record that closed them)
+//! ticks ---------+                       +-- nudges, events (best effort)
+//! ```
+//!
+//! Holds no rule of Kubernetes: those are in `job`. Holds nothing that the streams do not: it may be
+//! killed between any two writes.
+
+mod carry;
+mod ends;
+mod events;
+mod intake;
+mod leader;
+mod managed;
+mod owner;
+mod run;
+mod stops;
+mod window;
+mod workers;
+
+pub use leader::Candidate;
+pub use run::{Shared, run};

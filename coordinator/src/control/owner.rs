@@ -1,0 +1,240 @@
+//! What the owner holds in memory: all of it from the streams, none of it needed to survive.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use stint_common::id::{Incarnation, JobUid, PodId};
+use stint_common::names::Names;
+use stint_common::time;
+use stint_common::nats::Entry;
+use stint_common::wire::Claim;
+
+use super::carry::Round;
+use super::managed::Managed;
+use super::stops::Stops;
+use super::window::Window;
+use super::workers::Workers;
+use crate::job::{self, Dispose};
+
+/// Records larger than this are written less often, so that a Job of 10^6 indexes does not write its
+/// bitmap a hundred times a second.
+const LARGE_RECORD: usize = 48 << 10;
+/// What large records may write a second.
+const LARGE_BYTES_PER_SECOND: f64 = 8e6;
+/// A change of nothing but the numbers of active and ready pods waits this long for company.
+const LAZY: Duration = Duration::from_millis(100);
+
+/// A claimed pod that has not ended.
+#[derive(Clone, Debug)]
+pub(super) struct Claimed {
+    /// Sequence of its latest record.
+    pub(super) sequence: u64,
+    pub(super) claim: Claim,
+    pub(super) template: String,
+    pub(super) created_at: Timestamp,
+}
+
+/// A Job that is gone while pods of it may still run, or records of it may still be kept.
+#[derive(Debug)]
+pub(super) struct Orphan {
+    pub(super) grace_seconds: u32,
+    /// When its last pod was seen to have ended; its records are purged later than lease + grace after.
+    pub(super) quiet_since: Option<Instant>,
+    pub(super) items_purged: bool,
+}
+
+/// The owner.
+pub(super) struct Owner {
+    pub(super) names: Names,
+    pub(super) me: Incarnation,
+    nonce: u64,
+    pub(super) jobs: HashMap<JobUid, Managed>,
+    pub(super) by_subject: HashMap<String, JobUid>,
+    pub(super) dirty: VecDeque<JobUid>,
+    pub(super) timers: BTreeSet<(Timestamp, JobUid)>,
+    pub(super) claims: HashMap<PodId, Claimed>,
+    pub(super) workers: Workers,
+    pub(super) window: Window,
+    pub(super) stops: Stops,
+    pub(super) orphans: HashMap<JobUid, Orphan>,
+    /// Records of Jobs that were not known when they were read: the two tails are not in step.
+    pub(super) strangers: HashMap<JobUid, (Instant, Vec<Entry>)>,
+    /// Whether both streams were read to their end: before that nothing is decided.
+    pub(super) rebuilt: bool,
+    pub(super) ending: HashSet<PodId>,
+}
+
+impl Owner {
+    pub(super) fn new(names: Names, me: Incarnation, now: Instant) -> Self {
+        Self {
+            names,
+            me,
+            nonce: 0,
+            jobs: HashMap::new(),
+            by_subject: HashMap::new(),
+            dirty: VecDeque::new(),
+            timers: BTreeSet::new(),
+            claims: HashMap::new(),
+            workers: Workers::default(),
+            window: Window::new(now),
+            stops: Stops::default(),
+            orphans: HashMap::new(),
+            strangers: HashMap::new(),
+            rebuilt: false,
+            ending: HashSet::new(),
+        }
+    }
+
+    pub(super) fn next_nonce(&mut self) -> u64 {
+        self.nonce += 1;
+        self.nonce
+    }
+
+    /// Something happened to a Job: it is planned for in the next round.
+    pub(super) fn touch(&mut self, uid: JobUid) {
+        if let Some(managed) = self.jobs.get_mut(&uid)
+            && !managed.dirty
+        {
+            managed.dirty = true;
+            self.dirty.push_back(uid);
+        }
+    }
+
+    /// Plans for every Job to which something happened, and gathers what is to be done.
+    pub(super) fn decide(&mut self, mut round: Round, now: Timestamp, instant: Instant) -> Round {
+        if !self.rebuilt {
+            return round;
+        }
+        self.ring_timers(now);
+        // Before planning: what the last writes made durable goes out even if the next writes follow at once.
+        self.window.adapt(self.workers.slots(), instant);
+        self.fill_window(now, instant, &mut round);
+        for uid in std::mem::take(&mut self.dirty) {
+            self.plan_one(uid, now, instant, &mut round);
+        }
+        round
+    }
+
+    fn ring_timers(&mut self, now: Timestamp) {
+        while let Some((at, uid)) = self.timers.first().copied() {
+            if at > now {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(managed) = self.jobs.get_mut(&uid) {
+                managed.wake_at = None;
+            }
+            self.touch(uid);
+        }
+    }
+
+    /// When the next timer rings.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn set_timer(&mut self, uid: JobUid, at: Option<Timestamp>) {
+        let Some(managed) = self.jobs.get_mut(&uid) else { return };
+        if managed.wake_at == at {
+            return;
+        }
+        if let Some(before) = managed.wake_at.take() {
+            self.timers.remove(&(before, uid));
+        }
+        if let Some(at) = at {
+            managed.wake_at = Some(at);
+            self.timers.insert((at, uid));
+        }
+    }
+
+    fn plan_one(&mut self, uid: JobUid, now: Timestamp, instant: Instant, round: &mut Round) {
+        let nonce = self.next_nonce();
+        let Some(managed) = self.jobs.get_mut(&uid) else { return };
+        managed.dirty = false;
+        if managed.writing {
+            // Planned again when the write's outcome is known.
+            return;
+        }
+        if let Some(until) = managed.hold_until.filter(|until| *until > instant) {
+            let at = time::after(now, until.duration_since(instant));
+            self.set_timer(uid, Some(at));
+            return;
+        }
+        let plan = job::plan(&managed.job, now);
+        let Some(change) = plan.change else {
+            self.dispose(uid, plan.dispose, now, nonce, round);
+            self.set_timer(uid, plan.wake_at);
+            return;
+        };
+        if change.can_wait {
+            let until = *managed.lazy_until.get_or_insert(instant + LAZY);
+            if until > instant {
+                let at = time::after(now, until.duration_since(instant));
+                self.set_timer(uid, Some(plan.wake_at.map_or(at, |wake_at| wake_at.min(at))));
+                return;
+            }
+        }
+        managed.lazy_until = None;
+        managed.job.apply(&change);
+        managed.events = plan.events;
+        managed.writing = true;
+        let payload = managed.encode(self.me, nonce, false);
+        if payload.len() > LARGE_RECORD {
+            let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+            let pause = f64::from(bytes) / LARGE_BYTES_PER_SECOND;
+            managed.hold_until = Some(instant + Duration::from_secs_f64(pause));
+        }
+        round.record(uid, managed.subject.clone(), payload, managed.revision);
+    }
+
+    fn dispose(
+        &mut self,
+        uid: JobUid,
+        dispose: Option<Dispose>,
+        now: Timestamp,
+        nonce: u64,
+        round: &mut Round,
+    ) {
+        let Some(managed) = self.jobs.get_mut(&uid) else { return };
+        let gone = match dispose {
+            None => return,
+            Some(Dispose::Remove) => true,
+            Some(Dispose::Delete) => {
+                // The time to live is over: deleted as by an API client, in the foreground.
+                managed.deletion = Some(job::Deletion { at: now, foreground: true });
+                managed.job.set_deletion(managed.deletion);
+                false
+            }
+        };
+        managed.removing = gone;
+        managed.writing = true;
+        let payload = managed.encode(self.me, nonce, gone);
+        round.record(uid, managed.subject.clone(), payload, managed.revision);
+    }
+
+    /// What was durably issued may be published: joins the fair round.
+    fn fill_window(&mut self, now: Timestamp, instant: Instant, round: &mut Round) {
+        let jobs = &mut self.jobs;
+        let mut keys = Vec::new();
+        let pods = self.window.fill(instant, |uid, max, pods| {
+            let Some(managed) = jobs.get_mut(&uid).filter(|managed| !managed.writing) else {
+                // Joins again when its write has been confirmed.
+                return false;
+            };
+            keys.clear();
+            managed.job.take_publishable(max, &mut keys);
+            pods.extend(keys.iter().map(|key| managed.pod(*key)));
+            managed.job.publishable() > 0
+        });
+        for pod in pods {
+            self.publish(pod, now, round);
+        }
+    }
+
+    pub(super) fn publish(&self, pod: PodId, now: Timestamp, round: &mut Round) {
+        if let Some(managed) = self.jobs.get(&pod.job) {
+            round.item(&self.names, pod, &managed.template, now);
+        }
+    }
+}

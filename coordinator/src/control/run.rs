@@ -1,0 +1,254 @@
+//! The loop with three beats: select, decide, carry out. Everything that waits, waits here.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::stream::FuturesUnordered;
+use stint_common::id::Incarnation;
+use stint_common::nats::{Committer, Jet, Tail, TailEvent, ensure_class_consumer};
+use stint_common::names::DEFAULT_CLASS;
+use stint_common::time::{now, since};
+use tokio_util::sync::CancellationToken;
+
+use super::carry::{Done, OnItsWay, Round, Writers};
+use super::events;
+use super::leader::{Candidate, Held};
+use super::owner::Owner;
+
+/// Pods that have not ended are pressed on, leases checked, the window adapted this often.
+const TICK: Duration = Duration::from_millis(250);
+/// A longer pause between ticks means that this process slept: clocks start anew.
+const GAP: Duration = Duration::from_secs(3);
+/// The class's consumer is looked after this often.
+const CONSUMER_CHECK: Duration = Duration::from_secs(3);
+/// A Job that is unknown for this long while its pods have records is looked up.
+const STRANGE: Duration = Duration::from_secs(3);
+/// Chunks of news taken in before the next decision, so that writes are not put off for ever.
+const CHUNKS_A_ROUND: usize = 8;
+
+/// What the loop shares with the rest of the coordinator.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The connection.
+    pub jet: Jet,
+    /// Writer of the objects' stream.
+    pub objects: Committer,
+    /// Writer of the pods' stream.
+    pub pods: Committer,
+    /// Writer of the work queue.
+    pub work: Committer,
+    /// This coordinator's life.
+    pub incarnation: Incarnation,
+}
+
+/// Stands by, reconciles while the lease is held, stands by again; until `shutdown`.
+pub async fn run(shared: Shared, shutdown: CancellationToken) {
+    let candidate = Candidate::new(shared.jet.clone(), shared.objects.clone(), shared.incarnation);
+    while let Some(held) = candidate.acquire(&shutdown).await {
+        tracing::info!(coordinator = %shared.incarnation, "owner: reconciling");
+        own(&shared, &candidate, held, &shutdown).await;
+        tracing::info!(coordinator = %shared.incarnation, "no longer owner");
+        if shutdown.is_cancelled() {
+            return;
+        }
+    }
+}
+
+async fn own(shared: &Shared, candidate: &Candidate, held: Held, shutdown: &CancellationToken) {
+    let stop = shutdown.child_token();
+    let mut lease = Box::pin(candidate.hold(held, stop.clone()));
+    let mut reign = Box::pin(Reign::start(shared).go_on());
+    tokio::select! {
+        () = &mut lease => {}
+        () = &mut reign => {}
+        () = shutdown.cancelled() => {
+            drop(reign);
+            lease.await;
+        }
+    }
+}
+
+/// One time of ownership.
+struct Reign {
+    writers: Writers,
+    owner: Owner,
+    objects: Tail,
+    pods: Tail,
+    on_their_way: FuturesUnordered<OnItsWay>,
+    objects_seen: u64,
+    last_tick: Instant,
+    last_consumer_check: Option<Instant>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge that asks the clock")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+impl Reign {
+    fn start(shared: &Shared) -> Self {
+        let jet = &shared.jet;
+        let names = &jet.names;
+        let objects = vec![names.objects(Some("jobs")), names.objects(Some("leases"))];
+        let pods = vec![names.pods(None), names.orders(None)];
+        Self {
+            owner: Owner::new(names.clone(), shared.incarnation, instant()),
+            objects: Tail::start(jet.clone(), names.objects_stream(), objects),
+            pods: Tail::start(jet.clone(), names.pods_stream(), pods),
+            writers: Writers {
+                jet: jet.clone(),
+                objects: shared.objects.clone(),
+                work: shared.work.clone(),
+                pods: shared.pods.clone(),
+            },
+            on_their_way: FuturesUnordered::new(),
+            objects_seen: 0,
+            last_tick: instant(),
+            last_consumer_check: None,
+        }
+    }
+
+    async fn go_on(mut self) {
+        self.rebuild().await;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let timer = self.owner.next_timer().map_or(TICK, |at| since(at, now()));
+            let mut round = Round::default();
+            tokio::select! {
+                event = self.objects.next() => self.take_objects(event),
+                event = self.pods.next() => self.take_pods(event),
+                Some(done) = self.on_their_way.next() => {
+                    self.owner.take_done(done, &mut round, instant());
+                }
+                () = tokio::time::sleep(timer) => {}
+                _ = ticks.tick() => self.tick(&mut round).await,
+            }
+            self.take_what_is_there(&mut round);
+            self.decide(round).await;
+        }
+    }
+
+    /// Reads both streams to their end; nothing is decided before.
+    async fn rebuild(&mut self) {
+        let start = instant();
+        while let Some(event @ TailEvent::Entries(_)) = self.objects.next().await {
+            self.take_objects(Some(event));
+        }
+        while let Some(event @ TailEvent::Entries(_)) = self.pods.next().await {
+            self.take_pods(Some(event));
+        }
+        self.owner.rebuilt = true;
+        tracing::info!(
+            jobs = self.owner.jobs.len(),
+            claims = self.owner.claims.len(),
+            took_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "rebuilt from the streams"
+        );
+    }
+
+    fn take_objects(&mut self, event: Option<TailEvent>) {
+        let Some(TailEvent::Entries(entries)) = event else { return };
+        let now = instant();
+        for entry in entries {
+            self.objects_seen = entry.sequence;
+            self.owner.take_object(&entry, now);
+        }
+    }
+
+    fn take_pods(&mut self, event: Option<TailEvent>) {
+        let Some(TailEvent::Entries(entries)) = event else { return };
+        let now = instant();
+        for entry in entries {
+            self.owner.take_pods_entry(&entry, now);
+        }
+    }
+
+    /// What has come meanwhile is taken in before the next decision: a flood makes large batches.
+    fn take_what_is_there(&mut self, round: &mut Round) {
+        for _ in 0..CHUNKS_A_ROUND {
+            let (objects, pods) = (self.objects.try_next(), self.pods.try_next());
+            if objects.is_none() && pods.is_none() {
+                break;
+            }
+            self.take_objects(objects);
+            self.take_pods(pods);
+        }
+        while let Some(Some(done)) = self.on_their_way.next().now_or_never() {
+            self.owner.take_done(done, round, instant());
+        }
+    }
+
+    async fn decide(&mut self, round: Round) {
+        let (wall, now) = (now(), instant());
+        let mut round = self.owner.decide(round, wall, now);
+        self.owner.stop_what_must(wall, now, &mut round);
+        let messages = self.owner.event_messages(std::mem::take(&mut round.events), wall);
+        if !messages.is_empty() {
+            events::publish(&self.writers.jet, messages).await;
+        }
+        self.on_their_way.extend(round.carry_out(&self.writers));
+    }
+
+    async fn tick(&mut self, round: &mut Round) {
+        let at = instant();
+        if at.duration_since(self.last_tick) > GAP {
+            tracing::warn!("this coordinator slept; workers' clocks start anew");
+            self.owner.workers.restart_clocks(at);
+        }
+        self.last_tick = at;
+        self.owner.press_on(at);
+        self.owner.condemn(at, round);
+        self.owner.publish_overdue(now(), at, round);
+        self.look_after_consumer(at).await;
+        self.resolve_strangers(at).await;
+        self.resolve_unaccounted(at).await;
+    }
+
+    async fn look_after_consumer(&mut self, at: Instant) {
+        let due = self.last_consumer_check.is_none_or(|last| at.duration_since(last) >= CONSUMER_CHECK);
+        if !due {
+            return;
+        }
+        self.last_consumer_check = Some(at);
+        let jet = self.writers.jet.clone();
+        self.on_their_way.push(Box::pin(async move {
+            if let Err(error) = ensure_class_consumer(&jet, DEFAULT_CLASS).await {
+                tracing::warn!(?error, "looking after the class's consumer");
+            }
+            Done::Said
+        }));
+    }
+
+    /// Records of unknown Jobs: once the objects' tail is known to be in step, those Jobs are gone.
+    async fn resolve_strangers(&mut self, at: Instant) {
+        let overdue = self.owner.overdue_strangers(at, STRANGE);
+        if overdue.is_empty() {
+            return;
+        }
+        let names = &self.writers.jet.names;
+        let (stream, jobs) = (names.objects_stream(), names.objects(Some("jobs")));
+        let Ok(newest) = self.writers.jet.read_last(&stream, &jobs).await else { return };
+        if self.objects_seen < newest.map_or(0, |stored| stored.sequence) {
+            return;
+        }
+        for uid in overdue {
+            self.owner.adopt_orphans(uid, at);
+        }
+    }
+
+    /// Claims of incarnations whose lease is not known to run: the leader is asked.
+    async fn resolve_unaccounted(&mut self, at: Instant) {
+        for (worker, incarnation) in self.owner.unaccounted() {
+            let names = &self.writers.jet.names;
+            let (stream, lease) = (names.objects_stream(), names.worker_lease(&worker));
+            let Ok(stored) = self.writers.jet.read_last(&stream, &lease).await else { return };
+            if let Some(stored) = stored
+                && let Ok(lease) = serde_json::from_slice(&stored.payload)
+            {
+                self.owner.observe_lease(lease, stored.sequence, at);
+            }
+            self.owner.end_if_not_living(&worker, incarnation);
+        }
+    }
+}

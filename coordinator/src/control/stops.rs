@@ -1,0 +1,199 @@
+//! Bringing pods to their end: orders to those that a worker has, tombstones for those that none has.
+//!
+//! Level triggered: what must stop is asked of the core again and again, until the end is durable. The
+//! order is durable, the nudge that carries it is repeated, and doing either twice changes nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use stint_common::id::{JobUid, PodId};
+use stint_common::wire::{NudgedPod, Order, OrderKind, VERSION};
+
+use super::carry::Round;
+use super::ends::{self, Author};
+use super::owner::Owner;
+use crate::job::Stop;
+
+/// How often a worker is nudged about a pod that has not ended.
+const NUDGE_AGAIN: Duration = Duration::from_secs(1);
+/// How long an attempt may be unknown to its Job's record before its pod is stopped: a predecessor's last
+/// write may still be on its way.
+const UNKNOWN: Duration = Duration::from_secs(10);
+/// Records of a Job that is gone are kept this long after its last pod ended: no claim that was on its
+/// way meanwhile may find its subject empty. Longer than lease + grace.
+const QUIET: Duration = Duration::from_secs(90);
+
+/// What is under way to bring pods to their end.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    look_at: HashSet<JobUid>,
+    orders: HashMap<PodId, Ordered>,
+    /// Ends of ours on their way.
+    ends: HashSet<PodId>,
+    unknown: HashMap<PodId, Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Ordered {
+    written: bool,
+    stands: bool,
+    nudged: Option<Instant>,
+}
+
+impl Stops {
+    pub(super) fn look_at(&mut self, job: JobUid) {
+        self.look_at.insert(job);
+    }
+
+    pub(super) fn order_stands(&mut self, pod: PodId) {
+        self.orders.entry(pod).or_default().stands = true;
+        self.look_at.insert(pod.job);
+    }
+
+    pub(super) fn ended(&mut self, pod: PodId) {
+        self.orders.remove(&pod);
+        self.ends.remove(&pod);
+        self.unknown.remove(&pod);
+    }
+
+    pub(super) fn end_written(&mut self, pod: PodId) {
+        self.ends.remove(&pod);
+    }
+
+    pub(super) fn unknown(&mut self, pod: PodId, now: Instant) {
+        self.unknown.entry(pod).or_insert(now);
+    }
+
+    fn take_overdue_unknown(&mut self, now: Instant) -> Vec<PodId> {
+        let overdue = self.unknown.iter().filter(|(_, since)| now.duration_since(**since) >= UNKNOWN);
+        overdue.map(|(pod, _)| *pod).collect()
+    }
+}
+
+impl Owner {
+    /// After a round of news: pods of Jobs that were touched.
+    pub(super) fn stop_what_must(&mut self, now: Timestamp, instant: Instant, round: &mut Round) {
+        for uid in std::mem::take(&mut self.stops.look_at) {
+            self.stop_pods_of(uid, now, instant, round);
+        }
+        self.end_what_is_lost(now, round);
+    }
+
+    /// Every tick: pods that have still not ended.
+    pub(super) fn press_on(&mut self, instant: Instant) {
+        let waiting = self.stops.orders.keys().map(|pod| pod.job);
+        let unended = self.jobs.iter().filter(|(_, managed)| managed.job.stopping().next().is_some());
+        let jobs: Vec<JobUid> = waiting.chain(unended.map(|(uid, _)| *uid)).collect();
+        self.stops.look_at.extend(jobs);
+        self.stops.look_at.extend(self.orphans.keys());
+        for pod in self.stops.take_overdue_unknown(instant) {
+            self.stops.orders.entry(pod).or_default();
+        }
+    }
+
+    fn stop_pods_of(&mut self, uid: JobUid, now: Timestamp, instant: Instant, round: &mut Round) {
+        let Some(managed) = self.jobs.get(&uid) else {
+            self.stop_orphans(uid, now, instant, round);
+            return;
+        };
+        if managed.writing {
+            // What was closed is acted on when that is durable; the outcome looks here again.
+            return;
+        }
+        let stopping: Vec<(PodId, Stop, bool)> = managed
+            .job
+            .stopping()
+            .map(|pod| (managed.pod((pod.slot, pod.attempt)), *pod.stop, pod.claimed))
+            .collect();
+        for (pod, stop, claimed) in stopping {
+            if claimed {
+                self.order(pod, &stop.reason.to_string(), stop.grace_seconds, stop.at, instant, round);
+            } else {
+                self.write_tombstone(pod, &stop.reason.to_string(), now, round);
+            }
+        }
+    }
+
+    /// A pod that no worker has must not start: the record that says so refuses every claim.
+    fn write_tombstone(&mut self, pod: PodId, reason: &str, now: Timestamp, round: &mut Round) {
+        if !self.stops.ends.insert(pod) {
+            return;
+        }
+        let Some(managed) = self.jobs.get(&pod.job) else { return };
+        let template = managed.template.clone();
+        let author = Author { writer: self.me, nonce: self.next_nonce(), template, created_at: now };
+        round.end(&self.names, pod, &ends::not_started(author, reason, now), 0);
+    }
+
+    fn order(
+        &mut self,
+        pod: PodId,
+        reason: &str,
+        grace_seconds: u32,
+        at: Timestamp,
+        now: Instant,
+        round: &mut Round,
+    ) {
+        let nonce = self.next_nonce();
+        let kind = OrderKind::Stop { grace_seconds, at, reason: reason.to_owned() };
+        let ordered = self.stops.orders.entry(pod).or_default();
+        if !ordered.written && !ordered.stands {
+            ordered.written = true;
+            let order = Order { v: VERSION, writer: self.me, nonce, kind: kind.clone() };
+            let payload = serde_json::to_vec(&order).expect("an order has only string keys");
+            round.order(&self.names, pod, payload.into());
+        }
+        let due = ordered.nudged.is_none_or(|nudged| now.duration_since(nudged) >= NUDGE_AGAIN);
+        if due && let Some(claimed) = self.claims.get(&pod) {
+            ordered.nudged = Some(now);
+            round.nudge(&claimed.claim.worker, NudgedPod { pod, order: kind });
+        }
+    }
+
+    fn stop_orphans(&mut self, uid: JobUid, now: Timestamp, instant: Instant, round: &mut Round) {
+        let Some(orphan) = self.orphans.get(&uid) else { return };
+        let grace_seconds = orphan.grace_seconds;
+        let running: Vec<PodId> = self.claims.keys().filter(|pod| pod.job == uid).copied().collect();
+        for pod in &running {
+            self.order(*pod, "Job was deleted", grace_seconds, now, instant, round);
+        }
+        let names = self.names.clone();
+        let Some(orphan) = self.orphans.get_mut(&uid) else { return };
+        if !orphan.items_purged {
+            orphan.items_purged = true;
+            round.purge(names.work_stream(), names.work_of_job(uid));
+        }
+        if !running.is_empty() {
+            orphan.quiet_since = None;
+            return;
+        }
+        let since = *orphan.quiet_since.get_or_insert(instant);
+        if instant.duration_since(since) >= QUIET {
+            self.orphans.remove(&uid);
+            round.purge(names.pods_stream(), names.pods(Some(uid)));
+            round.purge(names.pods_stream(), names.orders(Some(uid)));
+            round.purge(names.objects_stream(), names.templates(uid));
+        }
+    }
+
+    /// Pods whose worker is recorded as lost, or has begun a new life without them.
+    fn end_what_is_lost(&mut self, now: Timestamp, round: &mut Round) {
+        for pod in std::mem::take(&mut self.ending) {
+            let Some(claimed) = self.claims.get(&pod).cloned() else { continue };
+            if self.workers.lives(&claimed.claim.worker, claimed.claim.incarnation)
+                || !self.stops.ends.insert(pod)
+            {
+                continue;
+            }
+            let author = Author {
+                writer: self.me,
+                nonce: self.next_nonce(),
+                template: claimed.template,
+                created_at: claimed.created_at,
+            };
+            let record = ends::lost(author, claimed.claim, "was lost or started anew", now);
+            round.end(&self.names, pod, &record, claimed.sequence);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What is kept of a Job, and a replica in memory of all objects.
+//!
+//! The record is the envelope around the user's raw JSON; the replica is what reads and watches are
+//! answered from, at most one stream read behind.
+
+mod record;
+mod replica;
+
+pub use record::{DecodeError, JobRecord};
+pub use replica::{Change, Object, Replica, WatchError, Watcher};

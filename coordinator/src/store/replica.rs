@@ -1,0 +1,279 @@
+//! All objects in memory, fed from the objects' stream; what reads and watches are answered from.
+//!
+//! A read that must not be stale asks the stream's leader for its last sequence and waits until the
+//! replica has come that far. A watch reads a bounded log of recent changes; who falls out of it is
+//! told so (410) instead of being waited for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use stint_common::nats::{Entry, Jet, ReadError, Tail, TailEvent};
+use tokio::sync::watch;
+
+/// Changes kept for watches that begin in the past or lag behind.
+const LOG_LENGTH: usize = 8192;
+/// And never more bytes than this: records of huge Jobs are large.
+const LOG_BYTES: usize = 32 << 20;
+/// How long a read waits for the replica before it gives up.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// One object as it stands in the stream.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// `jobs`, `leases`.
+    pub resource: String,
+    /// Namespace token of the subject.
+    pub namespace: String,
+    /// Name, unescaped.
+    pub name: String,
+    /// Stream sequence: the resourceVersion.
+    pub revision: u64,
+    /// The record's bytes.
+    pub payload: Bytes,
+    /// When it was stored.
+    pub time: Timestamp,
+}
+
+/// What happened to an object.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The object after it; of a deleted one, its last state.
+    pub object: Arc<Object>,
+    /// It was not there before.
+    pub added: bool,
+    /// It is not there any more.
+    pub gone: bool,
+}
+
+/// Why a watch cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WatchError {
+    /// Changes after this revision are no longer all known: the client must list again (410).
+    #[error("too old resource version: {0}")]
+    Expired(u64),
+    /// The coordinator ends.
+    #[error("the coordinator is shutting down")]
+    Closed,
+}
+
+type Key = (String, String, String);
+
+#[derive(Debug, Default)]
+struct State {
+    live: BTreeMap<Key, Arc<Object>>,
+    /// Revisions of tombstones: what a new object of the name must expect.
+    tombstones: BTreeMap<Key, u64>,
+    log: VecDeque<Change>,
+    log_bytes: usize,
+    /// Every change after this revision is in the log.
+    horizon: u64,
+}
+
+/// The replica. Shared behind an `Arc`.
+#[derive(Debug)]
+pub struct Replica {
+    jet: Jet,
+    state: Mutex<State>,
+    applied: watch::Sender<u64>,
+}
+
+impl Replica {
+    /// Reads the whole stream, then keeps following it until the replica is dropped.
+    pub async fn start(jet: Jet) -> Arc<Self> {
+        let replica = Arc::new(Self {
+            jet: jet.clone(),
+            state: Mutex::default(),
+            applied: watch::Sender::new(0),
+        });
+        let filters = ["jobs", "leases"].map(|resource| jet.names.objects(Some(resource)));
+        let mut tail = Tail::start(jet.clone(), jet.names.objects_stream(), filters.to_vec());
+        while let Some(TailEvent::Entries(entries)) = tail.next().await {
+            replica.apply(entries);
+        }
+        // What came before the start is the state, not news: watches begin here.
+        let applied = *replica.applied.borrow();
+        replica.state().forget_log(applied);
+        let weak = Arc::downgrade(&replica);
+        tokio::spawn(async move {
+            while let Some(event) = tail.next().await {
+                let Some(replica) = weak.upgrade() else { return };
+                if let TailEvent::Entries(entries) = event {
+                    replica.apply(entries);
+                }
+            }
+        });
+        replica
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, entries: Vec<Entry>) {
+        let Some(last) = entries.last().map(|entry| entry.sequence) else { return };
+        {
+            let mut state = self.state();
+            for entry in entries {
+                let parsed = self.jet.names.parse_object_subject(&entry.subject);
+                let Some((resource, namespace, name)) = parsed else { continue };
+                state.apply(Object {
+                    resource: resource.to_owned(),
+                    namespace: namespace.to_owned(),
+                    name,
+                    revision: entry.sequence,
+                    payload: entry.payload,
+                    time: entry.time,
+                });
+            }
+        }
+        self.applied.send_replace(last);
+    }
+
+    /// The revision up to which everything is known here.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    /// Waits until everything that was stored before the call is known here.
+    ///
+    /// # Errors
+    ///
+    /// When the stream cannot be asked, or the replica does not come that far in time.
+    pub async fn fresh(&self) -> Result<u64, ReadError> {
+        let mut newest = 0;
+        for resource in ["jobs"] {
+            let subject = self.jet.names.objects(Some(resource));
+            let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
+            newest = newest.max(stored.map_or(0, |stored| stored.sequence));
+        }
+        self.wait_for(newest).await;
+        Ok(newest)
+    }
+
+    /// Waits (a bounded time) until `revision` is known here.
+    pub async fn wait_for(&self, revision: u64) {
+        let mut applied = self.applied.subscribe();
+        let reached = applied.wait_for(|applied| *applied >= revision);
+        if tokio::time::timeout(FRESH, reached).await.is_err() {
+            tracing::warn!(revision, "the replica lags behind its stream");
+        }
+    }
+
+    /// One object.
+    #[must_use]
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        let key = (resource.to_owned(), namespace.to_owned(), name.to_owned());
+        self.state().live.get(&key).cloned()
+    }
+
+    /// What a new object of this name must expect at its subject: 0, or its predecessor's tombstone.
+    #[must_use]
+    pub fn tombstone(&self, resource: &str, namespace: &str, name: &str) -> u64 {
+        let key = (resource.to_owned(), namespace.to_owned(), name.to_owned());
+        self.state().tombstones.get(&key).copied().unwrap_or(0)
+    }
+
+    /// All objects of a resource, in one namespace or in all, by namespace and name; and the revision that
+    /// this list is of.
+    #[must_use]
+    pub fn list(&self, resource: &str, namespace: Option<&str>) -> (Vec<Arc<Object>>, u64) {
+        let state = self.state();
+        let from = (resource.to_owned(), namespace.unwrap_or("").to_owned(), String::new());
+        let objects = state
+            .live
+            .range((Bound::Included(from), Bound::Unbounded))
+            .take_while(|((kind, space, _), _)| {
+                kind == resource && namespace.is_none_or(|namespace| namespace == space)
+            })
+            .map(|(_, object)| Arc::clone(object))
+            .collect();
+        (objects, *self.applied.borrow())
+    }
+
+    /// Follows changes after `revision`.
+    #[must_use]
+    pub fn watch(self: &Arc<Self>, revision: u64) -> Watcher {
+        Watcher { replica: Arc::clone(self), cursor: revision, applied: self.applied.subscribe() }
+    }
+
+    /// Changes after `cursor`, and how far they go.
+    fn changes_after(&self, cursor: u64) -> Result<(Vec<Change>, u64), WatchError> {
+        let state = self.state();
+        if cursor < state.horizon {
+            return Err(WatchError::Expired(cursor));
+        }
+        let applied = *self.applied.borrow();
+        let start = state.log.partition_point(|change| change.object.revision <= cursor);
+        let newest = state.log.back().map_or(0, |change| change.object.revision);
+        Ok((state.log.range(start..).cloned().collect(), applied.max(cursor).max(newest)))
+    }
+}
+
+impl State {
+    fn apply(&mut self, object: Object) {
+        let key = (object.resource.clone(), object.namespace.clone(), object.name.clone());
+        let gone = object.payload.is_empty() || object.payload.ends_with(b"\"gone\":true}");
+        let object = Arc::new(object);
+        let before = if gone {
+            self.tombstones.insert(key.clone(), object.revision);
+            self.live.remove(&key)
+        } else {
+            self.tombstones.remove(&key);
+            self.live.insert(key, Arc::clone(&object))
+        };
+        if gone && before.is_none() {
+            return;
+        }
+        self.log_bytes += object.payload.len();
+        self.log.push_back(Change { object, added: before.is_none(), gone });
+        while self.log.len() > LOG_LENGTH || self.log_bytes > LOG_BYTES {
+            let Some(oldest) = self.log.pop_front() else { break };
+            self.log_bytes -= oldest.object.payload.len();
+            self.horizon = oldest.object.revision;
+        }
+    }
+
+    fn forget_log(&mut self, horizon: u64) {
+        self.log.clear();
+        self.log_bytes = 0;
+        self.horizon = horizon;
+    }
+}
+
+/// One watch: where it is in the log of changes.
+#[derive(Debug)]
+pub struct Watcher {
+    replica: Arc<Replica>,
+    cursor: u64,
+    applied: watch::Receiver<u64>,
+}
+
+impl Watcher {
+    /// The next changes, oldest first; waits for them. Safe to cancel.
+    ///
+    /// # Errors
+    ///
+    /// When the log no longer reaches back to where this watch is.
+    pub async fn next(&mut self) -> Result<Vec<Change>, WatchError> {
+        loop {
+            let (changes, cursor) = self.replica.changes_after(self.cursor)?;
+            self.cursor = cursor;
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+            self.applied.changed().await.map_err(|_| WatchError::Closed)?;
+        }
+    }
+
+    /// The revision up to which this watch has been told everything.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+}
+
