@@ -24,6 +24,8 @@ mod record;
 mod spec;
 mod status;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod ttl;
 mod verdict;

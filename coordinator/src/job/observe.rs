@@ -27,6 +27,7 @@ pub enum Observed {
 
 impl Job {
     /// Takes news of a pod in. Facts of attempts that were never issued or are over count for nothing.
+    /// Order matters only among one pod's `Running` facts: the last one told is what it does.
     pub fn observe(&mut self, slot: Slot, attempt: Attempt, fact: PodFact) -> Observed {
         let key = (slot, attempt);
         let running = matches!(fact, PodFact::Claimed | PodFact::Running { .. });

@@ -160,6 +160,16 @@ impl Pod {
         Self { stage, order: None, doom: None, closed: false }
     }
 
+    /// What was heard of it, without what the Job's record says; `None` if nothing was.
+    pub(super) fn heard(self) -> Option<Self> {
+        let unheard = matches!(self.stage, Stage::Held | Stage::Queued | Stage::Published);
+        if unheard && self.order.is_none() {
+            return None;
+        }
+        let stage = if unheard { Stage::Held } else { self.stage };
+        Some(Self { stage, order: self.order, doom: None, closed: false })
+    }
+
     /// That it must end, by whoever's word. The earlier word is the API's: the Job's own decisions
     /// spare pods that are already terminating.
     pub(super) fn stop(&self) -> Option<&Stop> {

@@ -160,11 +160,11 @@ impl Rank {
     fn of(pod: &Pod, key: Key) -> Self {
         let progress = match pod.stage {
             Stage::Held => 0,
-            Stage::Queued => 1,
-            Stage::Published => 2,
-            Stage::Claimed => 3,
-            Stage::Running { ready: false, .. } => 4,
-            Stage::Running { ready: true, .. } | Stage::Ended(_) => 5,
+            // One rank: after a restart nobody knows what was published.
+            Stage::Queued | Stage::Published => 1,
+            Stage::Claimed => 2,
+            Stage::Running { ready: false, .. } => 3,
+            Stage::Running { ready: true, .. } | Stage::Ended(_) => 4,
         };
         Self {
             progress,

@@ -55,7 +55,7 @@ impl Job {
             .map(|(key, _)| *key)
     }
 
-    fn is_queued(&self, key: Key) -> bool {
+    pub(super) fn is_queued(&self, key: Key) -> bool {
         self.pods.get(&key).is_some_and(|pod| pod.is_active() && pod.stage == Stage::Queued)
     }
 }

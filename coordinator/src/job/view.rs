@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
 
 use super::ledger::Ledger;
@@ -16,7 +17,8 @@ use super::spec::JobSpec;
 use super::tally::{Scale, Tally, Weight};
 
 /// That the Job is being deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Deletion {
     /// `metadata.deletionTimestamp`.
     pub at: Timestamp,
@@ -246,7 +248,7 @@ impl Job {
         Some(pod)
     }
 
-    fn scale(&self, slot: Slot) -> Scale {
+    pub(super) fn scale(&self, slot: Slot) -> Scale {
         Scale {
             replace_only_failed: self.spec.replace_only_failed,
             in_range: slot.0 < self.spec.slot_limit(),
@@ -279,9 +281,10 @@ impl Job {
                 self.hold(key);
             }
         }
-        let ledger = &self.ledger;
-        facts.retain(|(slot, attempt), _| attempt.0 >= ledger.slot(*slot).issued);
-        self.strays = facts;
+        let unknown = facts
+            .into_iter()
+            .filter(|((slot, attempt), _)| attempt.0 >= self.ledger.slot(*slot).issued);
+        self.strays = unknown.filter_map(|(key, pod)| Some((key, pod.heard()?))).collect();
     }
 
     /// Sets anew whether a pod that nobody has heard of may be heard of.

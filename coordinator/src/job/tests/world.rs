@@ -1,0 +1,373 @@
+//! A tiny shell around the decision: a stored record, a queue, pod records, workers, and everything that
+//! can go wrong between them. Every step checks the invariants.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
+use stint_common::time;
+
+use crate::job::tally::{Tally, Weight};
+use crate::job::*;
+
+/// What is durable of a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Record {
+    Claimed,
+    Running { ready: bool },
+    Ended(EndFact),
+}
+
+pub(super) struct World {
+    pub(super) job: Job,
+    pub(super) spec: JobSpec,
+    pub(super) now: Timestamp,
+    pub(super) deletion: Option<Deletion>,
+    stored: (String, String),
+    pub(super) records: BTreeMap<Key, Record>,
+    orders: BTreeMap<Key, Timestamp>,
+    items: BTreeSet<Key>,
+    pub(super) news: Vec<(Key, PodFact)>,
+    pub(super) closed: BTreeMap<Key, CloseOutcome>,
+    pub(super) dispose: Option<Dispose>,
+    terminal: Option<Condition>,
+}
+
+fn restore(spec: &JobSpec, stored: &(String, String), deletion: Option<Deletion>) -> Job {
+    let uid = JobUid(uuid::Uuid::from_u128(1));
+    let object = ObjectRef { namespace: "default".to_owned(), name: "job".to_owned() };
+    let status = serde_json::from_str(&stored.0).unwrap();
+    let ledger = serde_json::from_str(&stored.1).unwrap();
+    Job::restore(uid, object, spec.clone(), status, ledger, deletion)
+}
+
+impl World {
+    pub(super) fn new(spec: JobSpec) -> Self {
+        let stored = ("{}".to_owned(), "{}".to_owned());
+        Self {
+            job: restore(&spec, &stored, None),
+            spec,
+            now: "2026-01-15T12:00:00Z".parse().unwrap(),
+            deletion: None,
+            stored,
+            records: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            items: BTreeSet::new(),
+            news: Vec::new(),
+            closed: BTreeMap::new(),
+            dispose: None,
+            terminal: None,
+        }
+    }
+
+    /// Plans once, and stores what comes of it.
+    pub(super) fn plan(&mut self) -> bool {
+        let plan = plan(&self.job, self.now);
+        self.dispose = plan.dispose;
+        let Some(change) = plan.change else {
+            return false;
+        };
+        self.check_change(&change);
+        self.job.apply(&change);
+        self.store(&change);
+        self.check();
+        true
+    }
+
+    fn store(&mut self, change: &Change) {
+        for close in &change.closes {
+            let before = self.closed.insert((close.slot, close.attempt), close.outcome);
+            assert_eq!(before, None, "closed twice: {close:?}");
+        }
+        self.stored.0 = serde_json::to_string(self.job.status()).unwrap();
+        self.stored.1 = serde_json::to_string(self.job.ledger()).unwrap();
+    }
+
+    /// Plans until nothing is left to store.
+    pub(super) fn settle(&mut self) {
+        let most = 20 + self.job.pods.len() / MAX_BATCH;
+        for _ in 0..most {
+            if !self.plan() {
+                return;
+            }
+        }
+        panic!("no fixpoint: {:?}\n{:?}", plan(&self.job, self.now), self.job);
+    }
+
+    /// Plans and applies, then hears that the write was lost.
+    pub(super) fn plan_in_vain(&mut self) {
+        if let Some(change) = plan(&self.job, self.now).change {
+            self.job.apply(&change);
+            let status = serde_json::from_str(&self.stored.0).unwrap();
+            let ledger = serde_json::from_str(&self.stored.1).unwrap();
+            self.job.replace(self.spec.clone(), status, ledger, self.deletion);
+        }
+        self.check();
+    }
+
+    /// Another coordinator takes over: it has the record, and hears every pod record anew.
+    pub(super) fn crash(&mut self) {
+        self.job = restore(&self.spec, &self.stored, self.deletion);
+        self.news.clear();
+        for key in self.orders.keys().chain(self.records.keys()).copied().collect::<Vec<_>>() {
+            self.tell(key);
+        }
+        self.check();
+    }
+
+    /// Says again what is durable of a pod.
+    fn tell(&mut self, key: Key) {
+        if let Some(at) = self.orders.get(&key) {
+            let _ =
+                self.job.observe(key.0, key.1, PodFact::StopOrdered { grace_seconds: 5, at: *at });
+        }
+        if let Some(record) = self.records.get(&key).cloned() {
+            let _ = self.job.observe(key.0, key.1, fact(&record));
+        }
+    }
+
+    pub(super) fn publish(&mut self, max: usize) {
+        let mut taken = Vec::new();
+        self.job.take_publishable(max, &mut taken);
+        for key in taken {
+            assert!(self.job.awaits_claim(key.0, key.1));
+            self.items.insert(key);
+        }
+    }
+
+    pub(super) fn take_and_put_back(&mut self, max: usize) {
+        let before = self.job.publishable();
+        let mut taken = Vec::new();
+        self.job.take_publishable(max, &mut taken);
+        self.job.put_back(&taken);
+        assert_eq!(self.job.publishable(), before);
+    }
+
+    fn write(&mut self, key: Key, record: Record) {
+        let over = matches!(self.records.get(&key), Some(Record::Ended(_)));
+        assert!(!over, "an end is final");
+        self.news.push((key, fact(&record)));
+        self.records.insert(key, record);
+        let running: BTreeSet<Attempt> = self
+            .records
+            .iter()
+            .filter(|((slot, _), record)| *slot == key.0 && !matches!(record, Record::Ended(_)))
+            .map(|((_, attempt), _)| *attempt)
+            .collect();
+        assert!(running.len() <= 1, "I5: attempts {running:?} of slot {} run at once", key.0);
+    }
+
+    /// A worker takes an item; a record that is there already refuses the claim.
+    pub(super) fn claim(&mut self, pick: usize) {
+        if let Some(key) = nth(self.items.iter(), pick) {
+            self.items.remove(&key);
+            if !self.records.contains_key(&key) {
+                self.write(key, Record::Claimed);
+            }
+        }
+    }
+
+    pub(super) fn run(&mut self, pick: usize, ready: bool) {
+        if let Some(key) = nth(self.living().iter(), pick) {
+            self.write(key, Record::Running { ready });
+        }
+    }
+
+    pub(super) fn end(&mut self, pick: usize, succeeded: bool) {
+        if let Some(key) = nth(self.living().iter(), pick) {
+            self.write(key, Record::Ended(end(succeeded, self.now)));
+        }
+    }
+
+    pub(super) fn living(&self) -> BTreeSet<Key> {
+        let ended = |record: &Record| matches!(record, Record::Ended(_));
+        self.records.iter().filter(|(_, record)| !ended(record)).map(|(key, _)| *key).collect()
+    }
+
+    /// The shell writes tombstones for pods that must not start.
+    pub(super) fn bury(&mut self) {
+        let unclaimed: Vec<Key> = self
+            .job
+            .stopping()
+            .filter(|pod| !pod.claimed)
+            .map(|pod| (pod.slot, pod.attempt))
+            .collect();
+        for key in unclaimed {
+            if !self.records.contains_key(&key) {
+                self.write(key, Record::Ended(end(false, self.now)));
+            }
+        }
+    }
+
+    /// A worker obeys an order.
+    pub(super) fn obey(&mut self, pick: usize, succeeded: bool) {
+        let claimed: Vec<Key> = self
+            .job
+            .stopping()
+            .map(|pod| (pod.slot, pod.attempt))
+            .filter(|key| self.living().contains(key))
+            .collect();
+        if let Some(key) = nth(claimed.iter(), pick) {
+            self.write(key, Record::Ended(end(succeeded, self.now)));
+        }
+    }
+
+    /// Somebody deletes a pod.
+    pub(super) fn delete_pod(&mut self, pick: usize) {
+        let live: Vec<Key> = self.job.live_pods().map(|pod| (pod.slot, pod.attempt)).collect();
+        if let Some(key) = nth(live.iter(), pick) {
+            let at = *self.orders.entry(key).or_insert(self.now);
+            let fact = PodFact::StopOrdered { grace_seconds: 5, at };
+            self.news.push((key, fact));
+        }
+    }
+
+    pub(super) fn set_spec(&mut self, spec: JobSpec) {
+        self.spec = spec;
+        self.job.set_spec(self.spec.clone());
+        self.check();
+    }
+
+    pub(super) fn delete(&mut self) {
+        self.deletion = Some(Deletion { at: self.now, foreground: true });
+        self.job.set_deletion(self.deletion);
+    }
+
+    /// One fact arrives, perhaps not for the last time.
+    pub(super) fn deliver(&mut self, pick: usize, again: bool) {
+        if self.news.is_empty() {
+            return;
+        }
+        let mut at = pick % self.news.len();
+        // One subject's writes are heard in order: only the last Running is what the pod does.
+        let running = |fact: &PodFact| matches!(fact, PodFact::Running { .. });
+        if let (key, PodFact::Running { .. }) = self.news[at] {
+            let first = |(other, fact): &(Key, PodFact)| *other == key && running(fact);
+            at = self.news.iter().position(first).unwrap();
+        }
+        let (key, fact) = if again { self.news[at].clone() } else { self.news.remove(at) };
+        let _ = self.job.observe(key.0, key.1, fact);
+        self.check();
+    }
+
+    pub(super) fn deliver_all(&mut self) {
+        while !self.news.is_empty() {
+            self.deliver(0, false);
+        }
+    }
+
+    pub(super) fn advance(&mut self, seconds: u64) {
+        self.now = time::after(self.now, Duration::from_secs(seconds));
+    }
+
+    fn check_change(&self, change: &Change) {
+        let before = self.job.status();
+        let after = &change.status;
+        let count = |outcome| change.closes.iter().filter(|close| close.outcome == outcome).count();
+        let failed = |status: &JobStatus| status.failed as usize + status.uncounted_failed.len();
+        assert_eq!(failed(after), failed(before) + count(CloseOutcome::Failed), "I4");
+        let succeeded =
+            |status: &JobStatus| status.succeeded as usize + status.uncounted_succeeded.len();
+        if !self.spec.indexed {
+            assert_eq!(succeeded(after), succeeded(before) + count(CloseOutcome::Succeeded), "I4");
+        }
+        if !change.issues.is_empty() {
+            assert!(after.active <= self.spec.parallelism, "I6: {after:?}");
+            assert!(!self.spec.suspend && self.deletion.is_none());
+        }
+        assert!(after.uncounted() <= MAX_BATCH);
+        assert!(after.ready <= after.active);
+    }
+
+    /// What must hold at any time.
+    pub(super) fn check(&mut self) {
+        let job = &self.job;
+        let mut tally = Tally::default();
+        for (key, pod) in &job.pods {
+            tally.shift(*key, Weight::default(), Weight::of(pod, job.scale(key.0)));
+        }
+        assert_eq!(tally, job.tally);
+        let queued: BTreeSet<&Key> =
+            job.queue.iter().filter(|(slot, attempt)| job.is_queued((*slot, *attempt))).collect();
+        assert_eq!(queued.len(), job.publishable(), "a queued pod is in the queue");
+        for (slot, state) in &job.ledger.slots {
+            assert!(
+                state.ended <= state.closed && state.closed <= state.issued,
+                "{slot} {state:?}"
+            );
+            assert!(state.issued <= state.closed + 1, "{slot} {state:?}");
+        }
+        let terminal = job.status().finished().cloned();
+        if self.terminal.is_some() {
+            assert_eq!(self.terminal, terminal, "a terminal condition is final");
+        }
+        self.terminal = terminal;
+    }
+
+    /// With every fact delivered, nothing is known that a restart would not find again.
+    pub(super) fn check_rebuild(&mut self) {
+        self.deliver_all();
+        let mut other = restore(&self.spec, &self.stored, self.deletion);
+        std::mem::swap(&mut self.job, &mut other);
+        for key in self.orders.keys().chain(self.records.keys()).copied().collect::<Vec<_>>() {
+            self.tell(key);
+        }
+        std::mem::swap(&mut self.job, &mut other);
+        assert_eq!(plan(&other, self.now), plan(&self.job, self.now));
+        assert_eq!(other.tally.stopping, self.job.tally.stopping);
+        let wanted = |job: &Job| {
+            let keys = job.pods.keys().filter(|key| job.awaits_claim(key.0, key.1));
+            keys.copied().collect::<Vec<_>>()
+        };
+        assert_eq!(wanted(&other), wanted(&self.job));
+    }
+
+    /// From here on all goes well: every pod is published, claimed and ends.
+    pub(super) fn run_to_the_end(&mut self, succeed: bool) {
+        for _ in 0..3000 {
+            self.deliver_all();
+            self.settle();
+            if self.terminal.is_some() || self.dispose.is_some() {
+                return;
+            }
+            self.bury();
+            self.publish(usize::MAX);
+            while !self.items.is_empty() {
+                self.claim(0);
+            }
+            self.deliver_all();
+            let stopping: BTreeSet<Key> =
+                self.job.stopping().map(|pod| (pod.slot, pod.attempt)).collect();
+            for key in self.living() {
+                let succeeded = succeed && !stopping.contains(&key);
+                self.write(key, Record::Ended(end(succeeded, self.now)));
+            }
+            if self.news.is_empty() && !plan(&self.job, self.now).change.is_some() {
+                self.advance(60);
+            }
+        }
+        panic!("no terminal condition: {:?}", self.job);
+    }
+}
+
+pub(super) fn end(succeeded: bool, finished_at: Timestamp) -> EndFact {
+    EndFact { succeeded, finished_at, exits: Vec::new(), conditions: Vec::new() }
+}
+
+fn fact(record: &Record) -> PodFact {
+    match record {
+        Record::Claimed => PodFact::Claimed,
+        Record::Running { ready } => PodFact::Running { ready: *ready, restarts: 0 },
+        Record::Ended(end) => PodFact::Ended(end.clone()),
+    }
+}
+
+fn nth<'a>(mut keys: impl ExactSizeIterator<Item = &'a Key>, pick: usize) -> Option<Key> {
+    let length = keys.len();
+    keys.nth(pick.checked_rem(length)?).copied()
+}
+
+pub(super) fn slot_attempt(slot: u32, attempt: u32) -> Key {
+    (Slot(slot), Attempt(attempt))
+}
