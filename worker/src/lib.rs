@@ -1,3 +1,7 @@
 //! The worker: claims pods and runs them on this machine.
 
+pub mod launch;
+pub mod logs;
+pub mod pod;
+pub mod runtime;
 pub mod serve;

@@ -1,0 +1,143 @@
+//! From manifests to what is executed.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use stint_common::id::{Attempt, JobUid, PodId, Slot};
+use stint_common::wire::{Template, TraceContext};
+use uuid::Uuid;
+
+use super::{Host, LaunchSpec, PrepareError, PreparedJob};
+
+const JOB: JobUid = JobUid(Uuid::from_u128(1));
+
+fn host() -> Host {
+    let environment = [("PATH", "/bin"), ("HOME", "/root"), ("SECRET", "x")];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Host::new("vm-1", "10.0.0.7", "/srv", environment)
+}
+
+fn prepare(indexed: bool, pod_template: &Value) -> Result<PreparedJob, PrepareError> {
+    let template = Template {
+        v: 1,
+        namespace: "team".to_owned(),
+        job_name: "pi".to_owned(),
+        job_uid: JOB,
+        indexed,
+        pod_template: RawValue::from_string(pod_template.to_string()).unwrap(),
+        trace: None,
+    };
+    PreparedJob::new(&template, &host())
+}
+
+fn pod(slot: u32, attempt: u32) -> PodId {
+    PodId { job: JOB, slot: Slot(slot), attempt: Attempt(attempt) }
+}
+
+fn launch(indexed: bool, container: Value) -> LaunchSpec {
+    let template = json!({
+        "metadata": {"labels": {"app": "x"}, "annotations": {"note": "y"}},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    });
+    prepare(indexed, &template).unwrap().launch(pod(3, 2), 0, None).unwrap()
+}
+
+#[test]
+fn command_and_args_are_expanded_from_the_containers_environment_only() {
+    let spec = launch(
+        true,
+        json!({
+            "name": "c",
+            "command": ["echo", "$(A)"],
+            "args": ["$(B)-$(JOB_COMPLETION_INDEX)", "$(PATH)", "$$(A)", "$(STINT_ATTEMPT)"],
+            "env": [{"name": "A", "value": "a"}, {"name": "B", "value": "<$(A)$(C)>"}, {"name": "C"}],
+        }),
+    );
+    let argv: Vec<&str> = spec.argv.iter().map(|argument| &**argument).collect();
+    assert_eq!(argv, ["echo", "a", "<a$(C)>-3", "$(PATH)", "$(A)", "2"]);
+    assert_eq!(spec.variable("C"), Some(""));
+}
+
+#[test]
+fn a_name_defined_twice_has_its_last_value_and_may_build_on_the_first() {
+    let env = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}]);
+    let spec = launch(false, json!({"name": "c", "command": ["$(A)"], "env": env}));
+    assert_eq!((&*spec.argv[0], spec.variable("A")), ("12", Some("12")));
+    assert_eq!(spec.env.iter().filter(|(name, _)| &**name == "A").count(), 1);
+}
+
+#[test]
+fn field_references_lead_to_the_pod_and_its_machine() {
+    let paths = [
+        "metadata.namespace",
+        "metadata.uid",
+        "metadata.labels['app']",
+        "metadata.labels['batch.kubernetes.io/job-completion-index']",
+        "metadata.annotations['note']",
+        "metadata.annotations['none']",
+        "spec.nodeName",
+        "spec.serviceAccountName",
+        "status.hostIP",
+        "status.podIPs",
+    ];
+    let env: Vec<Value> = paths.iter().enumerate().map(|(place, path)| {
+        json!({"name": format!("V{place}"), "valueFrom": {"fieldRef": {"fieldPath": path}}})
+    }).collect();
+    let spec = launch(true, json!({"name": "c", "command": ["x"], "env": env}));
+    let values: Vec<&str> =
+        (0..paths.len()).map(|place| spec.variable(&format!("V{place}")).unwrap()).collect();
+    let uid = pod(3, 2).uid().to_string();
+    let expect = ["team", &uid, "x", "3", "y", "", "vm-1", "default", "10.0.0.7", "10.0.0.7"];
+    assert_eq!(values, expect);
+}
+
+#[test]
+fn the_environment_holds_what_is_promised_and_nothing_else_of_the_worker() {
+    let spec = launch(true, json!({"name": "c", "command": ["x"]}));
+    let mut names: Vec<&str> = spec.env.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    let expect =
+        ["HOME", "HOSTNAME", "JOB_COMPLETION_INDEX", "PATH", "STINT_ATTEMPT", "STINT_JOB_UID"];
+    assert_eq!(names[..6], expect);
+    assert_eq!(names[6..], ["STINT_POD_UID"]);
+    assert_eq!(spec.variable("HOSTNAME"), Some("pi-3"));
+    assert_eq!(spec.variable("JOB_COMPLETION_INDEX"), Some("3"));
+}
+
+#[test]
+fn the_manifests_own_variables_win() {
+    let env = json!([{"name": "PATH", "value": "/opt"}, {"name": "TRACEPARENT", "value": "mine"}]);
+    let template = json!({"spec": {"containers": [{"name": "c", "command": ["x"], "env": env}]}});
+    let job = prepare(false, &template).unwrap();
+    let trace = TraceContext { traceparent: "tp".to_owned(), tracestate: Some("ts".to_owned()) };
+    let spec = job.launch(pod(0, 0), 0, Some(&trace)).unwrap();
+    assert_eq!(spec.variable("PATH"), Some("/opt"));
+    assert_eq!(spec.variable("TRACEPARENT"), Some("mine"));
+    assert_eq!(spec.variable("TRACESTATE"), Some("ts"));
+}
+
+#[test]
+fn a_relative_working_directory_starts_at_the_workers() {
+    let at = |dir: Value| launch(false, json!({"name": "c", "command": ["x"], "workingDir": dir}));
+    assert_eq!(&*at(json!("/tmp")).working_dir, "/tmp");
+    assert_eq!(&*at(json!("sub/dir")).working_dir, "/srv/sub/dir");
+    assert_eq!(&*at(Value::Null).working_dir, "/srv");
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_by_name() {
+    let refused = |container: Value| {
+        let template = json!({"spec": {"containers": [container]}});
+        prepare(false, &template).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(json!({"name": "c", "args": ["x"]})),
+        "spec.containers[0].command: a container without command cannot run as a host process"
+    );
+    let env = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
+    assert_eq!(
+        refused(json!({"name": "c", "command": ["x"], "env": env})),
+        "spec.containers[0].env[0].valueFrom is not supported by the process runtime"
+    );
+    let env = json!([{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.hostname"}}}]);
+    assert!(refused(json!({"name": "c", "command": ["x"], "env": env})).contains("spec.hostname"));
+}

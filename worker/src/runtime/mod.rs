@@ -1,0 +1,8 @@
+//! What starts and stops things. [`Runtime`] is the port; `process` runs host processes.
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod noop;
+mod port;
+pub mod process;
+
+pub use port::{EventSink, RunId, Runtime, RuntimeEvent, StartError};

@@ -1,0 +1,118 @@
+//! The port: what the agent asks of a runtime, and what it hears back. Knows nothing of Kubernetes.
+//!
+//! ```text
+//! agent ── start, terminate, kill ──▶ runtime ── Started ─▶ Exited ─▶ sink ──▶ agent
+//!                                            └─ NotStarted ─▶
+//! ```
+//!
+//! For each accepted start the sink hears either `NotStarted`, or `Started` and later `Exited`: exactly once
+//! each, in this order. No call waits for a process.
+
+use jiff::Timestamp;
+use stint_common::wire::Exit;
+
+use crate::launch::LaunchSpec;
+use crate::logs::LogReader;
+
+/// One start of one container. Drawn by the caller, never used twice in one life of the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(pub u64);
+
+/// What a runtime says of a run.
+#[derive(Debug)]
+pub enum RuntimeEvent {
+    /// Its process runs.
+    Started {
+        /// Which run.
+        run: RunId,
+        /// When the process was started.
+        at: Timestamp,
+        /// Its output, to be looked at while it runs and after.
+        logs: LogReader,
+    },
+    /// It has no process and never had one.
+    NotStarted {
+        /// Which run.
+        run: RunId,
+        /// Why.
+        error: StartError,
+    },
+    /// Its process has ended, and no process of its tree is left.
+    Exited {
+        /// Which run.
+        run: RunId,
+        /// The truth of the exit.
+        exit: Exit,
+        /// When its first process ended.
+        at: Timestamp,
+    },
+}
+
+/// Why a run has no process.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It can never start: the pod's own fault. The text is the `message` that Kubernetes shows beside
+    /// `StartError`, and names the file.
+    #[error("{message}")]
+    Container {
+        /// For people.
+        message: String,
+    },
+    /// The machine had no room for it (processes, memory, files, disk): try again later, or elsewhere.
+    #[error("{what}")]
+    Worker {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It was killed before it was started.
+    #[error("killed before it was started")]
+    Cancelled,
+}
+
+impl StartError {
+    /// Whether the fault is the machine's, so that the run may be tried again.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Worker { .. })
+    }
+}
+
+/// Where a runtime's events go. Called on the runtime's own threads: must not block.
+pub trait EventSink: Send + Sync + 'static {
+    /// Takes an event in.
+    fn deliver(&self, event: RuntimeEvent);
+}
+
+impl<F: Fn(RuntimeEvent) + Send + Sync + 'static> EventSink for F {
+    fn deliver(&self, event: RuntimeEvent) {
+        self(event);
+    }
+}
+
+/// Starts and ends runs.
+pub trait Runtime: Send + Sync + 'static {
+    /// Asks for a run to be started.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Worker`] when more starts wait than the runtime takes; the sink hears nothing then.
+    fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError>;
+
+    /// Sends TERM to every process of the run's tree. A run that is over or unknown is passed over.
+    fn terminate(&self, run: RunId);
+
+    /// Sends KILL to every process of the run's tree, or withdraws its start.
+    fn kill(&self, run: RunId);
+
+    /// Stops all processes of all runs where they stand (SIGSTOP); runs started later are stopped as well.
+    fn freeze_all(&self);
+
+    /// Lets them go on.
+    fn thaw_all(&self);
+
+    /// Sends KILL to all processes of all runs.
+    fn kill_all(&self);
+}
