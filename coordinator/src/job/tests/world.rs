@@ -343,7 +343,7 @@ impl World {
                 let succeeded = succeed && !stopping.contains(&key);
                 self.write(key, Record::Ended(end(succeeded, self.now)));
             }
-            if self.news.is_empty() && !plan(&self.job, self.now).change.is_some() {
+            if self.news.is_empty() && plan(&self.job, self.now).change.is_none() {
                 self.advance(60);
             }
         }

@@ -1,0 +1,391 @@
+//! The meaning of a Job, case by case: `tests/conformance/*.yaml`.
+//!
+//! A case is a manifest and steps. In a step time passes, the manifest changes, pods report; then the Job
+//! is planned for until it settles, and what is expected is compared. What a step does not list must not
+//! have happened: `issued`, `published`, `stopped` and `events` default to nothing, `conditions` to what
+//! they were. Every case runs twice, the second time with a restart of the coordinator before every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job as ApiJob;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
+use stint_common::time;
+use stint_coordinator::job::{
+    Change, ContainerExit, Deletion, EndFact, Job, JobSpec, JobStatus, Ledger, PodFact, plan,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Case {
+    /// What it shows.
+    title: String,
+    /// Which section of the semantics, or which Kubernetes rule.
+    #[serde(rename = "rule")]
+    _rule: String,
+    /// The manifest's `spec`; a template that says nothing of interest may be left out.
+    spec: Value,
+    steps: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Step {
+    /// Time since the Job was created: `90s`.
+    at: String,
+    /// Members of `spec` that are changed (JSON merge patch).
+    #[serde(default)]
+    spec: Option<Value>,
+    /// The Job is deleted.
+    #[serde(default)]
+    delete: bool,
+    /// What pods report: `<slot>[-<slot>][/<attempt>] <what> [<argument>]`.
+    #[serde(default)]
+    pods: Vec<String>,
+    /// Store one change only, to see what is written first.
+    #[serde(default)]
+    once: bool,
+    #[serde(default)]
+    expect: Expect,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Expect {
+    /// Counters; those not listed are 0, or empty.
+    #[serde(default)]
+    status: Option<BTreeMap<String, Value>>,
+    /// `Type Reason`, or `Type=False Reason`.
+    #[serde(default)]
+    conditions: Option<Vec<String>>,
+    /// Pods that come into being.
+    #[serde(default)]
+    issued: Vec<String>,
+    /// Pods that workers may hear of, if other than those issued.
+    #[serde(default)]
+    published: Option<Vec<String>>,
+    /// Pods that are told to end.
+    #[serde(default)]
+    stopped: Vec<String>,
+    /// Events of the Job: `Reason: message`.
+    #[serde(default)]
+    events: Vec<String>,
+    /// When the Job is looked at again though nothing happens.
+    #[serde(default)]
+    wake: Option<String>,
+    /// Notes for `explain`.
+    #[serde(default)]
+    notes: Option<Vec<String>>,
+    /// How many writes it took.
+    #[serde(default)]
+    writes: Option<usize>,
+    /// What becomes of the Job itself: `Delete` or `Remove`.
+    #[serde(default)]
+    dispose: Option<String>,
+}
+
+/// What is told of a step, in the words of [`Expect`].
+#[derive(Default)]
+struct Seen {
+    issued: Vec<String>,
+    events: Vec<String>,
+    writes: usize,
+}
+
+struct Stage {
+    start: Timestamp,
+    now: Timestamp,
+    manifest: Value,
+    job: Job,
+    deletion: Option<Deletion>,
+    facts: Vec<(Slot, Attempt, PodFact)>,
+    published: BTreeSet<(Slot, Attempt)>,
+    stopped: BTreeSet<(Slot, Attempt)>,
+    conditions: Vec<String>,
+}
+
+impl Stage {
+    fn new(case: &Case) -> Self {
+        let start: Timestamp = "2026-01-15T12:00:00Z".parse().unwrap();
+        let mut spec = json!({"template": {"spec": {"restartPolicy": "Never", "containers": []}}});
+        merge(&mut spec, &case.spec);
+        let manifest = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": spec});
+        Self {
+            start,
+            now: start,
+            job: restore(&manifest, JobStatus::default(), Ledger::default(), None),
+            manifest,
+            deletion: None,
+            facts: Vec::new(),
+            published: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+            conditions: Vec::new(),
+        }
+    }
+
+    /// The coordinator restarts: what it knows is the record, and then every fact again.
+    fn restart(&mut self) {
+        let status = serde_json::to_string(self.job.status()).unwrap();
+        let ledger = serde_json::to_string(self.job.ledger()).unwrap();
+        let (status, ledger) =
+            (serde_json::from_str(&status).unwrap(), serde_json::from_str(&ledger).unwrap());
+        self.job = restore(&self.manifest, status, ledger, self.deletion);
+        for (slot, attempt, fact) in self.facts.clone() {
+            let _ = self.job.observe(slot, attempt, fact);
+        }
+    }
+
+    fn take(&mut self, step: &Step) -> Seen {
+        self.now = self.after(&step.at);
+        if let Some(patch) = &step.spec {
+            merge(&mut self.manifest["spec"], patch);
+            self.job.set_spec(spec(&self.manifest));
+        }
+        if step.delete {
+            self.deletion = Some(Deletion { at: self.now, foreground: true });
+            self.job.set_deletion(self.deletion);
+        }
+        for line in &step.pods {
+            self.report(line);
+        }
+        let mut seen = Seen::default();
+        while let Some(change) = self.write(&mut seen) {
+            assert!(seen.writes < 50, "it does not settle: {change:?}");
+            if step.once {
+                break;
+            }
+        }
+        seen
+    }
+
+    fn write(&mut self, seen: &mut Seen) -> Option<Change> {
+        let plan = plan(&self.job, self.now);
+        let change = plan.change?;
+        self.job.apply(&change);
+        seen.writes += 1;
+        seen.issued.extend(change.issues.iter().map(|key| pod_text(*key)));
+        let events = plan.events.iter().map(|event| format!("{}: {}", event.reason, event.message));
+        seen.events.extend(events);
+        Some(change)
+    }
+
+    /// `0-4 succeeded`, `3/1 failed`, `0 running`, `0 ready`, `0 restarted 2`, `0 deleted 30`,
+    /// `0 exited 42`, `0 finished 5s failed`.
+    fn report(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (pods, attempt) = match words[0].split_once('/') {
+            Some((pods, attempt)) => (pods, Some(Attempt(attempt.parse().unwrap()))),
+            None => (words[0], None),
+        };
+        let (first, last) = pods.split_once('-').unwrap_or((pods, pods));
+        for slot in first.parse::<u32>().unwrap()..=last.parse().unwrap() {
+            let slot = Slot(slot);
+            let latest = Attempt(self.job.attempts(slot).saturating_sub(1));
+            let attempt = attempt.unwrap_or(latest);
+            let fact = self.fact(&words[1..]);
+            self.facts.push((slot, attempt, fact.clone()));
+            let _ = self.job.observe(slot, attempt, fact);
+        }
+    }
+
+    fn fact(&self, words: &[&str]) -> PodFact {
+        let number = |place: usize| words.get(place).map_or(0, |word| word.parse().unwrap());
+        let running = |ready, restarts| PodFact::Running { ready, restarts };
+        match words[0] {
+            "claimed" => PodFact::Claimed,
+            "running" => running(false, 0),
+            "ready" => running(true, 0),
+            "restarted" => running(false, number(1)),
+            "deleted" => PodFact::StopOrdered { grace_seconds: number(1), at: self.now },
+            "succeeded" => ended(true, self.now, 0),
+            "failed" => ended(false, self.now, 1),
+            "exited" => ended(false, self.now, i32::try_from(number(1)).unwrap()),
+            "finished" => ended(words[2] == "succeeded", self.after(words[1]), 1),
+            word => panic!("no such report: {word}"),
+        }
+    }
+
+    fn after(&self, text: &str) -> Timestamp {
+        let seconds: u64 = text.strip_suffix('s').unwrap().parse().unwrap();
+        time::after(self.start, Duration::from_secs(seconds))
+    }
+
+    fn since_start(&self, at: Timestamp) -> String {
+        format!("{}s", at.duration_since(self.start).as_secs())
+    }
+
+    /// Differences between what is expected of a step and what came of it.
+    fn compare(&mut self, expect: &Expect, seen: &Seen) -> String {
+        let mut diff = String::new();
+        let mut check = |what: &str, expect: &dyn std::fmt::Debug, found: &dyn std::fmt::Debug| {
+            let (expect, found) = (format!("{expect:?}"), format!("{found:?}"));
+            if expect != found {
+                writeln!(diff, "    {what}\n      expected {expect}\n      found    {found}")
+                    .unwrap();
+            }
+        };
+        let plan = plan(&self.job, self.now);
+        check("issued", &expect.issued, &seen.issued);
+        check("events", &expect.events, &seen.events);
+        let published = self.newly_published();
+        check("published", expect.published.as_ref().unwrap_or(&expect.issued), &published);
+        check("stopped", &expect.stopped, &self.newly_stopped());
+        let conditions = conditions(self.job.status());
+        check("conditions", expect.conditions.as_ref().unwrap_or(&self.conditions), &conditions);
+        if let Some(status) = &expect.status {
+            check("status", status, &self.status());
+        }
+        if let Some(wake) = &expect.wake {
+            let found = plan.wake_at.map_or("never".to_owned(), |at| self.since_start(at));
+            check("wake", wake, &found);
+        }
+        if let Some(notes) = &expect.notes {
+            check("notes", notes, &plan.notes.iter().map(ToString::to_string).collect::<Vec<_>>());
+        }
+        if let Some(writes) = &expect.writes {
+            check("writes", writes, &seen.writes);
+        }
+        let dispose = plan.dispose.map(|dispose| format!("{dispose:?}"));
+        check("dispose", &expect.dispose, &dispose);
+        self.conditions = conditions;
+        diff
+    }
+
+    fn newly_published(&mut self) -> Vec<String> {
+        let mut taken = Vec::new();
+        self.job.take_publishable(usize::MAX, &mut taken);
+        taken.into_iter().filter(|key| self.published.insert(*key)).map(pod_text).collect()
+    }
+
+    fn newly_stopped(&mut self) -> Vec<String> {
+        let stopping: Vec<_> = self.job.stopping().map(|pod| (pod.slot, pod.attempt)).collect();
+        stopping.into_iter().filter(|key| self.stopped.insert(*key)).map(pod_text).collect()
+    }
+
+    fn status(&self) -> BTreeMap<String, Value> {
+        let status = self.job.status();
+        let times = [("startTime", status.start_time), ("completionTime", status.completion_time)];
+        let times =
+            times.into_iter().filter_map(|(name, at)| Some((name, json!(self.since_start(at?)))));
+        let numbers = [
+            ("active", status.active),
+            ("ready", status.ready),
+            ("terminating", status.terminating),
+            ("succeeded", status.succeeded),
+            ("failed", status.failed),
+        ];
+        let numbers = numbers.into_iter().filter(|(_, number)| *number > 0);
+        let numbers = numbers.map(|(name, number)| (name, json!(number)));
+        let lists = [
+            ("uncountedSucceeded", &status.uncounted_succeeded),
+            ("uncountedFailed", &status.uncounted_failed),
+        ];
+        let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        let lists = lists.map(|(name, list)| {
+            (name, json!(list.iter().map(|key| pod_text(*key)).collect::<Vec<_>>()))
+        });
+        let mut all: BTreeMap<String, Value> = times
+            .chain(numbers)
+            .chain(lists)
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        if self.job.spec().indexed && !self.job.ledger().succeeded.is_empty() {
+            all.insert(
+                "completedIndexes".to_owned(),
+                json!(self.job.ledger().succeeded.to_string()),
+            );
+        }
+        all
+    }
+}
+
+fn ended(succeeded: bool, finished_at: Timestamp, code: i32) -> PodFact {
+    let exits = vec![ContainerExit { container: "main".to_owned(), code }];
+    PodFact::Ended(EndFact { succeeded, finished_at, exits, conditions: Vec::new() })
+}
+
+fn restore(manifest: &Value, status: JobStatus, ledger: Ledger, deletion: Option<Deletion>) -> Job {
+    let object = ObjectRef { namespace: "default".to_owned(), name: "job".to_owned() };
+    let uid = JobUid(uuid::Uuid::from_u128(1));
+    Job::restore(uid, object, spec(manifest), status, ledger, deletion)
+}
+
+fn spec(manifest: &Value) -> JobSpec {
+    let job: ApiJob = serde_json::from_value(manifest.clone()).unwrap();
+    JobSpec::from_job(&job)
+}
+
+/// JSON merge patch (RFC 7386).
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in patch {
+        if value.is_null() {
+            target.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut target[name], value);
+        }
+    }
+}
+
+fn pod_text((slot, attempt): (Slot, Attempt)) -> String {
+    format!("{slot}/{attempt}")
+}
+
+fn conditions(status: &JobStatus) -> Vec<String> {
+    let text = |kind: &str, status, reason: &str| match status {
+        true => format!("{kind} {reason}"),
+        false => format!("{kind}=False {reason}"),
+    };
+    status.conditions.iter().map(|found| text(&found.kind, found.status, &found.reason)).collect()
+}
+
+fn run(case: &Case, restarts: bool) -> String {
+    let mut stage = Stage::new(case);
+    let mut report = String::new();
+    for (number, step) in case.steps.iter().enumerate() {
+        if restarts {
+            stage.restart();
+        }
+        let seen = stage.take(step);
+        let diff = stage.compare(&step.expect, &seen);
+        if !diff.is_empty() {
+            let at = &step.at;
+            writeln!(report, "  step {} at {at}, restarts: {restarts}\n{diff}", number + 1)
+                .unwrap();
+        }
+    }
+    report
+}
+
+#[test]
+fn every_case_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut report = String::new();
+    for path in &paths {
+        let text = std::fs::read_to_string(path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let case: Case =
+            serde_saphyr::from_str(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
+        let diff = run(&case, false) + &run(&case, true);
+        if !diff.is_empty() {
+            writeln!(report, "{name}: {}\n{diff}", case.title).unwrap();
+        }
+    }
+    println!("{} cases", paths.len());
+    assert!(paths.len() >= 40, "cases are missing: {}", paths.len());
+    assert!(report.is_empty(), "\n{report}");
+}
