@@ -1,0 +1,34 @@
+//! The API server's decoding, defaulting and validation for `batch/v1` Jobs. Pure.
+//!
+//! ```text
+//! bytes --decode--> Body --create or update--> Admitted { job, warnings }
+//!                          | typed: wrong types, unknown members
+//!                          | defaults, generate: what is not said
+//!                          | validate: what Kubernetes refuses
+//!                          | unsupported: what Stint refuses on top
+//! ```
+//!
+//! What is stored is the JSON that was sent, with what is added to it; typed objects are only read.
+
+mod cause;
+mod create;
+mod decode;
+pub mod defaults;
+pub mod generate;
+mod pod_defaults;
+mod read;
+mod rejection;
+pub mod semantic;
+pub mod text;
+pub mod typed;
+pub mod unsupported;
+mod update;
+pub mod validate;
+pub mod warnings;
+
+pub use cause::{Cause, CauseReason, Causes, Path};
+pub use create::{CreateContext, create};
+pub use decode::{Body, MAX_BODY_BYTES, decode};
+pub use read::{Admitted, FieldValidation};
+pub use rejection::Rejection;
+pub use update::{UpdateContext, update};

@@ -1,0 +1,134 @@
+//! What Stint does with each field of a Job: it works, it has no effect here, or it is refused by its path.
+//!
+//! One table, in which every field of the API has its line (a test compares it with the API's types), so that
+//! none is ever ignored silently. Runs on top of Kubernetes' own validation, on the defaulted JSON.
+
+mod table;
+
+use serde_json::Value;
+
+use super::cause::{Causes, Path};
+use super::semantic::is_blank;
+use super::validate::subscript;
+pub use table::{
+    CONTAINER, ENV_VAR, ENV_VAR_SOURCE, FIELD_REF, JOB, JOB_METADATA, JOB_SPEC, POD_SPEC, TEMPLATE,
+    TEMPLATE_METADATA,
+};
+
+/// A field and what becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name in JSON.
+    pub name: &'static str,
+    /// What becomes of it.
+    pub rule: Rule,
+}
+
+/// What becomes of a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// It does what it does in Kubernetes, with all that is in it.
+    Works,
+    /// It is recorded and shown, and has no effect on processes of a host.
+    Harmless,
+    /// Its members have lines of their own.
+    Inside(&'static [Field]),
+    /// The members of each of its items have lines of their own.
+    Each(&'static [Field]),
+    /// It is refused when it asks for anything; the text says what to do instead.
+    Refused(&'static str),
+    /// Only these texts are let in; the text says why.
+    Only(&'static [&'static str], &'static str),
+    /// Only `true` is let in, which is what absent means.
+    OnlyTrue(&'static str),
+    /// Kubernetes would take a negative number for 1; Stint refuses it.
+    NotNegative,
+    /// It must be there; the text says why.
+    Needed(&'static str),
+    /// Only fields that a worker knows of its pod.
+    PodField,
+}
+
+/// Fields of a pod that a variable can take.
+const POD_FIELDS: [&str; 4] =
+    ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"];
+/// Maps of a pod, one entry of which a variable can take.
+const POD_MAPS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
+
+/// Adds what of a defaulted Job is not supported.
+pub fn check(job: &Value, causes: &mut Causes) {
+    members(job, JOB, None, causes);
+}
+
+fn members(object: &Value, fields: &[Field], path: Option<&Path<'_>>, causes: &mut Causes) {
+    for field in fields {
+        let path = Path::member(path, field.name);
+        apply(field.rule, &object[field.name], &path, causes);
+    }
+}
+
+fn apply(rule: Rule, value: &Value, path: &Path<'_>, causes: &mut Causes) {
+    match rule {
+        Rule::Works | Rule::Harmless => {}
+        Rule::Inside(fields) => {
+            if value.is_object() {
+                members(value, fields, Some(path), causes);
+            }
+        }
+        Rule::Each(fields) => {
+            for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                members(item, fields, Some(&path.index(index)), causes);
+            }
+        }
+        Rule::Refused(instead) => {
+            if !is_blank(value) && *value != Value::Bool(false) {
+                refuse(path, "", instead, causes);
+            }
+        }
+        Rule::Only(known, why) => {
+            if value.as_str().is_some_and(|text| !text.is_empty() && !known.contains(&text)) {
+                refuse(path, &value.to_string(), why, causes);
+            }
+        }
+        Rule::OnlyTrue(why) => {
+            if *value == Value::Bool(false) {
+                refuse(path, "false", why, causes);
+            }
+        }
+        Rule::NotNegative => {
+            if value.as_i64().is_some_and(|number| number < 0) {
+                causes.invalid(path, value, "must be greater than or equal to 0");
+            }
+        }
+        Rule::Needed(why) => {
+            if is_blank(value) {
+                causes.required(path, why);
+            }
+        }
+        Rule::PodField => pod_field(value.as_str().unwrap_or_default(), path, causes),
+    }
+}
+
+fn refuse(path: &Path<'_>, value: &str, instead: &str, causes: &mut Causes) {
+    let subject = if value.is_empty() { String::new() } else { format!("{value} is ") };
+    let detail = format!("{subject}not supported yet by this version of Stint: {instead}");
+    causes.forbidden(path, detail);
+}
+
+/// Kubernetes' own complaint about a field that is none has been made already.
+fn pod_field(field: &str, path: &Path<'_>, causes: &mut Causes) {
+    let known = match subscript(field) {
+        Some((map, _)) => POD_MAPS.contains(&map),
+        None => field.is_empty() || POD_FIELDS.contains(&field),
+    };
+    if !known {
+        let instead = format!(
+            "use one of {}, metadata.labels['key'] or metadata.annotations['key']",
+            POD_FIELDS.join(", ")
+        );
+        refuse(path, &format!("{field:?}"), &instead, causes);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The table itself, in the order of the API's documentation: alphabetical within each type.
+
+use super::Rule::{
+    Each, Harmless, Inside, Needed, NotNegative, Only, OnlyTrue, PodField, Refused, Works,
+};
+use super::{Field, Rule};
+
+const fn field(name: &'static str, rule: Rule) -> Field {
+    Field { name, rule }
+}
+
+const NO_FILES: &str = "read files of the host by their paths";
+const NO_PLACING: &str = "every worker takes every pod: start workers only where its pods may run";
+const NO_LIMITS: &str = "run the worker in a cgroup that has the limits";
+const NO_PROBES: &str = "let the program exit when it cannot go on";
+const NO_NETWORK: &str = "processes use the network of the host";
+const NO_NAMESPACES: &str = "processes see those of the host";
+const NO_USERS: &str = "run the worker as the user that the processes need";
+const PER_INDEX: &str = "use backoffLimit, which counts the failures of all indexes";
+
+/// The object.
+pub const JOB: &[Field] = &[
+    field("apiVersion", Works),
+    field("kind", Works),
+    field("metadata", Inside(JOB_METADATA)),
+    field("spec", Inside(JOB_SPEC)),
+    field("status", Works),
+];
+
+/// `metadata`. Owners are recorded, with a warning.
+pub const JOB_METADATA: &[Field] = &[
+    field("annotations", Works),
+    field("creationTimestamp", Works),
+    field("deletionGracePeriodSeconds", Works),
+    field("deletionTimestamp", Works),
+    field("finalizers", Refused("delete the Job when nothing needs it any more")),
+    field("generateName", Works),
+    field("generation", Works),
+    field("labels", Works),
+    field("managedFields", Harmless),
+    field("name", Works),
+    field("namespace", Works),
+    field("ownerReferences", Harmless),
+    field("resourceVersion", Works),
+    field("selfLink", Harmless),
+    field("uid", Works),
+];
+
+/// `spec`.
+pub const JOB_SPEC: &[Field] = &[
+    field("activeDeadlineSeconds", Works),
+    field("backoffLimit", Works),
+    field("backoffLimitPerIndex", Refused(PER_INDEX)),
+    field("completionMode", Works),
+    field("completions", Works),
+    field(
+        "managedBy",
+        Only(
+            &["kubernetes.io/job-controller"],
+            "leave it out: no other controller manages Jobs here",
+        ),
+    ),
+    field("manualSelector", Refused("leave it out: the selector is generated")),
+    field("maxFailedIndexes", Refused(PER_INDEX)),
+    field("parallelism", Works),
+    field("podFailurePolicy", Refused("use backoffLimit, which counts every failure")),
+    field("podReplacementPolicy", Works),
+    field("scheduling", Refused(NO_PLACING)),
+    field("selector", Works),
+    field("successPolicy", Refused("leave it out: the Job succeeds when all completions have")),
+    field("suspend", Works),
+    field("template", Inside(TEMPLATE)),
+    field("ttlSecondsAfterFinished", Works),
+];
+
+/// `spec.template`.
+pub const TEMPLATE: &[Field] =
+    &[field("metadata", Inside(TEMPLATE_METADATA)), field("spec", Inside(POD_SPEC))];
+
+/// `spec.template.metadata`. What is harmless here has no effect in Kubernetes either.
+pub const TEMPLATE_METADATA: &[Field] = &[
+    field("annotations", Works),
+    field("creationTimestamp", Harmless),
+    field("deletionGracePeriodSeconds", Harmless),
+    field("deletionTimestamp", Harmless),
+    field("finalizers", Refused("a pod is gone when its Job is deleted")),
+    field("generateName", Harmless),
+    field("generation", Harmless),
+    field("labels", Works),
+    field("managedFields", Harmless),
+    field("name", Harmless),
+    field("namespace", Harmless),
+    field("ownerReferences", Harmless),
+    field("resourceVersion", Harmless),
+    field("selfLink", Harmless),
+    field("uid", Harmless),
+];
+
+/// `spec.template.spec`.
+pub const POD_SPEC: &[Field] = &[
+    field("activeDeadlineSeconds", Refused("use spec.activeDeadlineSeconds, or timeout(1)")),
+    field("affinity", Refused(NO_PLACING)),
+    field("automountServiceAccountToken", Harmless),
+    field("containers", Each(CONTAINER)),
+    field("dnsConfig", Refused(NO_NETWORK)),
+    field("dnsPolicy", Only(&["ClusterFirst", "ClusterFirstWithHostNet", "Default"], NO_NETWORK)),
+    field("enableServiceLinks", Harmless),
+    field("ephemeralContainers", Refused("a template has none in Kubernetes either")),
+    field("evictionResponders", Refused("handle SIGTERM in the program")),
+    field("hostAliases", Refused(NO_NETWORK)),
+    field("hostIPC", Refused("leave it out: processes use the host's IPC anyway")),
+    field("hostNetwork", Refused("leave it out: processes use the host's network anyway")),
+    field("hostPID", Refused("leave it out: processes see the host's processes anyway")),
+    field("hostUsers", OnlyTrue(NO_NAMESPACES)),
+    field("hostname", Refused(NO_NAMESPACES)),
+    field("hostnameOverride", Refused(NO_NAMESPACES)),
+    field("imagePullSecrets", Harmless),
+    field("initContainers", Refused("do their work at the beginning of the command")),
+    field("nodeName", Refused(NO_PLACING)),
+    field("nodeSelector", Refused(NO_PLACING)),
+    field("os", Inside(&[field("name", Only(&["linux"], "workers run on Linux"))])),
+    field("overhead", Refused(NO_LIMITS)),
+    field(
+        "preemptionPolicy",
+        Only(&["PreemptLowerPriority", "Never"], "leave it out: no pod makes way for another"),
+    ),
+    field("priority", Refused("Jobs take turns")),
+    field("priorityClassName", Refused("Jobs take turns")),
+    field("readinessGates", Refused("a pod is ready when its processes run")),
+    field("resourceClaims", Refused(NO_LIMITS)),
+    field("resources", Refused(NO_LIMITS)),
+    field("restartPolicy", Works),
+    field("runtimeClassName", Refused("leave it out: processes of the host are the only runtime")),
+    field(
+        "schedulerName",
+        Only(&["default-scheduler"], "leave it out: workers take what there is"),
+    ),
+    field("schedulingGates", Refused("use spec.suspend")),
+    field("schedulingGroup", Refused(NO_PLACING)),
+    field("securityContext", Refused(NO_USERS)),
+    field("serviceAccount", Only(&["default"], "there is no account's token to be had")),
+    field("serviceAccountName", Only(&["default"], "there is no account's token to be had")),
+    field("setHostnameAsFQDN", Refused(NO_NAMESPACES)),
+    field("shareProcessNamespace", Refused("leave it out: processes see each other anyway")),
+    field("subdomain", Refused(NO_NETWORK)),
+    field("terminationGracePeriodSeconds", NotNegative),
+    field("tolerations", Refused(NO_PLACING)),
+    field("topologySpreadConstraints", Refused(NO_PLACING)),
+    field("volumes", Refused(NO_FILES)),
+];
+
+/// `spec.template.spec.containers[]`.
+pub const CONTAINER: &[Field] = &[
+    field("args", Works),
+    field(
+        "command",
+        Needed(
+            "images are not pulled, so the program of the image is not known: say what is to be run",
+        ),
+    ),
+    field("env", Each(ENV_VAR)),
+    field("envFrom", Refused("write the variables into env")),
+    field("image", Harmless),
+    field("imagePullPolicy", Harmless),
+    field("lifecycle", Refused("do it in the command; handle SIGTERM in the program")),
+    field("livenessProbe", Refused(NO_PROBES)),
+    field("name", Works),
+    field("ports", Harmless),
+    field("readinessProbe", Refused(NO_PROBES)),
+    field("resizePolicy", Refused(NO_LIMITS)),
+    field("resources", Refused(NO_LIMITS)),
+    field("restartPolicy", Refused("use the pod's restartPolicy")),
+    field("restartPolicyRules", Refused("use the pod's restartPolicy")),
+    field("securityContext", Refused(NO_USERS)),
+    field("startupProbe", Refused(NO_PROBES)),
+    field("stdin", Refused("nothing can be attached: let the program read a file")),
+    field("stdinOnce", Refused("nothing can be attached: let the program read a file")),
+    field(
+        "terminationMessagePath",
+        Only(&["/dev/termination-log"], "leave it out: the end of stderr is kept of what failed"),
+    ),
+    field(
+        "terminationMessagePolicy",
+        Only(&["File"], "leave it out: the end of stderr is kept of what failed"),
+    ),
+    field("tty", Refused("use script(1) for a program that wants a terminal")),
+    field("volumeDevices", Refused(NO_FILES)),
+    field("volumeMounts", Refused(NO_FILES)),
+    field("workingDir", Works),
+];
+
+/// `env[]` of a container.
+pub const ENV_VAR: &[Field] =
+    &[field("name", Works), field("value", Works), field("valueFrom", Inside(ENV_VAR_SOURCE))];
+
+/// `valueFrom` of a variable.
+pub const ENV_VAR_SOURCE: &[Field] = &[
+    field("configMapKeyRef", Refused("write the value into value")),
+    field("fieldRef", Inside(FIELD_REF)),
+    field("fileKeyRef", Refused("let the program read the file")),
+    field("resourceFieldRef", Refused(NO_LIMITS)),
+    field("secretKeyRef", Refused("let the program read a file that the worker's user can read")),
+];
+
+/// `fieldRef` of a variable.
+pub const FIELD_REF: &[Field] = &[field("apiVersion", Works), field("fieldPath", PodField)];

@@ -1,0 +1,423 @@
+//! Why a request failed, and the `v1` `Status` that says so in Kubernetes' own words.
+
+use serde_json::{Map, Value, json};
+
+use crate::admission::{Cause, Rejection};
+
+/// A kind of object as the API speaks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// `batch`, or empty for the core group.
+    pub group: &'static str,
+    /// `jobs`.
+    pub plural: &'static str,
+    /// `Job`.
+    pub kind: &'static str,
+}
+
+/// Jobs.
+pub const JOBS: Resource = Resource { group: "batch", plural: "jobs", kind: "Job" };
+/// Pods.
+pub const PODS: Resource = Resource { group: "", plural: "pods", kind: "Pod" };
+/// Nodes.
+pub const NODES: Resource = Resource { group: "", plural: "nodes", kind: "Node" };
+/// Events.
+pub const EVENTS: Resource = Resource { group: "", plural: "events", kind: "Event" };
+/// Namespaces.
+pub const NAMESPACES: Resource = Resource { group: "", plural: "namespaces", kind: "Namespace" };
+
+impl Resource {
+    /// `jobs.batch`, or `pods`.
+    #[must_use]
+    pub fn qualified(&self) -> String {
+        Self::join(self.plural, self.group)
+    }
+
+    /// `Job.batch`, or `Pod`.
+    #[must_use]
+    pub fn qualified_kind(&self) -> String {
+        Self::join(self.kind, self.group)
+    }
+
+    fn join(name: &str, group: &str) -> String {
+        if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
+    }
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// 404: no object of this name.
+    #[error("{} \"{name}\" not found", resource.qualified())]
+    NotFound {
+        /// What was looked for.
+        resource: Resource,
+        /// Its name.
+        name: String,
+    },
+    /// 404: nothing is served here (an unknown resource or verb).
+    #[error("the server could not find the requested resource")]
+    NoSuchResource,
+    /// 409: the name is taken.
+    #[error("{} \"{name}\" already exists", resource.qualified())]
+    AlreadyExists {
+        /// What was to be created.
+        resource: Resource,
+        /// Its name.
+        name: String,
+    },
+    /// 409: a generated name is taken; asking again draws another.
+    #[error(
+        "{} \"{name}\" already exists, the server was not able to generate a unique name for the object",
+        resource.qualified()
+    )]
+    GenerateNameConflict {
+        /// What was to be created.
+        resource: Resource,
+        /// The name that was generated.
+        name: String,
+    },
+    /// 409: the object is not as the request assumes.
+    #[error("Operation cannot be fulfilled on {} \"{name}\": {reason}", resource.qualified())]
+    Conflict {
+        /// What was to be changed.
+        resource: Resource,
+        /// Its name.
+        name: String,
+        /// What does not fit; [`MODIFIED`] for a `resourceVersion` that is not the latest.
+        reason: String,
+    },
+    /// 400: the request makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+    /// 401: the client has not said who it is.
+    #[error("Unauthorized")]
+    Unauthorized,
+    /// 403: the client may not do this.
+    #[error("{} \"{name}\" is forbidden: {reason}", resource.qualified())]
+    Forbidden {
+        /// What was asked for.
+        resource: Resource,
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// 405: no such verb on this resource.
+    #[error("{verb} is not supported on resources of kind \"{}\"", resource.qualified())]
+    MethodNotAllowed {
+        /// What was asked for.
+        resource: Resource,
+        /// What was to be done with it.
+        verb: String,
+    },
+    /// 406: no form that the client takes.
+    #[error("only the following media types are accepted: {}", accepted.join(", "))]
+    NotAcceptable {
+        /// The forms there are.
+        accepted: Vec<&'static str>,
+    },
+    /// 415: a body in a form that is not understood.
+    #[error(
+        "the body of the request was in an unknown format - accepted media types include: {}",
+        accepted.join(", ")
+    )]
+    UnsupportedMediaType {
+        /// The forms that are.
+        accepted: Vec<&'static str>,
+    },
+    /// 410: the resource version is older than what is kept.
+    #[error("{0}")]
+    Expired(String),
+    /// 413: more bytes than are taken.
+    #[error("Request entity too large: limit is {limit}")]
+    RequestEntityTooLarge {
+        /// How many bytes would have been taken.
+        limit: usize,
+    },
+    /// 422: everything that is wrong with the object.
+    #[error("{}", invalid_message(*resource, name, causes))]
+    Invalid {
+        /// What it should be.
+        resource: Resource,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        causes: Vec<Cause>,
+    },
+    /// 429: too much at once.
+    #[error("{message}")]
+    TooManyRequests {
+        /// What is too much.
+        message: String,
+        /// When to come back.
+        retry_after_seconds: u32,
+    },
+    /// 500: it did not work this time; nothing was changed.
+    #[error(
+        "The {operation} operation against {} could not be completed at this time, please try again.",
+        resource.qualified()
+    )]
+    ServerTimeout {
+        /// What was asked for.
+        resource: Resource,
+        /// The verb.
+        operation: &'static str,
+        /// When to come back.
+        retry_after_seconds: u32,
+    },
+    /// 500: a bug, or a store that holds what it should not.
+    #[error("Internal error occurred: {0}")]
+    Internal(String),
+    /// 503: JetStream or the owner is away.
+    #[error("{0}")]
+    Unavailable(String),
+    /// 504: no answer in time; it may have been done.
+    #[error("Timeout: {0}")]
+    Timeout(String),
+}
+
+/// The reason of a [`Error::Conflict`] for a `resourceVersion` that is not the latest.
+pub const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
+
+impl Error {
+    /// An admission's answer as an error about Jobs.
+    #[must_use]
+    pub fn from_rejection(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::BadRequest(message) => Self::BadRequest(message),
+            Rejection::Conflict { name, reason } => Self::Conflict { resource: JOBS, name, reason },
+            Rejection::TooLarge { limit } => Self::RequestEntityTooLarge { limit },
+            Rejection::UnsupportedMediaType => Self::UnsupportedMediaType {
+                accepted: vec!["application/json", "application/yaml"],
+            },
+            Rejection::Invalid { name, causes } => Self::Invalid { resource: JOBS, name, causes },
+        }
+    }
+
+    /// Whether the same request may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyRequests { .. }
+                | Self::ServerTimeout { .. }
+                | Self::Unavailable(_)
+                | Self::Timeout(_)
+        )
+    }
+
+    /// The HTTP code.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        self.code_and_reason().0
+    }
+
+    /// `reason` of the `Status`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.code_and_reason().1
+    }
+
+    fn code_and_reason(&self) -> (u16, &'static str) {
+        match self {
+            Self::NotFound { .. } | Self::NoSuchResource => (404, "NotFound"),
+            Self::AlreadyExists { .. } | Self::GenerateNameConflict { .. } => {
+                (409, "AlreadyExists")
+            }
+            Self::Conflict { .. } => (409, "Conflict"),
+            Self::BadRequest(_) => (400, "BadRequest"),
+            Self::Unauthorized => (401, "Unauthorized"),
+            Self::Forbidden { .. } => (403, "Forbidden"),
+            Self::MethodNotAllowed { .. } => (405, "MethodNotAllowed"),
+            Self::NotAcceptable { .. } => (406, "NotAcceptable"),
+            Self::UnsupportedMediaType { .. } => (415, "UnsupportedMediaType"),
+            Self::Expired(_) => (410, "Expired"),
+            Self::RequestEntityTooLarge { .. } => (413, "RequestEntityTooLarge"),
+            Self::Invalid { .. } => (422, "Invalid"),
+            Self::TooManyRequests { .. } => (429, "TooManyRequests"),
+            Self::ServerTimeout { .. } => (500, "ServerTimeout"),
+            Self::Internal(_) => (500, "InternalError"),
+            Self::Unavailable(_) => (503, "ServiceUnavailable"),
+            Self::Timeout(_) => (504, "Timeout"),
+        }
+    }
+
+    /// The complete `v1` `Status`.
+    #[must_use]
+    pub fn to_status(&self) -> Value {
+        let (code, reason) = self.code_and_reason();
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.to_string(),
+            "reason": reason,
+        });
+        let details = self.details();
+        if !details.is_empty() {
+            status["details"] = Value::Object(details);
+        }
+        status["code"] = json!(code);
+        status
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        match self {
+            Self::NotFound { resource, name }
+            | Self::AlreadyExists { resource, name }
+            | Self::Conflict { resource, name, .. }
+            | Self::Forbidden { resource, name, .. } => about(*resource, resource.plural, name),
+            Self::GenerateNameConflict { resource, name } => {
+                retry(about(*resource, resource.plural, name), 1)
+            }
+            Self::MethodNotAllowed { resource, .. } => about(*resource, resource.plural, ""),
+            Self::Invalid { resource, name, causes } => {
+                let mut details = about(*resource, resource.kind, name);
+                details.insert("causes".to_owned(), causes.iter().map(cause).collect());
+                details
+            }
+            Self::TooManyRequests { retry_after_seconds, .. } => {
+                retry(Map::new(), *retry_after_seconds)
+            }
+            Self::ServerTimeout { resource, operation, retry_after_seconds } => {
+                retry(about(*resource, resource.plural, operation), *retry_after_seconds)
+            }
+            Self::Internal(message) => {
+                Map::from_iter([("causes".to_owned(), json!([{"message": message}]))])
+            }
+            Self::NoSuchResource
+            | Self::BadRequest(_)
+            | Self::Unauthorized
+            | Self::NotAcceptable { .. }
+            | Self::UnsupportedMediaType { .. }
+            | Self::Expired(_)
+            | Self::RequestEntityTooLarge { .. }
+            | Self::Unavailable(_)
+            | Self::Timeout(_) => Map::new(),
+        }
+    }
+}
+
+/// `details` with what an error is about; empty members are left out.
+fn about(resource: Resource, kind: &str, name: &str) -> Map<String, Value> {
+    [("name", name), ("group", resource.group), ("kind", kind)]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(member, text)| (member.to_owned(), Value::from(text)))
+        .collect()
+}
+
+fn retry(mut details: Map<String, Value>, seconds: u32) -> Map<String, Value> {
+    details.insert("retryAfterSeconds".to_owned(), Value::from(seconds));
+    details
+}
+
+fn cause(cause: &Cause) -> Value {
+    json!({"reason": cause.reason.to_string(), "message": cause.message, "field": cause.field})
+}
+
+/// Kubernetes' one line for all faults: one as it is, several in brackets, each text once.
+fn invalid_message(resource: Resource, name: &str, causes: &[Cause]) -> String {
+    let mut texts: Vec<String> = Vec::with_capacity(causes.len());
+    for text in causes.iter().map(ToString::to_string) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    let head = format!("{} \"{name}\" is invalid", resource.qualified_kind());
+    match texts.as_slice() {
+        [] => head,
+        [only] => format!("{head}: {only}"),
+        several => format!("{head}: [{}]", several.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::CauseReason;
+
+    fn fault(field: &str) -> Cause {
+        let message = "Required value".to_owned();
+        Cause { reason: CauseReason::Required, field: field.to_owned(), message }
+    }
+
+    #[test]
+    fn a_missing_job_reads_as_in_kubernetes() {
+        let error = Error::NotFound { resource: JOBS, name: "pi".to_owned() };
+        assert_eq!(
+            error.to_status(),
+            json!({
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Failure",
+                "message": "jobs.batch \"pi\" not found",
+                "reason": "NotFound",
+                "details": {"name": "pi", "group": "batch", "kind": "jobs"},
+                "code": 404,
+            })
+        );
+        let error = Error::NotFound { resource: PODS, name: "pi-x".to_owned() };
+        assert_eq!(error.to_string(), "pods \"pi-x\" not found");
+        assert_eq!(error.to_status()["details"], json!({"name": "pi-x", "kind": "pods"}));
+    }
+
+    #[test]
+    fn faults_are_listed_once_each() {
+        let name = "pi".to_owned();
+        let causes = vec![fault("a"), fault("b"), fault("a")];
+        let error = Error::Invalid { resource: JOBS, name: name.clone(), causes };
+        let text = "Job.batch \"pi\" is invalid: [a: Required value, b: Required value]";
+        assert_eq!(error.to_string(), text);
+        let status = error.to_status();
+        assert_eq!(status["details"]["causes"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            status["details"]["causes"][0],
+            json!({"reason": "FieldValueRequired", "message": "Required value", "field": "a"})
+        );
+        assert_eq!((&status["details"]["kind"], &status["code"]), (&json!("Job"), &json!(422)));
+        let one = Error::Invalid { resource: JOBS, name, causes: vec![fault("a")] };
+        assert_eq!(one.to_string(), "Job.batch \"pi\" is invalid: a: Required value");
+    }
+
+    #[test]
+    fn messages_are_kubernetes() {
+        let name = || "pi".to_owned();
+        let reason = MODIFIED.to_owned();
+        for (error, code, text) in [
+            (
+                Error::AlreadyExists { resource: JOBS, name: name() },
+                409,
+                "jobs.batch \"pi\" already exists",
+            ),
+            (
+                Error::Conflict { resource: JOBS, name: name(), reason },
+                409,
+                "Operation cannot be fulfilled on jobs.batch \"pi\": the object has been modified; \
+                 please apply your changes to the latest version and try again",
+            ),
+            (
+                Error::MethodNotAllowed { resource: PODS, verb: "create".to_owned() },
+                405,
+                "create is not supported on resources of kind \"pods\"",
+            ),
+            (
+                Error::RequestEntityTooLarge { limit: 1_048_576 },
+                413,
+                "Request entity too large: limit is 1048576",
+            ),
+            (
+                Error::Timeout("request did not complete".to_owned()),
+                504,
+                "Timeout: request did not complete",
+            ),
+        ] {
+            assert_eq!((error.code(), error.to_string().as_str()), (code, text));
+            assert_eq!(error.to_status()["code"], code);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The pod that a client sees: the Job's template, the pod's identity, its record, and what it was told.
+//!
+//! Nothing of it is stored as an object. What a worker reports, [`pod_status`](super::pod_status) shows.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use stint_common::id::{PodId, Revision};
+use stint_common::pod_meta::{self, PodSource, TRACKING_FINALIZER};
+use stint_common::time::{after, format_seconds};
+use stint_common::wire::PodRecord;
+
+use super::pod_status::status;
+
+/// What is known of a pod besides its template.
+#[derive(Clone, Debug)]
+pub struct PodView<'a> {
+    /// When the attempt was issued.
+    pub created_at: Timestamp,
+    /// Its record; `None` while nobody has claimed it.
+    pub record: Option<&'a PodRecord>,
+    /// Set when it was told to end.
+    pub deletion: Option<Deletion>,
+    /// Whether its end is still to be counted.
+    pub finalizer: bool,
+    /// `metadata.resourceVersion`, when there is one to show.
+    pub revision: Option<Revision>,
+}
+
+/// That a pod was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// When it was first told.
+    pub at: Timestamp,
+    /// How long it may take.
+    pub grace_seconds: u32,
+}
+
+/// The pod `pod` of a Job, as a client sees it.
+#[must_use]
+pub fn pod_object(namespace: &str, source: PodSource<'_>, pod: PodId, view: &PodView<'_>) -> Value {
+    let about = pod_meta::pod_metadata(source, pod);
+    let mut spec = source.template["spec"].clone();
+    if source.indexed {
+        pod_meta::inject_completion_index(&mut spec);
+    }
+    if let Some(spec) = spec.as_object_mut() {
+        if let Some(claim) = view.record.and_then(|record| record.claim.as_ref()) {
+            spec.insert("nodeName".to_owned(), Value::from(claim.worker.as_str()));
+        }
+        if let Some(hostname) = &about.hostname {
+            spec.insert("hostname".to_owned(), Value::from(hostname.as_str()));
+        }
+    }
+    let status = status(&spec, view);
+    let metadata = metadata(namespace, source, pod, view, about);
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status})
+}
+
+fn metadata(
+    namespace: &str,
+    source: PodSource<'_>,
+    pod: PodId,
+    view: &PodView<'_>,
+    about: pod_meta::PodMetadata,
+) -> Value {
+    let mut metadata = Map::new();
+    let mut put = |name: &str, value: Value| {
+        metadata.insert(name.to_owned(), value);
+    };
+    put("name", Value::from(about.name));
+    put("generateName", Value::from(about.generate_name));
+    put("namespace", Value::from(namespace));
+    put("uid", Value::from(pod.uid().to_string()));
+    if let Some(revision) = view.revision {
+        put("resourceVersion", Value::from(revision.to_string()));
+    }
+    put("generation", Value::from(1));
+    put("creationTimestamp", Value::from(format_seconds(view.created_at)));
+    if let Some(deletion) = view.deletion {
+        let grace = std::time::Duration::from_secs(deletion.grace_seconds.into());
+        put("deletionTimestamp", Value::from(format_seconds(after(deletion.at, grace))));
+        put("deletionGracePeriodSeconds", Value::from(deletion.grace_seconds));
+    }
+    if !about.labels.is_empty() {
+        put("labels", json!(about.labels));
+    }
+    if !about.annotations.is_empty() {
+        put("annotations", json!(about.annotations));
+    }
+    put(
+        "ownerReferences",
+        json!([{
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": source.job_name,
+            "uid": pod.job,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        }]),
+    );
+    if view.finalizer {
+        put("finalizers", json!([TRACKING_FINALIZER]));
+    }
+    Value::Object(metadata)
+}
+
+#[cfg(test)]
+mod tests;

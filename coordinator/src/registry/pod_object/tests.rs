@@ -1,0 +1,161 @@
+//! What a pod looks like through its life.
+
+use super::*;
+use stint_common::id::{Attempt, Incarnation, JobUid, Slot};
+use stint_common::wire::{
+    Claim, ContainerEnd, End, EndedBy, Exit, LogSummary, Outcome, PodCondition, PodState, Running,
+    VERSION,
+};
+use uuid::Uuid;
+
+const T0: &str = "2026-01-15T12:00:00Z";
+const T1: &str = "2026-01-15T12:00:05Z";
+const T2: &str = "2026-01-15T12:00:09Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn template() -> Value {
+    json!({
+        "metadata": {"labels": {"job-name": "pi"}},
+        "spec": {"containers": [{"name": "main", "image": "i"}], "restartPolicy": "Never"},
+    })
+}
+
+fn pod() -> PodId {
+    PodId { job: JobUid(Uuid::from_u128(9)), slot: Slot(2), attempt: Attempt(0) }
+}
+
+fn record(state: PodState) -> PodRecord {
+    let incarnation = Incarnation(Uuid::from_u128(1));
+    PodRecord {
+        v: VERSION,
+        writer: incarnation,
+        nonce: 1,
+        template: "t".to_owned(),
+        created_at: at(T0),
+        claim: Some(Claim { worker: "vm-1".to_owned(), incarnation, claimed_at: at(T0) }),
+        state,
+    }
+}
+
+fn show(record: Option<&PodRecord>, deletion: Option<Deletion>) -> Value {
+    let template = template();
+    let source = PodSource { job_name: "pi", indexed: true, template: &template };
+    let revision = Some(Revision(5));
+    let view = PodView { created_at: at(T0), record, deletion, finalizer: true, revision };
+    pod_object("default", source, pod(), &view)
+}
+
+fn ended(outcome: Outcome, exit: Exit) -> PodRecord {
+    record(PodState::Terminated(Box::new(End {
+        outcome,
+        by: EndedBy::Worker,
+        reason: String::new(),
+        message: String::new(),
+        started_at: Some(at(T1)),
+        finished_at: at(T2),
+        containers: vec![ContainerEnd {
+            name: "main".to_owned(),
+            exit,
+            reason: "Error".to_owned(),
+            message: String::new(),
+            started_at: Some(at(T1)),
+            finished_at: at(T2),
+            restarts: 3,
+            logs: LogSummary::default(),
+        }],
+        conditions: vec![PodCondition {
+            kind: "DisruptionTarget".to_owned(),
+            reason: "DeletionByNodeLifecycle".to_owned(),
+            message: "lost".to_owned(),
+            at: at(T2),
+        }],
+    })))
+}
+
+fn condition<'a>(pod: &'a Value, kind: &str) -> &'a Value {
+    let all = pod["status"]["conditions"].as_array().unwrap();
+    all.iter().find(|condition| condition["type"] == kind).unwrap()
+}
+
+#[test]
+fn a_new_pod_is_pending_and_owned() {
+    let shown = show(None, None);
+    assert_eq!(shown["status"], json!({"phase": "Pending", "qosClass": "BestEffort"}));
+    let metadata = &shown["metadata"];
+    assert_eq!(metadata["ownerReferences"][0]["uid"], json!(pod().job));
+    assert_eq!(metadata["ownerReferences"][0]["controller"], true);
+    assert_eq!(metadata["finalizers"], json!(["batch.kubernetes.io/job-tracking"]));
+    assert_eq!(metadata["labels"]["batch.kubernetes.io/job-completion-index"], "2");
+    assert_eq!(metadata["generateName"], "pi-2-");
+    assert_eq!(metadata["resourceVersion"], "5");
+    assert_eq!(shown["spec"]["hostname"], "pi-2");
+    assert_eq!(shown["spec"]["containers"][0]["env"][0]["name"], "JOB_COMPLETION_INDEX");
+    assert_eq!(shown["spec"].get("nodeName"), None);
+}
+
+#[test]
+fn a_claimed_pod_waits_on_its_node() {
+    let record = record(PodState::Claimed);
+    let shown = show(Some(&record), None);
+    assert_eq!(
+        (&shown["status"]["phase"], &shown["spec"]["nodeName"]),
+        (&json!("Pending"), &json!("vm-1"))
+    );
+    assert_eq!(condition(&shown, "PodScheduled")["status"], "True");
+    let ready = condition(&shown, "Ready");
+    assert_eq!(ready["message"], "containers with unready status: [main]");
+    let state = &shown["status"]["containerStatuses"][0]["state"];
+    assert_eq!(state, &json!({"waiting": {"reason": "ContainerCreating"}}));
+}
+
+#[test]
+fn a_running_pod_is_ready_when_its_worker_says_so() {
+    for ready in [false, true] {
+        let running = Running { started_at: at(T1), ready, restarts: 2 };
+        let record = record(PodState::Running(running));
+        let shown = show(Some(&record), None);
+        assert_eq!(shown["status"]["phase"], "Running");
+        let expect = if ready { "True" } else { "False" };
+        assert_eq!(condition(&shown, "Ready")["status"], expect);
+        let container = &shown["status"]["containerStatuses"][0];
+        assert_eq!((&container["restartCount"], &container["ready"]), (&json!(2), &json!(ready)));
+        assert_eq!(container["state"], json!({"running": {"startedAt": T1}}));
+    }
+}
+
+#[test]
+fn an_ended_pod_tells_how() {
+    let record = ended(Outcome::Failed, Exit::Signal(9));
+    let shown = show(Some(&record), Some(Deletion { at: at(T1), grace_seconds: 30 }));
+    assert_eq!(shown["status"]["phase"], "Failed");
+    assert_eq!(condition(&shown, "Ready")["reason"], "PodFailed");
+    assert_eq!(condition(&shown, "DisruptionTarget")["message"], "lost");
+    let container = &shown["status"]["containerStatuses"][0];
+    assert_eq!(
+        container["state"]["terminated"],
+        json!({
+            "exitCode": 137, "signal": 9, "reason": "Error", "startedAt": T1, "finishedAt": T2,
+        })
+    );
+    assert_eq!(container["restartCount"], 3);
+    assert_eq!(shown["metadata"]["deletionTimestamp"], "2026-01-15T12:00:35Z");
+    assert_eq!(shown["metadata"]["deletionGracePeriodSeconds"], 30);
+}
+
+#[test]
+fn a_pod_that_nobody_claimed_can_end_too() {
+    let mut record = ended(Outcome::Failed, Exit::NotStarted);
+    record.claim = None;
+    let PodState::Terminated(end) = &mut record.state else { unreachable!() };
+    end.containers.clear();
+    end.reason = "NotStarted".to_owned();
+    let shown = show(Some(&record), None);
+    assert_eq!(shown["status"]["reason"], "NotStarted");
+    assert_eq!(shown["status"].get("containerStatuses"), None);
+    assert_eq!(shown["status"]["conditions"].as_array().unwrap().len(), 1);
+    let api: k8s_openapi::api::core::v1::Pod = serde_json::from_value(shown).unwrap();
+    assert_eq!(api.status.unwrap().phase.as_deref(), Some("Failed"));
+}
