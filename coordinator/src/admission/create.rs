@@ -29,7 +29,8 @@ pub struct CreateContext<'a> {
 ///
 /// # Errors
 ///
-/// When it is no Job (400), or one that Kubernetes or Stint refuses (422, with everything that is wrong).
+/// When it is no Job (400), or one that Kubernetes or Stint refuses (422, with everything that is
+/// wrong).
 pub fn create(body: Body, context: &CreateContext<'_>) -> Result<Admitted, Rejection> {
     let mut read = read(body, context.field_validation)?;
     prepare(&mut read.job, context)?;
@@ -69,8 +70,8 @@ fn prepare(job: &mut Value, context: &CreateContext<'_>) -> Result<(), Rejection
     generate::system_metadata(metadata, System { namespace, uid, now, name_suffix });
     generate::selector(job);
     if let Some(members) = job.as_object_mut().filter(|_| !has_labels) {
-        // A Job without labels has its template's, the generated ones included: in Kubernetes the two share
-        // one map here, and every later read copies them once more.
+        // A Job without labels has its template's, the generated ones included: in Kubernetes the
+        // two share one map here, and every later read copies them once more.
         defaults::copy_labels(members);
     }
     Ok(())

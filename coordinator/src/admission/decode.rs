@@ -11,7 +11,8 @@ use serde_json::{Map, Number, Value};
 use super::cause::Path;
 use super::rejection::Rejection;
 
-/// Larger bodies are refused: JetStream's largest message by default, and room for status beside the spec.
+/// Larger bodies are refused: JetStream's largest message by default, and room for status beside
+/// the spec.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// How many doubled members are told apart in one answer.
 const MAX_DUPLICATES: usize = 100;
@@ -42,8 +43,8 @@ enum Format {
 ///
 /// # Errors
 ///
-/// [`Rejection::TooLarge`], [`Rejection::UnsupportedMediaType`], or [`Rejection::BadRequest`] for a body that
-/// does not parse or is no object.
+/// [`Rejection::TooLarge`], [`Rejection::UnsupportedMediaType`], or [`Rejection::BadRequest`] for a
+/// body that does not parse or is no object.
 pub fn decode(bytes: &[u8], content_type: Option<&str>) -> Result<Body, Rejection> {
     if bytes.len() > MAX_BODY_BYTES {
         return Err(Rejection::TooLarge { limit: MAX_BODY_BYTES });

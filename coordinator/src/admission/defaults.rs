@@ -1,7 +1,7 @@
 //! The API server's defaults for a Job and its template, written into the JSON that is stored.
 //!
-//! Doing it twice changes nothing. Works on a Job that was read as a typed one before, so types are right;
-//! members that are `null` count as absent.
+//! Doing it twice changes nothing. Works on a Job that was read as a typed one before, so types are
+//! right; members that are `null` count as absent.
 
 use serde_json::{Map, Value, json};
 

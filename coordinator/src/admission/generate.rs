@@ -1,4 +1,5 @@
-//! What the API server adds to a Job on create: system metadata, the selector, and labels for its pods.
+//! What the API server adds to a Job on create: system metadata, the selector, and labels for its
+//! pods.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -45,8 +46,9 @@ pub fn system_metadata(metadata: &mut Map<String, Value>, system: System<'_>) {
     metadata.insert("generation".to_owned(), Value::from(1));
 }
 
-/// Adds the selector and the labels that make a Job's pods its own. A value of the user's that is in the way
-/// stays, and validation refuses it. Says whether it did anything: not with `manualSelector`.
+/// Adds the selector and the labels that make a Job's pods its own. A value of the user's that is
+/// in the way stays, and validation refuses it. Says whether it did anything: not with
+/// `manualSelector`.
 pub fn selector(job: &mut Value) -> bool {
     let own = |name: &str| job["metadata"][name].as_str().unwrap_or_default().to_owned();
     let (name, uid) = (own("name"), own("uid"));

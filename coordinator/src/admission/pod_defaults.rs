@@ -1,7 +1,8 @@
-//! The API server's defaults for a pod template: pod, containers, and the few nested ones that a Job can meet.
+//! The API server's defaults for a pod template: pod, containers, and the few nested ones that a
+//! Job can meet.
 //!
-//! Volume sources and probes get the defaults that validation looks at; none of them is admitted yet, so their
-//! remaining defaults would never be seen.
+//! Volume sources and probes get the defaults that validation looks at; none of them is admitted
+//! yet, so their remaining defaults would never be seen.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,5 @@
-//! A body to a Job: is it one at all, is every member known, and what is done about those that are not.
+//! A body to a Job: is it one at all, is every member known, and what is done about those that are
+//! not.
 
 use std::str::FromStr;
 
@@ -117,19 +118,21 @@ fn identify(job: &mut Value) -> Result<(), Rejection> {
         None => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.clone()),
         Some(_) => Err(Rejection::BadRequest(format!(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal {name} into a string"
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {name} into a \
+             string"
         ))),
     };
     let (version, kind) = (text("apiVersion")?, text("kind")?);
     if !version.is_empty() && version != API_VERSION {
         return Err(Rejection::BadRequest(format!(
-            "the API version in the data ({version}) does not match the expected API version ({API_VERSION})"
+            "the API version in the data ({version}) does not match the expected API version \
+             ({API_VERSION})"
         )));
     }
     if !kind.is_empty() && kind != KIND {
         return Err(Rejection::BadRequest(format!(
-            "{kind} in version \"v1\" cannot be handled as a {KIND}: the kind in the data ({kind}) does not \
-             match the expected kind ({KIND})"
+            "{kind} in version \"v1\" cannot be handled as a {KIND}: the kind in the data ({kind}) \
+             does not match the expected kind ({KIND})"
         )));
     }
     for (name, text, known) in [("apiVersion", &version, API_VERSION), ("kind", &kind, KIND)] {

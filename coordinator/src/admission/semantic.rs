@@ -1,4 +1,5 @@
-//! When two values are the same to Kubernetes: Go's zero values and absent members are not told apart.
+//! When two values are the same to Kubernetes: Go's zero values and absent members are not told
+//! apart.
 
 use serde_json::{Map, Value};
 
@@ -29,7 +30,8 @@ fn covers(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
     })
 }
 
-/// `null`, an empty text, list or object, or an object of nothing but these. Numbers and flags never are.
+/// `null`, an empty text, list or object, or an object of nothing but these. Numbers and flags
+/// never are.
 #[must_use]
 pub fn is_blank(value: &Value) -> bool {
     match value {

@@ -1,7 +1,8 @@
-//! The forms that names, keys and values must have, and how Kubernetes says what is wrong with them.
+//! The forms that names, keys and values must have, and how Kubernetes says what is wrong with
+//! them.
 //!
-//! Each function returns the list of complaints, empty for a good text. The forms are those of the regular
-//! expressions in the messages, matched by hand.
+//! Each function returns the list of complaints, empty for a good text. The forms are those of the
+//! regular expressions in the messages, matched by hand.
 
 const LABEL_FORM: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const SUBDOMAIN_FORM: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
@@ -9,14 +10,14 @@ const KEY_FORM: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const VALUE_FORM: &str = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?";
 const PATH_FORM: &str = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
 
-const LABEL_WORDS: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
-                           and must start and end with an alphanumeric character";
-const SUBDOMAIN_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
-                               '-' or '.', and must start and end with an alphanumeric character";
-const KEY_WORDS: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
-                         alphanumeric character";
-const VALUE_WORDS: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' \
-                           or '.', and must start and end with an alphanumeric character";
+const LABEL_WORDS: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric \
+    characters or '-', and must start and end with an alphanumeric character";
+const SUBDOMAIN_WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case \
+    alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+const KEY_WORDS: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start \
+    and end with an alphanumeric character";
+const VALUE_WORDS: &str = "a valid label must be an empty string or consist of alphanumeric \
+    characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 
 /// Most bytes of a DNS label, a label's value, and the name part of its key.
 const LABEL_LENGTH: usize = 63;
@@ -115,7 +116,8 @@ pub fn environment_name(text: &str) -> Vec<String> {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=') {
         return Vec::new();
     }
-    let words = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+    let words = "a valid environment variable name must consist only of printable ASCII characters \
+        other than '='";
     vec![words.to_owned()]
 }
 
@@ -142,7 +144,8 @@ pub fn port_name(text: &str) -> Vec<String> {
     .collect()
 }
 
-/// The complaint about a path after a domain that has other letters than a URL's path; `None` for a good one.
+/// The complaint about a path after a domain that has other letters than a URL's path; `None` for a
+/// good one.
 #[must_use]
 pub fn http_path(text: &str) -> Option<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
@@ -150,7 +153,8 @@ pub fn http_path(text: &str) -> Option<String> {
     (!good).then(|| explain("Invalid path", PATH_FORM, &[]))
 }
 
-/// `words (e.g. 'a',  or 'b', regex used for validation is 'form')`: the odd comma is Kubernetes' own.
+/// `words (e.g. 'a',  or 'b', regex used for validation is 'form')`: the odd comma is Kubernetes'
+/// own.
 fn explain(words: &str, form: &str, examples: &[&str]) -> String {
     let examples: Vec<String> = examples.iter().map(|example| format!("'{example}', ")).collect();
     let lead = if examples.is_empty() { "" } else { "e.g. " };
@@ -191,11 +195,9 @@ mod tests {
         assert_eq!(dns_label("a.b"), ["must not contain dots"]);
         assert_eq!(
             dns_label("A"),
-            [
-                "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
-              start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for \
-              validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-            ]
+            ["a lowercase RFC 1123 label must consist of lower case alphanumeric characters or \
+                '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or \
+                '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"]
         );
         assert_eq!(dns_label(&"a".repeat(64)), ["must be no more than 63 characters"]);
         assert!(dns_subdomain("a.b-c.d").is_empty());

@@ -1,8 +1,9 @@
-//! JSON to a typed object, in one pass that also finds unknown members and says wrong types as Go does.
+//! JSON to a typed object, in one pass that also finds unknown members and says wrong types as Go
+//! does.
 //!
-//! `serde_json::from_value` would drop unknown members silently and name neither the field nor its Go type.
-//! This deserializer knows where it is: an unknown member arrives at `deserialize_ignored_any`, and a struct's
-//! name at `deserialize_struct`.
+//! `serde_json::from_value` would drop unknown members silently and name neither the field nor its
+//! Go type. This deserializer knows where it is: an unknown member arrives at
+//! `deserialize_ignored_any`, and a struct's name at `deserialize_struct`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -234,8 +235,8 @@ impl<'de> Deserializer<'de> for Node<'de, '_> {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
-        enum identifier
+        i8 i16 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
+        tuple_struct enum identifier
     }
 }
 
@@ -307,7 +308,8 @@ mod tests {
 
     #[test]
     fn unknown_members_are_found_with_their_paths() {
-        let job = json!({"spec": {"foo": 1, "template": {"spec": {"containers": [{"name": "a", "bar": {"x": 1}}]}}}});
+        let containers = json!([{"name": "a", "bar": {"x": 1}}]);
+        let job = json!({"spec": {"foo": 1, "template": {"spec": {"containers": containers}}}});
         let typed = read::<Job>(&job).unwrap();
         let paths: Vec<&str> = typed.unknown.iter().map(|member| &*member.path).collect();
         assert_eq!(paths, ["spec.foo", "spec.template.spec.containers[0].bar"]);
@@ -320,11 +322,13 @@ mod tests {
     fn wrong_types_are_said_as_go_says_them() {
         assert_eq!(
             error(&json!({"spec": {"parallelism": "2"}})),
-            "json: cannot unmarshal string into Go struct field JobSpec.spec.parallelism of type int32"
+            "json: cannot unmarshal string into Go struct field JobSpec.spec.parallelism of type \
+             int32"
         );
         assert_eq!(
             error(&json!({"spec": {"parallelism": 1.5}})),
-            "json: cannot unmarshal number 1.5 into Go struct field JobSpec.spec.parallelism of type int32"
+            "json: cannot unmarshal number 1.5 into Go struct field JobSpec.spec.parallelism of \
+             type int32"
         );
         assert_eq!(
             error(&json!({"spec": {"template": {"spec": {"containers": [{"image": 7}]}}}})),
@@ -333,7 +337,8 @@ mod tests {
         );
         assert_eq!(
             error(&json!({"metadata": {"labels": {"a": true}}})),
-            "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string"
+            "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type \
+             string"
         );
         assert_eq!(
             error(&json!({"spec": []})),

@@ -1,7 +1,9 @@
-//! What Stint does with each field of a Job: it works, it has no effect here, or it is refused by its path.
+//! What Stint does with each field of a Job: it works, it has no effect here, or it is refused by
+//! its path.
 //!
-//! One table, in which every field of the API has its line (a test compares it with the API's types), so that
-//! none is ever ignored silently. Runs on top of Kubernetes' own validation, on the defaulted JSON.
+//! One table, in which every field of the API has its line (a test compares it with the API's
+//! types), so that none is ever ignored silently. Runs on top of Kubernetes' own validation, on the
+//! defaulted JSON.
 
 mod table;
 

@@ -27,8 +27,8 @@ pub fn kubernetes_on_create(job: &Job) -> Vec<String> {
     let mut warnings = Vec::new();
     if !faults.is_empty() {
         warnings.push(format!(
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a \
-             DNS label is recommended: [{}]",
+            "metadata.name: this is used in Pod names and hostnames, which can result in \
+             surprising behavior; a DNS label is recommended: [{}]",
             faults.join(" ")
         ));
     }
@@ -45,8 +45,9 @@ pub fn of_spec(job: &Job) -> Vec<String> {
         && spec.parallelism.unwrap_or(0) > MANY_PARALLEL;
     if spec.completion_mode.as_deref() == Some("Indexed") && many {
         warnings.push(
-            "spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than \
-             10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+            "spec: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism \
+             higher than 10^4, Kubernetes might not be able to track completedIndexes when a big \
+             number of indexes fail"
                 .to_owned(),
         );
     }

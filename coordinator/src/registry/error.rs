@@ -68,7 +68,8 @@ pub enum Error {
     },
     /// 409: a generated name is taken; asking again draws another.
     #[error(
-        "{} \"{name}\" already exists, the server was not able to generate a unique name for the object",
+        "{} \"{name}\" already exists, the server was not able to generate a unique name for the \
+         object",
         resource.qualified()
     )]
     GenerateNameConflict {
@@ -155,7 +156,8 @@ pub enum Error {
     },
     /// 500: it did not work this time; nothing was changed.
     #[error(
-        "The {operation} operation against {} could not be completed at this time, please try again.",
+        "The {operation} operation against {} could not be completed at this time, please try \
+         again.",
         resource.qualified()
     )]
     ServerTimeout {

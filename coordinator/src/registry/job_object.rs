@@ -1,4 +1,5 @@
-//! The Job that a client sees: the stored object, its revision, and the status that the owner keeps.
+//! The Job that a client sees: the stored object, its revision, and the status that the owner
+//! keeps.
 //!
 //! Takes a plain view of the status, so that the API does not depend on how Jobs are decided.
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// Applies `patch` to `target`. Members that are `null` in the patch are removed; lists are replaced whole.
+/// Applies `patch` to `target`. Members that are `null` in the patch are removed; lists are
+/// replaced whole.
 ///
 /// Works without recursion on depth beyond the patch's own, which decoding has bounded.
 pub fn merge(target: &mut Value, patch: &Value) {

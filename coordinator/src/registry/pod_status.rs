@@ -1,7 +1,7 @@
 //! `status` of a pod, from what its worker has reported.
 //!
-//! A record sums restarts over all containers while the pod runs; they are shown at the first one. The end
-//! of a pod has them container by container.
+//! A record sums restarts over all containers while the pod runs; they are shown at the first one.
+//! The end of a pod has them container by container.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

@@ -155,7 +155,8 @@ pub const CONTAINER: &[Field] = &[
     field(
         "command",
         Needed(
-            "images are not pulled, so the program of the image is not known: say what is to be run",
+            "images are not pulled, so the program of the image is not known: say what is to be \
+             run",
         ),
     ),
     field("env", Each(ENV_VAR)),

@@ -32,8 +32,8 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }
 
@@ -123,7 +123,7 @@ fn what_asks_for_something_is_refused_by_its_path() {
     );
     assert_eq!(
         found[5],
-        "spec.template.spec.nodeSelector: Forbidden: not supported yet by this version of Stint: every \
-         worker takes every pod: start workers only where its pods may run"
+        "spec.template.spec.nodeSelector: Forbidden: not supported yet by this version of Stint: \
+         every worker takes every pod: start workers only where its pods may run"
     );
 }

@@ -72,8 +72,8 @@ fn value_from(source: &EnvVarSource, value: Option<&str>, path: &Path<'_>, cause
     .count();
     let fault = match (count, value) {
         (0, _) => {
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or \
-             `fileKeyRef`"
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, \
+             `secretKeyRef` or `fileKeyRef`"
         }
         (_, Some(_)) => "may not be specified when `value` is not empty",
         (1, None) => return,

@@ -5,8 +5,8 @@
 pub enum IndexesError {
     /// `1-2-3`.
     #[error(
-        "the fragment {0:?} violates the requirement that an index interval can have at most two parts \
-         separated by '-'"
+        "the fragment {0:?} violates the requirement that an index interval can have at most two \
+         parts separated by '-'"
     )]
     TooManyParts(String),
     /// Not a whole number.
@@ -54,7 +54,8 @@ pub fn count(text: &str, completions: i32) -> Result<i32, IndexesError> {
     Ok(i32::try_from(total).unwrap_or(i32::MAX))
 }
 
-/// Checks that no index is in both lists. Parts that are malformed are passed over: [`count`] finds them.
+/// Checks that no index is in both lists. Parts that are malformed are passed over: [`count`] finds
+/// them.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! A Job as a whole: its metadata, the selector that belongs to it, and the names its pods will have.
+//! A Job as a whole: its metadata, the selector that belongs to it, and the names its pods will
+//! have.
 
 use std::collections::BTreeMap;
 

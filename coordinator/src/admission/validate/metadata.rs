@@ -98,8 +98,8 @@ fn owners(owners: Option<&[OwnerReference]>, path: &Path<'_>, causes: &mut Cause
                     path,
                     owners,
                     format!(
-                        "Only one reference can have Controller set to true. Found \"true\" in references for \
-                         {first} and {current}"
+                        "Only one reference can have Controller set to true. Found \"true\" in \
+                         references for {first} and {current}"
                     ),
                 ),
             }
@@ -188,7 +188,8 @@ fn no_new_finalizers(new: &ObjectMeta, old: &ObjectMeta, path: &Path<'_>, causes
     let extra: Vec<String> = names(new).difference(&old).map(|name| format!("{name:?}")).collect();
     if !extra.is_empty() {
         let detail = format!(
-            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            "no new finalizers can be added if the object is being deleted, found new finalizers \
+             []string{{{}}}",
             extra.join(", ")
         );
         causes.forbidden(path, detail);

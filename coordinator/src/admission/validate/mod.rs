@@ -1,8 +1,8 @@
 //! What Kubernetes refuses of a Job: its rules, its order, its messages. One file a topic.
 //!
-//! Follows `pkg/apis/batch/validation` and the parts of `pkg/apis/core/validation` that a Job's template meets.
-//! Fields of which Stint can do nothing are checked here only as far as the tables of Kubernetes' own tests
-//! go: [`unsupported`](super::unsupported) refuses them.
+//! Follows `pkg/apis/batch/validation` and the parts of `pkg/apis/core/validation` that a Job's
+//! template meets. Fields of which Stint can do nothing are checked here only as far as the tables
+//! of Kubernetes' own tests go: [`unsupported`](super::unsupported) refuses them.
 
 mod container;
 mod environment;

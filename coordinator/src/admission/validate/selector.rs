@@ -61,7 +61,8 @@ pub(super) fn has_invalid_value(selector: &LabelSelector) -> bool {
     values.any(|value| !text::label_value(value).is_empty())
 }
 
-/// Whether labels fulfil a selector. `None` when the selector cannot be understood, which is a fault of its own.
+/// Whether labels fulfil a selector. `None` when the selector cannot be understood, which is a
+/// fault of its own.
 pub(super) fn matches(selector: &LabelSelector, labels: Option<&Labels>) -> Option<bool> {
     let value = |key: &str| labels.and_then(|labels| labels.get(key));
     let mut all = true;

@@ -23,7 +23,8 @@ pub(super) fn check(spec: &JobSpec, policy: &SuccessPolicy, path: &Path<'_>, cau
     if policy.rules.len() > MAX_RULES {
         causes.too_many(&rules, policy.rules.len(), MAX_RULES);
     }
-    // Without completions there is nothing to compare with; that they are missing is said elsewhere.
+    // Without completions there is nothing to compare with; that they are missing is said
+    // elsewhere.
     let completions = spec.completions.unwrap_or(0);
     for (index, rule) in policy.rules.iter().enumerate() {
         check_rule(rule, completions, &rules.index(index), causes);
@@ -50,7 +51,8 @@ fn check_rule(rule: &Rule, completions: i32, path: &Path<'_>, causes: &mut Cause
     }
     if let Some(total) = total.filter(|total| count > *total) {
         let detail = format!(
-            "must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
+            "must be less than or equal to {total} (the number of indexes in the specified \
+             succeededIndexes field)"
         );
         causes.invalid(&path, count, detail);
     }

@@ -37,7 +37,8 @@ impl FieldSelector {
         self.0.is_empty()
     }
 
-    /// The value that a field must have, if it asks for exactly one: `metadata.name=a` needs no listing.
+    /// The value that a field must have, if it asks for exactly one: `metadata.name=a` needs no
+    /// listing.
     #[must_use]
     pub fn exact(&self, field: &str) -> Option<&str> {
         let comparison =
@@ -134,7 +135,8 @@ fn comparison(term: &str) -> Result<Comparison, ParseSelectorError> {
     Ok(Comparison { field: field.to_owned(), value: unescape(value).ok_or_else(invalid)?, equal })
 }
 
-/// Takes the backslashes off: only commas, equal signs and backslashes may be protected, and must be.
+/// Takes the backslashes off: only commas, equal signs and backslashes may be protected, and must
+/// be.
 fn unescape(value: &str) -> Option<String> {
     let mut plain = String::with_capacity(value.len());
     let mut letters = value.chars();
