@@ -1,9 +1,12 @@
 //! The meaning of a Job, case by case: `tests/conformance/*.yaml`.
 //!
-//! A case is a manifest and steps. In a step time passes, the manifest changes, pods report; then the Job
-//! is planned for until it settles, and what is expected is compared. What a step does not list must not
-//! have happened: `issued`, `published`, `stopped` and `events` default to nothing, `conditions` to what
-//! they were. Every case runs twice, the second time with a restart of the coordinator before every step.
+//! A case is a manifest and steps. In a step time passes, the manifest changes, pods report; then
+//! the Job is planned for until it settles, and what is expected is compared. What a step does not
+//! list must not have happened: `issued`, `published`, `stopped` and `events` default to nothing,
+//! `conditions` to what they were. Every case runs twice, the second time with a restart of the
+//! coordinator before every step.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! What a plan decides that must be stored: a delta, written in one compare-and-set with what it counts.
+//! What a plan decides that must be stored: a delta, written in one compare-and-set with what it
+//! counts.
 
 use super::backoff::BackoffRecord;
 use super::pod::{Pod, Stage, Stop};
@@ -21,8 +22,8 @@ pub struct Change {
     pub backoff: BackoffRecord,
     /// `completions` of an elastic Job fell to this: higher indexes are no longer completed.
     pub cut: Option<u32>,
-    /// Nothing but the numbers of active, ready and terminating pods changed: no harm if it is written
-    /// a moment later, together with more.
+    /// Nothing but the numbers of active, ready and terminating pods changed: no harm if it is
+    /// written a moment later, together with more.
     pub can_wait: bool,
 }
 
@@ -51,8 +52,8 @@ pub enum CloseOutcome {
 }
 
 impl Job {
-    /// Takes over the durable part of a plan, when its write succeeded or just before; if the write is
-    /// lost after all, [`Job::replace`] undoes it.
+    /// Takes over the durable part of a plan, when its write succeeded or just before; if the write
+    /// is lost after all, [`Job::replace`] undoes it.
     pub fn apply(&mut self, change: &Change) {
         self.forgotten.clear();
         let doomed_before = self.doom().is_some();

@@ -1,5 +1,5 @@
-//! Taking terminations in: which attempts are closed for having ended, what they count as, and what that
-//! does to the back-off (SEMANTICS 4, 5).
+//! Taking terminations in: which attempts are closed for having ended, what they count as, and what
+//! that does to the back-off (SEMANTICS 4, 5).
 
 use super::backoff::BackoffRecord;
 use super::change::{Close, CloseOutcome};

@@ -30,8 +30,8 @@ pub struct Ledger {
     pub backoff: BackoffRecord,
 }
 
-/// Attempts of one slot: those below `ended` are over, those below `closed` are taken in, those below
-/// `issued` exist. `ended <= closed <= issued <= closed + 1`.
+/// Attempts of one slot: those below `ended` are over, those below `closed` are taken in, those
+/// below `issued` exist. `ended <= closed <= issued <= closed + 1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SlotState {
@@ -41,8 +41,8 @@ pub struct SlotState {
     pub closed: u32,
     /// How many attempts are known to have durably ended: nothing of them runs.
     pub ended: u32,
-    /// What the attempts between `ended` and `closed` are told. The first of them is the only one that
-    /// anybody can have claimed (I5), so one word is enough.
+    /// What the attempts between `ended` and `closed` are told. The first of them is the only one
+    /// that anybody can have claimed (I5), so one word is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
 }
@@ -152,8 +152,8 @@ impl Ledger {
     }
 }
 
-/// Entries that are alike, stored as one entry with a set of slots: suspending a Job of 10^5 pods writes
-/// one entry, not 10^5.
+/// Entries that are alike, stored as one entry with a set of slots: suspending a Job of 10^5 pods
+/// writes one entry, not 10^5.
 mod groups {
     use super::{BTreeMap, Deserialize, IndexSet, Serialize, Slot, SlotState};
     use serde::{Deserializer, Serializer};

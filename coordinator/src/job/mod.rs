@@ -1,14 +1,14 @@
 //! What a Job means: `batch/v1` semantics as one pure decision.
 //!
 //! ```text
-//!   record (spec, JobStatus, Ledger) ──restore──┐
-//!   facts of pods ───────────────────observe──> Job ──plan(now)──> Plan { change, wake_at, events, notes }
-//!   stored changes ──────────────────apply────┘
+//! record (spec, JobStatus, Ledger) --restore--+
+//! facts of pods ---------------------observe-> Job --plan(now)--> Plan { change, wake_at, … }
+//! stored changes --------------------apply----+
 //! ```
 //!
-//! No I/O, no clock, no randomness, no logging. A plan reads: totals, verdict, terminations taken in, pods
-//! that come and go, status. Everything is level triggered: after a crash, the record and the facts lead
-//! to the same plan, the same pods to publish and the same pods to stop.
+//! No I/O, no clock, no randomness, no logging. A plan reads: totals, verdict, terminations taken
+//! in, pods that come and go, status. Everything is level triggered: after a crash, the record and
+//! the facts lead to the same plan, the same pods to publish and the same pods to stop.
 
 mod backoff;
 mod change;

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 /// A Kubernetes Event of the Job, to be recorded when the change that comes with it is stored.
 ///
-/// Events of single pods (`SuccessfulCreate`, `SuccessfulDelete`) are the shell's: they follow from the
-/// change's issues and closes, and need the pods' names.
+/// Events of single pods (`SuccessfulCreate`, `SuccessfulDelete`) are the shell's: they follow from
+/// the change's issues and closes, and need the pods' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// `type`.

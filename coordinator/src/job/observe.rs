@@ -6,8 +6,8 @@ use super::pod::{Pod, PodFact, Stage, Stop, StopReason};
 use super::record::Key;
 use super::view::Job;
 
-/// How many attempts that the record does not know are remembered; more than one owner's last writes
-/// can have brought about.
+/// How many attempts that the record does not know are remembered; more than one owner's last
+/// writes can have brought about.
 const MAX_STRAYS: usize = 10_000;
 
 /// What a fact means to the one who brought it.
@@ -18,7 +18,8 @@ pub enum Observed {
     Nothing,
     /// Planning again may find something to do.
     Changed,
-    /// A worker has a pod that must not run: it has to be ordered stopped, now and until it has ended.
+    /// A worker has a pod that must not run: it has to be ordered stopped, now and until it has
+    /// ended.
     StopIt,
     /// The record does not know this attempt. Read the record again before ordering it stopped: a
     /// predecessor may have issued it in its last write.
@@ -26,8 +27,9 @@ pub enum Observed {
 }
 
 impl Job {
-    /// Takes news of a pod in. Facts of attempts that were never issued or are over count for nothing.
-    /// Order matters only among one pod's `Running` facts: the last one told is what it does.
+    /// Takes news of a pod in. Facts of attempts that were never issued or are over count for
+    /// nothing. Order matters only among one pod's `Running` facts: the last one told is what it
+    /// does.
     pub fn observe(&mut self, slot: Slot, attempt: Attempt, fact: PodFact) -> Observed {
         let key = (slot, attempt);
         let running = matches!(fact, PodFact::Claimed | PodFact::Running { .. });

@@ -117,7 +117,8 @@ pub enum StopReason {
     PodDeleted,
     /// `spec.suspend` was set.
     JobSuspended,
-    /// More pods were active than wanted (`spec.parallelism` was lowered, or the Job needs no more).
+    /// More pods were active than wanted (`spec.parallelism` was lowered, or the Job needs no
+    /// more).
     ScaledDown,
     /// `spec.completions` was lowered below the pod's index.
     IndexRemoved,

@@ -18,8 +18,8 @@ use super::totals::{Totals, count};
 use super::verdict::Verdict;
 use super::view::Job;
 
-/// Pods brought into being by one change. Bounds the time that one Job's decision can take; the next
-/// change goes on.
+/// Pods brought into being by one change. Bounds the time that one Job's decision can take; the
+/// next change goes on.
 pub const MAX_ISSUES: usize = 10_000;
 
 /// What happens to a Job's pods.
@@ -147,8 +147,8 @@ fn surplus(job: &Job, excess: u32, now: Timestamp) -> Vec<Close> {
     drops
 }
 
-/// How far a pod has got; the lowest go first (Kubernetes' `ActivePods` order, as far as it is known
-/// here): unclaimed < claimed < running < ready, more restarts < fewer, newer < older.
+/// How far a pod has got; the lowest go first (Kubernetes' `ActivePods` order, as far as it is
+/// known here): unclaimed < claimed < running < ready, more restarts < fewer, newer < older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     progress: u8,

@@ -13,8 +13,8 @@ impl Job {
         usize::try_from(self.tally.queued).unwrap_or(usize::MAX)
     }
 
-    /// Takes up to `max` of them, oldest first, to be published as work items. Only to be called when
-    /// the change that issued them is durable.
+    /// Takes up to `max` of them, oldest first, to be published as work items. Only to be called
+    /// when the change that issued them is durable.
     pub fn take_publishable(&mut self, max: usize, out: &mut Vec<Key>) {
         let full = out.len().saturating_add(max);
         while out.len() < full {

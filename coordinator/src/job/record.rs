@@ -1,4 +1,5 @@
-//! The part of a Job's status that is stored: counters, conditions, and what is taken in but not counted.
+//! The part of a Job's status that is stored: counters, conditions, and what is taken in but not
+//! counted.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,8 @@ pub mod condition {
 
 /// `status` of a Job, stored next to its manifest.
 ///
-/// The completed indexes are in the [`Ledger`](super::Ledger); their text is made when somebody reads it.
+/// The completed indexes are in the [`Ledger`](super::Ledger); their text is made when somebody
+/// reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobStatus {
@@ -57,7 +59,8 @@ pub struct JobStatus {
     /// `uncountedTerminatedPods.failed`, ascending. The next change counts them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uncounted_failed: Vec<Key>,
-    /// The Job was planned for once: `ready`, `terminating` and `uncountedTerminatedPods` are shown.
+    /// The Job was planned for once: `ready`, `terminating` and `uncountedTerminatedPods` are
+    /// shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub observed: bool,
 }

@@ -1,7 +1,7 @@
 //! What a Job asks for, in the terms that decisions are made in.
 //!
-//! The only file here that knows Kubernetes' own types: an admitted Job has its defaults filled in, so
-//! nothing past this point asks "and if it is absent?".
+//! The only file here that knows Kubernetes' own types: an admitted Job has its defaults filled in,
+//! so nothing past this point asks "and if it is absent?".
 
 use k8s_openapi::api::batch::v1::Job as ApiJob;
 
@@ -22,7 +22,8 @@ pub struct JobSpec {
     pub ttl_seconds_after_finished: Option<u64>,
     /// `suspend`.
     pub suspend: bool,
-    /// The template's `restartPolicy` is `OnFailure`: restarts in place count to the back-off limit.
+    /// The template's `restartPolicy` is `OnFailure`: restarts in place count to the back-off
+    /// limit.
     pub restart_on_failure: bool,
     /// `podReplacementPolicy: Failed`: a terminating pod keeps its place until it has ended.
     pub replace_only_failed: bool,

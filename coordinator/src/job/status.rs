@@ -1,7 +1,8 @@
-//! The status that follows: counters, conditions, times. Conditions are added here and nowhere else.
+//! The status that follows: counters, conditions, times. Conditions are added here and nowhere
+//! else.
 //!
-//! Kubernetes' three steps (SEMANTICS 4): a termination is first listed as uncounted, in the write that
-//! closes it; the next write counts it, and lists the next ones.
+//! Kubernetes' three steps (SEMANTICS 4): a termination is first listed as uncounted, in the write
+//! that closes it; the next write counts it, and lists the next ones.
 
 use jiff::Timestamp;
 use stint_common::time;

@@ -1,5 +1,5 @@
-//! What a Job's pods add up to, kept up to date pod by pod, so that a decision costs what changed and not
-//! what there is.
+//! What a Job's pods add up to, kept up to date pod by pod, so that a decision costs what changed
+//! and not what there is.
 
 use std::collections::BTreeSet;
 
@@ -65,8 +65,8 @@ impl Weight {
                 ..Self::default()
             };
         }
-        // A terminating pod counts as failed at once, unless only failed pods are replaced; when the
-        // Job fails, every pod does.
+        // A terminating pod counts as failed at once, unless only failed pods are replaced; when
+        // the Job fails, every pod does.
         let considered_failed =
             !pod.closed && told && (!scale.replace_only_failed || pod.doom.is_some());
         let active = pod.is_active();

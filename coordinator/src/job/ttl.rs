@@ -7,8 +7,8 @@ use stint_common::time;
 
 use super::record::JobStatus;
 
-/// When a finished Job is to be deleted: `ttlSecondsAfterFinished` after its terminal condition. `None`
-/// for a Job that is unfinished or stays.
+/// When a finished Job is to be deleted: `ttlSecondsAfterFinished` after its terminal condition.
+/// `None` for a Job that is unfinished or stays.
 #[must_use]
 pub fn expires_at(status: &JobStatus, ttl_seconds: Option<u64>) -> Option<Timestamp> {
     let finished = status.finished()?.last_transition;

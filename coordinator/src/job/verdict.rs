@@ -1,7 +1,7 @@
 //! Whether the Job's end is decided: ordered rules, the first that applies wins (SEMANTICS 2.12).
 //!
-//! Success by plain completions is not here: it is looked at when none of these applied and pods were
-//! seen to, since it needs that none is active ([`reached_completions`]).
+//! Success by plain completions is not here: it is looked at when none of these applied and pods
+//! were seen to, since it needs that none is active ([`reached_completions`]).
 
 use std::time::Duration;
 
@@ -77,7 +77,8 @@ fn backoff_limit(case: &Case<'_>) -> Option<Verdict> {
     (case.totals.failed > case.job.spec.backoff_limit).then(backoff_limit_exceeded)
 }
 
-/// restartPolicy OnFailure: restarts of pods that have not ended, `>= backoffLimit`; with a limit of 0 any.
+/// restartPolicy OnFailure: restarts of pods that have not ended, `>= backoffLimit`; with a limit
+/// of 0 any.
 fn restart_limit(case: &Case<'_>) -> Option<Verdict> {
     let spec = &case.job.spec;
     let limit = u64::from(spec.backoff_limit.max(1));

@@ -1,8 +1,8 @@
 //! One Job as its owner knows it: the stored record plus what was heard of its pods.
 //!
-//! Built from the record, then told every fact ([`Job::observe`]) and every change ([`Job::apply`]). All
-//! of it can be rebuilt from the record and the facts at any time, in any order: nothing that matters is
-//! only here.
+//! Built from the record, then told every fact ([`Job::observe`]) and every change
+//! ([`Job::apply`]). All of it can be rebuilt from the record and the facts at any time, in any
+//! order: nothing that matters is only here.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -178,7 +178,8 @@ impl Job {
         attempt.0 < self.ledger.slot(slot).closed
     }
 
-    /// Whether the attempt is in `status.uncountedTerminatedPods`: its tracking finalizer still shows.
+    /// Whether the attempt is in `status.uncountedTerminatedPods`: its tracking finalizer still
+    /// shows.
     #[must_use]
     pub fn is_uncounted(&self, slot: Slot, attempt: Attempt) -> bool {
         let key = (slot, attempt);

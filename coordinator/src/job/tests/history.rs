@@ -67,8 +67,8 @@ fn any_spec() -> impl Strategy<Value = JobSpec> {
     )
 }
 
-/// Every termination was taken in at most once (checked as it happened), and what was taken in is what
-/// the counters say.
+/// Every termination was taken in at most once (checked as it happened), and what was taken in is
+/// what the counters say.
 fn check_counts(world: &World) {
     let count = |outcome| world.closed.values().filter(|closed| **closed == outcome).count();
     let status = world.job.status();
@@ -83,8 +83,20 @@ fn check_counts(world: &World) {
     assert!(world.living().is_empty(), "a process outlives its Job");
 }
 
+/// Whether each pod succeeds, and in which order that is heard.
+fn outcomes_and_order() -> impl Strategy<Value = (Vec<bool>, Vec<usize>)> {
+    proptest::collection::vec(any::<bool>(), 1..12).prop_flat_map(|outcomes| {
+        let order: Vec<usize> = (0..outcomes.len()).collect();
+        (Just(outcomes), Just(order).prop_shuffle())
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_job_ends_once_with_every_pod_counted_once(
@@ -126,10 +138,7 @@ proptest! {
 
     #[test]
     fn the_order_of_arrival_changes_no_count(
-        (outcomes, order) in proptest::collection::vec(any::<bool>(), 1..12).prop_flat_map(|outcomes| {
-            let order: Vec<usize> = (0..outcomes.len()).collect();
-            (Just(outcomes), Just(order).prop_shuffle())
-        }),
+        (outcomes, order) in outcomes_and_order(),
         indexed: bool,
         batch in 1_usize..5,
     ) {

@@ -20,7 +20,8 @@ fn large(parallelism: u32, completions: u32) -> World {
     world
 }
 
-/// One termination: observe, plan, apply. The best of many, since the machine has other things to do.
+/// One termination: observe, plan, apply. The best of many, since the machine has other things to
+/// do.
 fn best_of(world: &mut World, rounds: u32) -> Duration {
     let mut best = Duration::MAX;
     for slot in 0..rounds {

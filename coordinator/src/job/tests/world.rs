@@ -1,5 +1,5 @@
-//! A tiny shell around the decision: a stored record, a queue, pod records, workers, and everything that
-//! can go wrong between them. Every step checks the invariants.
+//! A tiny shell around the decision: a stored record, a queue, pod records, workers, and everything
+//! that can go wrong between them. Every step checks the invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
