@@ -101,13 +101,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// [`StartError::Worker`] when more starts wait than the runtime takes; the sink hears nothing then.
     fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError>;
 
-    /// Sends TERM to every process of the run's tree. A run that is over or unknown is passed over.
+    /// Sends TERM to every process of the run's tree, or withdraws its start. A run that is over or unknown is
+    /// passed over.
     fn terminate(&self, run: RunId);
 
     /// Sends KILL to every process of the run's tree, or withdraws its start.
     fn kill(&self, run: RunId);
 
-    /// Stops all processes of all runs where they stand (SIGSTOP); runs started later are stopped as well.
+    /// Stops all processes of all runs where they stand (SIGSTOP); no run is started until they are thawed.
     fn freeze_all(&self);
 
     /// Lets them go on.

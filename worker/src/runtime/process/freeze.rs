@@ -1,0 +1,65 @@
+//! Stops all runs where they stand, and lets them go on.
+
+use std::collections::HashSet;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid};
+
+use super::marker::Marker;
+use super::proc::{self, Process, State};
+use super::shared::Shared;
+use super::sweep::with_descendants;
+
+/// Each look stops all that it finds; what forks between two looks is found by the next. Past this many, a run
+/// forks faster than it is stopped, and only KILL to its group (which is atomic) helps.
+const LOOKS: usize = 50;
+
+/// Sends STOP to every process of every run, until none is found going.
+pub(super) fn freeze(shared: &Shared) {
+    {
+        let mut registry = shared.registry();
+        registry.frozen = true;
+        registry.signal_all(Signal::SIGSTOP);
+    }
+    for _ in 0..LOOKS {
+        let going = in_state(shared, State::Alive);
+        if going.is_empty() {
+            return;
+        }
+        signal_each(&going, Signal::SIGSTOP);
+    }
+}
+
+/// Sends CONT to every process of every run.
+pub(super) fn thaw(shared: &Shared) {
+    let stopped = in_state(shared, State::Stopped);
+    {
+        let mut registry = shared.registry();
+        registry.frozen = false;
+        registry.signal_all(Signal::SIGCONT);
+    }
+    signal_each(&stopped, Signal::SIGCONT);
+    shared.work.notify_all();
+}
+
+fn signal_each(processes: &[Process], signal: Signal) {
+    for process in processes.iter().filter(|process| proc::is_still(process)) {
+        let _gone = kill(process.pid, signal);
+    }
+}
+
+/// The processes of all runs that are in this state.
+fn in_state(shared: &Shared, state: State) -> Vec<Process> {
+    let all = proc::processes();
+    let leaders: HashSet<Pid> = shared.registry().leaders.keys().copied().collect();
+    let this = getpid();
+    let is_root = |process: &&Process| {
+        let marked = || Marker::of(process.pid).is_some_and(|marker| marker.life == shared.life);
+        leaders.contains(&process.group) || (process.parent == this && marked())
+    };
+    let roots = all.iter().filter(is_root).map(|process| process.pid).collect();
+    let tree = with_descendants(&all, roots);
+    all.into_iter()
+        .filter(|process| process.state == state && tree.contains(&process.pid))
+        .collect()
+}

@@ -1,0 +1,36 @@
+//! The limit on open files: raised only as far as the worker needs it.
+
+use std::io;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Two for each run, and no more than this for everything else.
+const OTHER_FILES: u64 = 256;
+
+/// The limit cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{runs} pods at a time need {needed} open files, and this machine allows {hard}")]
+pub struct FilesError {
+    runs: u64,
+    needed: u64,
+    hard: u64,
+}
+
+/// Makes room for the output files of `runs` runs at a time.
+///
+/// Containers inherit the limit, and it can be set back for them only by a program between us and them. So it
+/// is not raised to what the system allows at most, but to what is needed and no further: below some 380 runs
+/// it stays at the usual 1024, beyond which programs that call `select` break.
+///
+/// # Errors
+///
+/// When the system does not allow so many.
+pub fn raise_file_limit(runs: u64) -> Result<(), FilesError> {
+    let needed = runs.saturating_mul(2).saturating_add(OTHER_FILES);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((u64::MAX, u64::MAX));
+    if soft >= needed {
+        return Ok(());
+    }
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, needed, hard).map_err(io::Error::from);
+    raised.map_err(|_| FilesError { runs, needed, hard })
+}

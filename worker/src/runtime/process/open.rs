@@ -1,0 +1,249 @@
+//! Opening and closing the runtime, and its face to the agent.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::Signal;
+use stint_common::id::Incarnation;
+
+use super::reaper::Reaper;
+use super::registry::{Chore, Registry, Run};
+use super::shared::{Parts, Shared};
+use super::sweep::{Stuck, sweep};
+use super::table::{Life, Table};
+use super::{freeze, main_thread, proc, spawner};
+use crate::launch::LaunchSpec;
+use crate::runtime::{EventSink, RunId, Runtime, RuntimeEvent, StartError};
+
+/// What an earlier life left is gone within this time, or is stuck in the kernel.
+const SWEEP_WITHIN: Duration = Duration::from_secs(60);
+/// A watchdog says that it watches within this time.
+const WATCHDOG_WITHIN: Duration = Duration::from_secs(10);
+/// Closing waits so long for processes to go.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How the runtime is opened.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where output files live; absolute. It belongs to one worker, which holds a lock on it.
+    pub data_dir: PathBuf,
+    /// This life of the worker.
+    pub life: Incarnation,
+    /// Threads that spawn. While one waits for the kernel to load a program, another can go on.
+    pub spawners: usize,
+    /// Starts that may wait for a spawner.
+    pub queue: usize,
+    /// What is run as watchdog. `None` leaves the worker unwatched: for tests and measurements.
+    pub watchdog: Option<WatchdogCommand>,
+}
+
+impl Config {
+    /// What is best for most machines.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, life: Incarnation) -> Self {
+        let watchdog = Some(WatchdogCommand::this_program());
+        Self { data_dir, life, spawners: 2, queue: 4096, watchdog }
+    }
+}
+
+/// A program that calls [`watchdog::main`](super::watchdog::main) when its arguments say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchdogCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Arguments before the subcommand.
+    pub args: Vec<String>,
+}
+
+impl WatchdogCommand {
+    /// This very program: the file that is executed now, even if an upgrade has replaced it on disk.
+    #[must_use]
+    pub fn this_program() -> Self {
+        Self { program: PathBuf::from("/proc/self/exe"), args: Vec::new() }
+    }
+}
+
+/// Why the runtime cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system refused something.
+    #[error("{what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Processes of an earlier life do not go.
+    #[error("sweeping what an earlier life of this worker left")]
+    Sweep(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The watchdog does not start.
+    #[error("the watchdog does not start")]
+    Watchdog,
+}
+
+impl From<Stuck> for OpenError {
+    fn from(stuck: Stuck) -> Self {
+        Self::Sweep(Box::new(stuck))
+    }
+}
+
+/// Runs containers as host processes.
+pub struct ProcessRuntime {
+    shared: Arc<Shared>,
+}
+
+impl ProcessRuntime {
+    /// Kills what an earlier life left in `data_dir`, and starts the threads. Blocks for a few milliseconds; for
+    /// longer only if there is something to be killed.
+    ///
+    /// # Errors
+    ///
+    /// When something of an earlier life cannot be killed, or the system refuses files, threads or a watchdog.
+    pub fn open(config: Config, sink: impl EventSink) -> Result<Self, OpenError> {
+        let system = |what| move |source: io::Error| OpenError::System { what, source };
+        set_child_subreaper(true).map_err(|errno| system("becoming a subreaper")(errno.into()))?;
+        if let Some(earlier) = Life::read(&config.data_dir) {
+            let killed = sweep(&earlier, SWEEP_WITHIN)?;
+            if killed > 0 {
+                tracing::warn!(killed, "killed processes that an earlier life of this worker left");
+            }
+        }
+        let table = Table::create(&config.data_dir, config.life);
+        let shared = Shared::new(Parts {
+            life: config.life,
+            table: table.map_err(system("noting this life in the data directory"))?,
+            data_dir: config.data_dir,
+            watchdog_command: config.watchdog,
+            queue_limit: config.queue,
+            opened_ticks: proc::now_ticks(),
+            null: File::open("/dev/null").map_err(system("opening /dev/null"))?,
+            sink: Box::new(sink),
+        });
+        let runtime = Self { shared };
+        runtime.start_threads(config.spawners).map_err(system("starting threads"))?;
+        runtime.await_watchdog()?;
+        Ok(runtime)
+    }
+
+    fn start_threads(&self, spawners: usize) -> io::Result<()> {
+        self.shared.registry().chores.push_back(Chore::Watchdog);
+        for _ in 0..spawners.max(1) {
+            let shared = self.shared.clone();
+            Builder::new().name("spawner".to_owned()).spawn(move || spawner::run(&shared))?;
+        }
+        let shared = self.shared.clone();
+        main_thread::run(Box::new(move || Reaper::new(shared).run()))
+    }
+
+    fn await_watchdog(&self) -> Result<(), OpenError> {
+        let wanted = self.shared.watchdog_command.is_some();
+        let watched =
+            self.wait_until(WATCHDOG_WITHIN, |registry| !wanted || registry.watchdog.is_some());
+        if watched { Ok(()) } else { Err(OpenError::Watchdog) }
+    }
+
+    fn wait_until(&self, within: Duration, is_so: impl Fn(&Registry) -> bool) -> bool {
+        let deadline = Instant::now() + within;
+        let mut registry = self.shared.registry();
+        while !is_so(&registry) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            registry = self.shared.wait_for_change(registry, left);
+        }
+        true
+    }
+
+    fn cancelled(&self, run: RunId) {
+        self.shared.deliver(RuntimeEvent::NotStarted { run, error: StartError::Cancelled });
+    }
+
+    /// Kills all runs and waits until they are gone; the sink hears of each. Whether they are.
+    #[must_use]
+    pub fn kill_and_wait(&self) -> bool {
+        self.kill_all();
+        self.wait_until(CLOSE_WITHIN, |registry| registry.runs.is_empty())
+    }
+
+    /// How many runs there are, from their start to the end of the last process of their tree.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.shared.registry().runs.len()
+    }
+}
+
+impl Drop for ProcessRuntime {
+    fn drop(&mut self) {
+        if !self.kill_and_wait() {
+            tracing::error!("processes of pods cannot be killed");
+        }
+        self.shared.registry().closed = true;
+        // The watchdog takes this for our death, finds nothing, and ends.
+        *self.shared.watchdog_pipe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.shared.work.notify_all();
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Runtime for ProcessRuntime {
+    fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError> {
+        let mut registry = self.shared.registry();
+        if registry.starts.len() >= self.shared.queue_limit {
+            let source = io::Error::from(io::ErrorKind::WouldBlock);
+            return Err(StartError::Worker { what: "queueing a start", source });
+        }
+        registry.runs.insert(run, Run::Queued);
+        registry.starts.push_back((run, spec));
+        drop(registry);
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
+    fn terminate(&self, run: RunId) {
+        let mut registry = self.shared.registry();
+        if registry.withdraw(run) {
+            drop(registry);
+            return self.cancelled(run);
+        }
+        registry.signal(run, Signal::SIGTERM);
+        // One look at all processes serves all runs that are stopped at about the same time.
+        match registry.chores.back_mut() {
+            Some(Chore::TerminateEscaped(runs)) => runs.push(run),
+            Some(Chore::Watchdog) | None => {
+                registry.chores.push_back(Chore::TerminateEscaped(vec![run]));
+            }
+        }
+        drop(registry);
+        self.shared.work.notify_one();
+    }
+
+    fn kill(&self, run: RunId) {
+        let mut registry = self.shared.registry();
+        if registry.withdraw(run) {
+            drop(registry);
+            return self.cancelled(run);
+        }
+        registry.signal(run, Signal::SIGKILL);
+    }
+
+    fn freeze_all(&self) {
+        freeze::freeze(&self.shared);
+    }
+
+    fn thaw_all(&self) {
+        freeze::thaw(&self.shared);
+    }
+
+    fn kill_all(&self) {
+        let runs: Vec<RunId> = self.shared.registry().runs.keys().copied().collect();
+        runs.into_iter().for_each(|run| self.kill(run));
+    }
+}

@@ -1,0 +1,147 @@
+//! Which runs there are, and what each is doing. Guarded by one lock, which is never held over a wait.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::table::Slot;
+use crate::launch::LaunchSpec;
+use crate::logs::Capture;
+use crate::runtime::RunId;
+
+/// All runs.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    pub(super) runs: HashMap<RunId, Run>,
+    /// The runs that are `Running`, by the pid of their leader.
+    pub(super) leaders: HashMap<Pid, RunId>,
+    /// Starts that no spawner has taken yet; some may have been withdrawn.
+    pub(super) starts: VecDeque<(RunId, LaunchSpec)>,
+    /// What spawners do before any start, and also while all is frozen.
+    pub(super) chores: VecDeque<Chore>,
+    /// Spawners between taking a start and noting its leader.
+    pub(super) spawning: usize,
+    pub(super) watchdog: Option<Pid>,
+    pub(super) frozen: bool,
+    pub(super) closed: bool,
+}
+
+/// What a run is doing.
+#[derive(Debug)]
+pub(super) enum Run {
+    /// Its start waits for a spawner.
+    Queued,
+    /// A spawner has it; the signal is sent as soon as there is a process.
+    Spawning { signal: Option<Signal> },
+    /// Its leader exists, perhaps as a zombie.
+    Running(Leader),
+    /// Its leader was reaped; what is left of its tree is being killed.
+    Closing,
+}
+
+/// The first process of a run.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) pid: Pid,
+    pub(super) started_ticks: u64,
+    pub(super) slot: Slot,
+    pub(super) capture: Arc<Capture>,
+}
+
+/// Something to be done once, on a spawner thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Chore {
+    /// Send TERM to what left the groups of these runs.
+    TerminateEscaped(Vec<RunId>),
+    /// Start a watchdog.
+    Watchdog,
+}
+
+impl Registry {
+    /// Sends `signal` to the group of a run, now or as soon as there is one. The leader is not reaped while the
+    /// registry is locked, so its group cannot be somebody else's.
+    pub(super) fn signal(&mut self, run: RunId, signal: Signal) {
+        match self.runs.get_mut(&run) {
+            Some(Run::Running(leader)) => signal_group(leader.pid, signal),
+            Some(Run::Spawning { signal: pending }) => {
+                // KILL is not taken back by a TERM that comes later.
+                if *pending != Some(Signal::SIGKILL) {
+                    *pending = Some(signal);
+                }
+            }
+            Some(Run::Queued | Run::Closing) | None => {}
+        }
+    }
+
+    /// Sends `signal` to the groups of all runs that have a process.
+    pub(super) fn signal_all(&self, signal: Signal) {
+        self.leaders.keys().for_each(|pid| signal_group(*pid, signal));
+    }
+
+    /// Whether the start was withdrawn in time.
+    pub(super) fn withdraw(&mut self, run: RunId) -> bool {
+        let queued = matches!(self.runs.get(&run), Some(Run::Queued));
+        if queued {
+            self.runs.remove(&run);
+        }
+        queued
+    }
+
+    /// Takes the next start that was not withdrawn.
+    pub(super) fn take_start(&mut self) -> Option<(RunId, LaunchSpec)> {
+        while !self.frozen {
+            let (run, spec) = self.starts.pop_front()?;
+            if let Some(state @ Run::Queued) = self.runs.get_mut(&run) {
+                *state = Run::Spawning { signal: None };
+                self.spawning += 1;
+                return Some((run, spec));
+            }
+        }
+        None
+    }
+
+    /// A spawner has started the run.
+    pub(super) fn started(&mut self, run: RunId, leader: Leader) {
+        self.spawning -= 1;
+        let pid = leader.pid;
+        self.leaders.insert(pid, run);
+        let before = self.runs.insert(run, Run::Running(leader));
+        if let Some(Run::Spawning { signal: Some(signal) }) = before {
+            signal_group(pid, signal);
+        }
+        if self.frozen {
+            signal_group(pid, Signal::SIGSTOP);
+        }
+    }
+
+    /// A spawner could not start the run.
+    pub(super) fn not_started(&mut self, run: RunId) {
+        self.spawning -= 1;
+        self.runs.remove(&run);
+    }
+
+    /// The leader has ended and is about to be reaped: no more signals go to its group from elsewhere.
+    pub(super) fn take_leader(&mut self, pid: Pid) -> Option<(RunId, Leader)> {
+        let run = self.leaders.remove(&pid)?;
+        match self.runs.insert(run, Run::Closing) {
+            Some(Run::Running(leader)) => Some((run, leader)),
+            Some(Run::Queued | Run::Spawning { .. } | Run::Closing) | None => None,
+        }
+    }
+
+    /// When the oldest of the runs that have a process was started, in ticks.
+    pub(super) fn oldest_ticks(&self) -> Option<u64> {
+        let running = self.runs.values().filter_map(|run| match run {
+            Run::Running(leader) => Some(leader.started_ticks),
+            Run::Queued | Run::Spawning { .. } | Run::Closing => None,
+        });
+        running.min()
+    }
+}
+
+/// To a group whose leader is not reaped: it exists.
+pub(super) fn signal_group(group: Pid, signal: Signal) {
+    let _all_of_another_user = killpg(group, signal);
+}
