@@ -10,4 +10,5 @@ pub mod nats;
 pub mod pod_meta;
 pub mod telemetry;
 pub mod time;
+pub mod trace;
 pub mod wire;

@@ -1,6 +1,9 @@
 //! The coordinator: admits Jobs, decides what their pods do, counts every termination once.
 
+pub mod admission;
+pub mod api;
 pub mod control;
 pub mod job;
+pub mod registry;
 pub mod serve;
 pub mod store;

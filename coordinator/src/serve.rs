@@ -1,7 +1,19 @@
 //! Wiring: builds every adapter, hands them to the loops, owns shutdown.
 
+use std::sync::Arc;
+
 use stint_common::config::NatsConfig;
+use stint_common::id::Incarnation;
+use stint_common::names::DEFAULT_CLASS;
+use stint_common::nats::{
+    Committer, ConnectError, Jet, SetUpError, StreamLimits, ensure_class_consumer, ensure_streams,
+};
 use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::control;
+use crate::registry::Registry;
+use crate::store::Replica;
 
 /// What a coordinator is started with.
 #[derive(Clone, Debug)]
@@ -16,8 +28,14 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// JetStream could not be reached, or is not fit.
-    #[error("coordinator stopped")]
-    Stopped,
+    #[error("connecting")]
+    Connect(#[from] ConnectError),
+    /// The streams are not there and could not be made.
+    #[error("setting up JetStream")]
+    SetUp(#[from] SetUpError),
+    /// The API could not be offered.
+    #[error("serving the API")]
+    Api(#[from] api::nats::ServiceError),
 }
 
 /// Runs a coordinator until `shutdown` is cancelled. `ready` is cancelled once it answers requests.
@@ -30,8 +48,26 @@ pub async fn run(
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    drop(config);
+    let jet = Jet::connect(&config.nats).await?;
+    let limits = StreamLimits { replicas: config.replicas, ..StreamLimits::default() };
+    ensure_streams(&jet, &limits).await?;
+    ensure_class_consumer(&jet, DEFAULT_CLASS).await?;
+    let names = jet.names.clone();
+    let objects = Committer::start(jet.clone(), names.objects_stream());
+    let pods = Committer::start(jet.clone(), names.pods_stream());
+    let work = Committer::start(jet.clone(), names.work_stream());
+    let replica = Replica::start(jet.clone()).await;
+    let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), replica);
+    let shared =
+        control::Shared { jet: jet.clone(), objects, pods, work, incarnation: Incarnation::random() };
+    let control = tokio::spawn(control::run(shared, shutdown.clone()));
     ready.cancel();
-    shutdown.cancelled().await;
-    Ok(())
+    let client = jet.client.clone();
+    let prefix = names.prefix().to_owned();
+    let served = api::nats::serve(Arc::new(registry), client, prefix, shutdown.clone()).await;
+    shutdown.cancel();
+    if let Err(error) = control.await {
+        tracing::error!(%error, "the owner's loop ended badly");
+    }
+    Ok(served?)
 }

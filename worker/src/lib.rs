@@ -1,5 +1,6 @@
 //! The worker: claims pods and runs them on this machine.
 
+pub mod agent;
 pub mod launch;
 pub mod logs;
 pub mod pod;

@@ -1,10 +1,25 @@
-//! Wiring: builds the runtime, the logs and the agent, owns shutdown.
+//! Wiring: builds the runtime, the fence, the lease and the agent, owns shutdown.
+//!
+//! A worker lives several lives if it must: when its lease was lost, its pods are killed and a new life begins.
 
+use std::net::UdpSocket;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stint_common::config::NatsConfig;
+use stint_common::id::Incarnation;
+use stint_common::names::DEFAULT_CLASS;
+use stint_common::nats::{Committer, ConnectError, Jet};
+use stint_common::time::now;
+use stint_common::wire::{VERSION, WorkerLease, WorkerState};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, Ending, Fence, HelloError, Home, HomeError, Keeper, Settings};
+use crate::launch::Host;
+use crate::runtime::process::{self, ProcessRuntime};
+use crate::runtime::{Runtime, RuntimeEvent};
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -25,12 +40,48 @@ pub struct Config {
     pub grace: Duration,
 }
 
+impl Config {
+    /// The defaults of DESIGN: renewed every 15 s, lost after 60 s and a grace of 10 s.
+    #[must_use]
+    pub fn new(nats: NatsConfig, data_dir: PathBuf) -> Self {
+        Self {
+            nats,
+            data_dir,
+            name: None,
+            slots: None,
+            lease: Duration::from_secs(60),
+            renew: Duration::from_secs(15),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
 /// Why a worker could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// JetStream could not be reached, or is not fit.
-    #[error("worker stopped")]
-    Stopped,
+    #[error("connecting")]
+    Connect(#[from] ConnectError),
+    /// The data directory cannot be used.
+    #[error("opening the data directory")]
+    Home(#[from] HomeError),
+    /// The machine refuses what is needed to run pods.
+    #[error("getting ready to run pods")]
+    Runtime(#[from] process::OpenError),
+    /// The lease could not be taken.
+    #[error("taking the lease")]
+    Hello(#[from] HelloError),
+    /// A subscription could not be made.
+    #[error("subscribing")]
+    Subscribe(#[source] async_nats::Error),
+    /// A name that NATS subjects or Kubernetes cannot hold.
+    #[error("`{name}` is not a worker's name: {why}; give another with --name")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 /// Runs a worker until `shutdown` is cancelled. `ready` is cancelled once it takes pods.
@@ -44,8 +95,135 @@ pub async fn run(
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    drop(config);
-    ready.cancel();
-    shutdown.cancelled().await;
-    Ok(())
+    let open = |data_dir: PathBuf, life: Incarnation, sink: mpsc::UnboundedSender<RuntimeEvent>| {
+        let sink = move |event| drop(sink.send(event));
+        ProcessRuntime::open(process::Config::new(data_dir, life), sink).map_err(ServeError::from)
+    };
+    run_with(config, open, ready, shutdown).await
+}
+
+/// Runs a worker over another runtime: `open` makes one for each life.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_with<R: Runtime>(
+    config: Config,
+    open: impl Fn(PathBuf, Incarnation, mpsc::UnboundedSender<RuntimeEvent>) -> Result<R, ServeError>,
+    ready: CancellationToken,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let home = Home::open(&config.data_dir)?;
+    let hostname = hostname();
+    let name = config.name.clone().unwrap_or_else(|| hostname.to_ascii_lowercase());
+    check_name(&name)?;
+    let jet = Jet::connect(&config.nats).await?;
+    let objects = Committer::start(jet.clone(), jet.names.objects_stream());
+    let slots = config.slots.unwrap_or_else(cpus).max(1);
+    loop {
+        let me = Incarnation::random();
+        // Events wait here unbounded in form only: there are three for each run, and runs are bounded.
+        let (sink, heard) = mpsc::unbounded_channel();
+        let runtime = Arc::new(open(home.path.clone(), me, sink)?);
+        let fence = Fence::start(&runtime);
+        let lease = WorkerLease {
+            v: VERSION,
+            worker: name.clone(),
+            incarnation: me,
+            home: home.id,
+            renewal: 0,
+            state: WorkerState::Ready,
+            slots,
+            hostname: hostname.clone(),
+            started_at: now(),
+            lease_ms: millis(config.lease),
+            grace_ms: millis(config.grace),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let keeper = Keeper::new(jet.clone(), objects.clone(), Arc::clone(&fence), config.renew);
+        let hello = keeper.hello(lease).await?;
+        let settings = Settings {
+            name: name.clone(),
+            slots: usize::try_from(slots).unwrap_or(usize::MAX),
+            class: DEFAULT_CLASS.to_owned(),
+        };
+        let host = Host::new(&name, &address(), "/", std::env::vars());
+        let agent = Agent::new(settings, me, Arc::clone(&runtime), fence, jet.clone(), host);
+        let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
+        let keeping = tokio::spawn(keep(keeper, hello, stop.clone(), lost.clone()));
+        ready.cancel();
+        tracing::info!(worker = name, slots, incarnation = %me, "taking pods");
+        let ending =
+            agent.run(heard, shutdown.clone(), lost).await.map_err(ServeError::Subscribe)?;
+        stop.cancel();
+        if let Err(error) = keeping.await {
+            tracing::error!(%error, "the lease's keeper ended badly");
+        }
+        drop(runtime);
+        match ending {
+            Ending::Shutdown => return Ok(()),
+            Ending::Lost => tracing::warn!(worker = name, "beginning a new life"),
+        }
+    }
+}
+
+async fn keep(
+    keeper: Keeper,
+    hello: crate::agent::Hello,
+    stop: CancellationToken,
+    lost: CancellationToken,
+) {
+    if keeper.keep(hello, stop).await {
+        lost.cancel();
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn cpus() -> u32 {
+    std::thread::available_parallelism()
+        .ok()
+        .and_then(|cpus| u32::try_from(cpus.get()).ok())
+        .unwrap_or(1)
+}
+
+fn hostname() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// This machine's address as others on its network see it. No packet is sent for this.
+fn address() -> String {
+    let probe = || {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        socket.connect("192.0.2.1:9").ok()?;
+        Some(socket.local_addr().ok()?.ip().to_string())
+    };
+    probe().unwrap_or_else(|| "127.0.0.1".to_owned())
+}
+
+/// Kubernetes' node names are DNS subdomains.
+fn check_name(name: &str) -> Result<(), ServeError> {
+    let error = |why| ServeError::Name { name: name.to_owned(), why };
+    if name.is_empty() || name.len() > 253 {
+        return Err(error("it must have 1 to 253 characters"));
+    }
+    let label = |label: &str| {
+        let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty()
+            && label.bytes().all(inside)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.split('.').all(label) {
+        return Ok(());
+    }
+    Err(error(
+        "only lower case letters, digits, `-` and `.` may be in it, and each part begins and ends with a letter or digit",
+    ))
 }

@@ -1,0 +1,104 @@
+//! From what is stored to what a client sees.
+
+use serde_json::Value;
+use stint_common::id::{JobUid, PodId, Revision};
+use stint_common::time::format_seconds;
+
+use super::Error;
+use super::job_object::{JobCondition, StatusView, Uncounted, job_object};
+use crate::job::Key;
+use crate::store::{JobRecord, Object};
+
+/// A Job as stored, decoded.
+pub(super) struct StoredJob {
+    pub(super) uid: JobUid,
+    pub(super) record: JobRecord,
+    /// The Job's JSON without status.
+    pub(super) object: Value,
+    pub(super) revision: u64,
+}
+
+impl StoredJob {
+    /// Reads an object of the replica or of the stream.
+    pub(super) fn decode(payload: &[u8], revision: u64) -> Result<Self, Error> {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            Error::Internal(format!("a stored Job at revision {revision} cannot be read: {error}"))
+        };
+        let record = JobRecord::decode(payload).map_err(|error| unreadable(&error))?;
+        let object: Value =
+            serde_json::from_str(record.object.get()).map_err(|error| unreadable(&error))?;
+        let uid = object["metadata"]["uid"].as_str().and_then(|uid| uid.parse().ok());
+        let uid = uid.ok_or_else(|| unreadable(&"it has no uid"))?;
+        Ok(Self { uid, record, object, revision })
+    }
+
+    pub(super) fn of(object: &Object) -> Result<Self, Error> {
+        Self::decode(&object.payload, object.revision)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.object["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.object["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn indexed(&self) -> bool {
+        self.object["spec"]["completionMode"].as_str() == Some("Indexed")
+    }
+
+    /// The Job as a client sees it.
+    pub(super) fn view(&self) -> Value {
+        let mut object = job_object(&self.object, &self.status_view(), Revision(self.revision));
+        if let Some(deletion) = &self.record.deletion
+            && let Some(metadata) = object["metadata"].as_object_mut()
+        {
+            metadata.insert("deletionTimestamp".to_owned(), Value::from(format_seconds(deletion.at)));
+            metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(0));
+            if deletion.foreground {
+                metadata.insert("finalizers".to_owned(), Value::from(vec!["foregroundDeletion"]));
+            }
+        }
+        object
+    }
+
+    fn status_view(&self) -> StatusView {
+        let status = &self.record.status;
+        let uids = |keys: &[Key]| keys.iter().map(|key| self.pod(*key).uid().to_string()).collect();
+        StatusView {
+            conditions: status
+                .conditions
+                .iter()
+                .map(|condition| JobCondition {
+                    kind: condition.kind.clone(),
+                    status: condition.status,
+                    reason: condition.reason.clone(),
+                    message: condition.message.clone(),
+                    at: condition.last_transition,
+                })
+                .collect(),
+            start_time: status.start_time,
+            completion_time: status.completion_time,
+            active: status.active,
+            succeeded: status.succeeded,
+            failed: status.failed,
+            terminating: status.observed.then_some(status.terminating),
+            ready: status.observed.then_some(status.ready),
+            completed_indexes: if self.indexed() {
+                self.record.ledger.succeeded.to_string()
+            } else {
+                String::new()
+            },
+            failed_indexes: None,
+            uncounted: status.observed.then(|| Uncounted {
+                succeeded: uids(&status.uncounted_succeeded),
+                failed: uids(&status.uncounted_failed),
+            }),
+        }
+    }
+
+    pub(super) fn pod(&self, key: Key) -> PodId {
+        PodId { job: self.uid, slot: key.0, attempt: key.1 }
+    }
+}

@@ -1,0 +1,295 @@
+//! Verbs on pods. A pod is its Job's template, its record and its order; nothing of it is stored as an
+//! object, and one that nobody has claimed yet follows from its Job's ledger alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use stint_common::id::{PodId, Revision};
+use stint_common::names::{PodsSubject, parse_pod_name, pod_generate_name};
+use stint_common::nats::{Entry, Expect, Outcome, Tail, TailEvent, Write};
+use stint_common::pod_meta::PodSource;
+use stint_common::time::now;
+use stint_common::wire::{Order, OrderKind, PodRecord, PodState, VERSION};
+
+use super::Error;
+use super::convert::StoredJob;
+use super::error::PODS;
+use super::jobs::Answer;
+use super::options::Options;
+use super::pod_object::{Deletion, PodView, pod_object};
+use super::selector::LabelSelector;
+use super::store::Registry;
+use crate::store::Object;
+
+/// What the pods' stream says of one pod.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PodNews {
+    pub(super) record: Option<PodRecord>,
+    pub(super) order: Option<OrderKind>,
+    pub(super) revision: u64,
+}
+
+impl PodNews {
+    /// Takes an entry of the pods' stream in; `None` when it is not one of ours.
+    pub(super) fn take(&mut self, subject: PodsSubject, payload: &[u8], revision: u64) {
+        match subject {
+            PodsSubject::Pod(_) => self.record = serde_json::from_slice(payload).ok(),
+            PodsSubject::Order(_) => {
+                self.order = serde_json::from_slice::<Order>(payload).ok().map(|order| order.kind);
+            }
+        }
+        self.revision = self.revision.max(revision);
+    }
+}
+
+/// A pod, found by its name.
+pub(super) struct FoundPod {
+    pub(super) job: StoredJob,
+    pub(super) pod: PodId,
+    pub(super) news: PodNews,
+}
+
+impl FoundPod {
+    pub(super) fn object(&self) -> Option<Value> {
+        show(&self.job, self.pod, &self.news)
+    }
+}
+
+/// The pod as a client sees it; `None` when it is gone: stopped from outside and over, or never started.
+pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value> {
+    let slot = job.record.ledger.slot(pod.slot);
+    let done = job.record.ledger.is_done(pod.slot);
+    let closed = done || pod.attempt.0 < slot.closed;
+    if pod.attempt.0 >= slot.issued {
+        return None;
+    }
+    let end = news.record.as_ref().and_then(|record| match &record.state {
+        PodState::Terminated(end) => Some(end),
+        PodState::Claimed | PodState::Running(_) => None,
+    });
+    let unclaimed = news.record.is_none();
+    if end.is_some_and(|end| news.order.is_some() || end.reason == "NotStarted") || (unclaimed && closed) {
+        return None;
+    }
+    let status = &job.record.status;
+    let key = (pod.slot, pod.attempt);
+    let uncounted = status.uncounted_failed.contains(&key) || status.uncounted_succeeded.contains(&key);
+    let source = PodSource {
+        job_name: job.name(),
+        indexed: job.indexed(),
+        template: &job.object["spec"]["template"],
+    };
+    let created = job.object["metadata"]["creationTimestamp"].as_str().and_then(|at| at.parse().ok());
+    let view = PodView {
+        created_at: news.record.as_ref().map(|record| record.created_at).or(status.start_time).or(created).unwrap_or_default(),
+        record: news.record.as_ref(),
+        deletion: news.order.as_ref().map(|OrderKind::Stop { grace_seconds, at, .. }| Deletion {
+            at: *at,
+            grace_seconds: *grace_seconds,
+        }),
+        finalizer: !closed || uncounted,
+        revision: Some(Revision(news.revision.max(1))),
+    };
+    Some(pod_object(job.namespace(), source, pod, &view))
+}
+
+impl Registry {
+    /// Pods of one namespace, or of all, that match the selectors.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a bad field; 503 when JetStream is away.
+    pub async fn list_pods(&self, namespace: Option<&str>, options: &Options) -> Result<Value, Error> {
+        self.replica.fresh().await?;
+        let matches = options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
+        let jobs = self.jobs_with_pods(namespace, options)?;
+        let (news, revision) = self.read_news(&jobs).await;
+        let mut items = Vec::new();
+        for job in &jobs {
+            for (pod, news) in pods_of(job, &news) {
+                let Some(object) = show(job, pod, &news) else { continue };
+                if options.labels.matches_object(&object) && matches(&object) {
+                    items.push(object);
+                }
+            }
+        }
+        let metadata = json!({"resourceVersion": revision.to_string()});
+        Ok(json!({"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items}))
+    }
+
+    /// Jobs whose pods a request can mean: the selector may name one.
+    pub(super) fn jobs_with_pods(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<Vec<StoredJob>, Error> {
+        let (objects, _) = self.replica.list("jobs", namespace);
+        let mut jobs = Vec::new();
+        for object in objects {
+            if !may_match(&object, options) {
+                continue;
+            }
+            let job = StoredJob::of(&object)?;
+            if job.record.ledger.cursor > 0 {
+                jobs.push(job);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// What the pods' stream holds of these Jobs, and the stream's last sequence among it.
+    async fn read_news(&self, jobs: &[StoredJob]) -> (HashMap<PodId, PodNews>, u64) {
+        let mut news: HashMap<PodId, PodNews> = HashMap::new();
+        let mut revision = 0;
+        if jobs.is_empty() {
+            return (news, revision);
+        }
+        let names = &self.jet.names;
+        let one = (jobs.len() == 1).then(|| jobs[0].uid);
+        let filters = vec![names.pods(one), names.orders(one)];
+        let mut tail = Tail::start(self.jet.clone(), names.pods_stream(), filters);
+        while let Some(TailEvent::Entries(entries)) = tail.next().await {
+            for entry in entries {
+                revision = entry.sequence;
+                self.take_news(&mut news, &entry);
+            }
+        }
+        (news, revision)
+    }
+
+    pub(super) fn take_news(&self, news: &mut HashMap<PodId, PodNews>, entry: &Entry) {
+        let Some(subject) = self.jet.names.parse_pods_subject(&entry.subject) else { return };
+        let (PodsSubject::Pod(pod) | PodsSubject::Order(pod)) = subject;
+        news.entry(pod).or_default().take(subject, &entry.payload, entry.sequence);
+    }
+
+    /// One pod.
+    ///
+    /// # Errors
+    ///
+    /// 404; 503 when JetStream is away.
+    pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Value, Error> {
+        let found = self.find_pod(namespace, name).await?;
+        found.object().ok_or_else(|| not_found(name))
+    }
+
+    /// Finds a pod by its name: the name leads back to Job, slot and attempt.
+    pub(super) async fn find_pod(&self, namespace: &str, name: &str) -> Result<FoundPod, Error> {
+        self.replica.fresh().await?;
+        for object in self.jobs_by_pod_name(namespace, name) {
+            let job = StoredJob::of(&object)?;
+            let ledger = &job.record.ledger;
+            let pod = parse_pod_name(name, job.name(), job.indexed(), job.uid, |slot| ledger.slot(slot).issued);
+            let Some(pod) = pod else { continue };
+            let names = &self.jet.names;
+            let mut news = PodNews::default();
+            for subject in [names.pod(pod), names.order(pod)] {
+                if let Some(stored) = self.jet.read_last(&names.pods_stream(), &subject).await?
+                    && let Some(kind) = names.parse_pods_subject(&subject)
+                {
+                    news.take(kind, &stored.payload, stored.sequence);
+                }
+            }
+            return Ok(FoundPod { job, pod, news });
+        }
+        Err(not_found(name))
+    }
+
+    /// Jobs that a pod of this name can belong to: those whose name is the pod's without its last one to
+    /// three parts, or, for long names, which are cut, begins like it.
+    fn jobs_by_pod_name(&self, namespace: &str, name: &str) -> Vec<Arc<Object>> {
+        let mut candidates = Vec::new();
+        let mut rest = name;
+        for _ in 0..3 {
+            let Some((front, _)) = rest.rsplit_once('-') else { break };
+            candidates.extend(self.replica.get("jobs", namespace, front));
+            rest = front;
+        }
+        let shortest_cut = pod_generate_name(&"x".repeat(63), Some(stint_common::id::Slot(u32::MAX)));
+        let shortest_cut = shortest_cut.trim_end_matches(|letter| letter != 'x').len();
+        if candidates.is_empty() && name.len() > shortest_cut {
+            let (objects, _) = self.replica.list("jobs", Some(namespace));
+            let begins = &name[..shortest_cut.min(name.len())];
+            candidates.extend(objects.into_iter().filter(|object| object.name.starts_with(begins)));
+        }
+        candidates
+    }
+
+    /// Tells a pod to end: an order, which its worker is nudged about until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// 404; 409 (preconditions); 503 when JetStream is away.
+    pub async fn delete_pod(&self, namespace: &str, name: &str, options: &Options) -> Result<Answer, Error> {
+        let mut found = self.find_pod(namespace, name).await?;
+        let object = found.object().ok_or_else(|| not_found(name))?;
+        if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != found.pod.uid().to_string()) {
+            let uid_there = found.pod.uid();
+            let reason =
+                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_there}");
+            return Err(Error::Conflict { resource: PODS, name: name.to_owned(), reason });
+        }
+        let ended = object["status"]["phase"].as_str().is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
+        if found.news.order.is_some() || options.dry_run || ended {
+            // An ended pod's record is what its counting rests on: it goes with its Job.
+            return Ok(Answer { object, warnings: ended_warning(ended) });
+        }
+        let spec_grace = &found.job.object["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
+        let spec_grace = spec_grace.as_u64().and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30);
+        let kind = OrderKind::Stop {
+            grace_seconds: options.grace_seconds.unwrap_or(spec_grace),
+            at: now(),
+            reason: "Pod was deleted".to_owned(),
+        };
+        let order = Order { v: VERSION, writer: self.writer, nonce: self.next_nonce(), kind: kind.clone() };
+        let payload = serde_json::to_vec(&order)
+            .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
+        let subject = self.jet.names.order(found.pod);
+        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
+        match self.pods.write(write).await {
+            Outcome::Stored(revision) => {
+                found.news.revision = revision;
+                found.news.order = Some(kind);
+            }
+            Outcome::Lost(_) => {}
+            Outcome::Refused(reason) => {
+                return Err(Error::Unavailable(format!("the order was not stored: {reason}")));
+            }
+        }
+        Ok(Answer { object: found.object().unwrap_or(object), warnings: Vec::new() })
+    }
+}
+
+fn ended_warning(ended: bool) -> Vec<String> {
+    if !ended {
+        return Vec::new();
+    }
+    vec!["the pod has ended; its record is kept with its Job and goes with it".to_owned()]
+}
+
+fn not_found(name: &str) -> Error {
+    Error::NotFound { resource: PODS, name: name.to_owned() }
+}
+
+/// Every pod of a Job that anything is known of: those with records, and those issued and unclaimed.
+pub(super) fn pods_of(job: &StoredJob, news: &HashMap<PodId, PodNews>) -> BTreeMap<PodId, PodNews> {
+    let mut pods: BTreeMap<PodId, PodNews> =
+        news.iter().filter(|(pod, _)| pod.job == job.uid).map(|(pod, news)| (*pod, news.clone())).collect();
+    let ledger = &job.record.ledger;
+    for slot in ledger.unfinished() {
+        if let Some(attempt) = ledger.slot(slot).open() {
+            pods.entry(PodId { job: job.uid, slot, attempt }).or_default();
+        }
+    }
+    pods
+}
+
+/// Whether a Job's pods can match a selector that asks for one Job by name or uid.
+fn may_match(object: &Object, options: &Options) -> bool {
+    use stint_common::pod_meta::{JOB_NAME, LEGACY_JOB_NAME};
+    options.labels.requirements().iter().all(|requirement| {
+        let by_name = requirement.key == JOB_NAME || requirement.key == LEGACY_JOB_NAME;
+        !by_name || LabelSelector::of(vec![requirement.clone()]).matches_with(|_| Some(&object.name))
+    })
+}

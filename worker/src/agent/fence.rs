@@ -1,0 +1,79 @@
+//! The fence: without the lease's proof no pod of this worker runs on.
+//!
+//! A thread of its own, so that nothing the agent waits for holds it up. The proof counts on CLOCK_BOOTTIME,
+//! which goes on while the machine sleeps.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::runtime::Runtime;
+
+/// How often the fence looks; far below the grace that a lost worker is given.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Milliseconds on the clock that leases count on.
+pub(super) fn boottime_ms() -> i64 {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Whether this worker may run pods now. Shared.
+#[derive(Debug)]
+pub struct Fence {
+    proven_until: AtomicI64,
+    frozen: AtomicBool,
+}
+
+impl Fence {
+    /// A fence that is closed until the first proof, and the thread that keeps it.
+    #[must_use]
+    pub fn start<R: Runtime>(runtime: &Arc<R>) -> Arc<Self> {
+        let fence =
+            Arc::new(Self { proven_until: AtomicI64::new(0), frozen: AtomicBool::new(false) });
+        let (weak, runtime) = (Arc::downgrade(&fence), Arc::downgrade(runtime));
+        std::thread::Builder::new()
+            .name("fence".to_owned())
+            .spawn(move || keep(&weak, &runtime))
+            .expect("a worker can start one thread");
+        fence
+    }
+
+    /// A renewal that was sent at `sent_ms` has been confirmed.
+    pub(super) fn prove(&self, sent_ms: i64, lease: Duration) {
+        let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+        self.proven_until.fetch_max(sent_ms.saturating_add(lease), Ordering::SeqCst);
+    }
+
+    /// Whether the proof holds: only then may anything be claimed or started.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        boottime_ms() < self.proven_until.load(Ordering::SeqCst)
+    }
+
+    fn look(&self, runtime: &impl Runtime) {
+        let open = self.is_open();
+        let frozen = self.frozen.load(Ordering::SeqCst);
+        if !open && !frozen {
+            runtime.freeze_all();
+            self.frozen.store(true, Ordering::SeqCst);
+            if self.proven_until.load(Ordering::SeqCst) > 0 {
+                tracing::warn!("no proof of the lease: pods are frozen until it is back");
+            }
+        } else if open && frozen {
+            runtime.thaw_all();
+            self.frozen.store(false, Ordering::SeqCst);
+            tracing::info!("the lease is proven: pods go on");
+        }
+    }
+}
+
+fn keep<R: Runtime>(fence: &Weak<Fence>, runtime: &Weak<R>) {
+    while let (Some(fence), Some(runtime)) = (fence.upgrade(), runtime.upgrade()) {
+        fence.look(&*runtime);
+        drop((fence, runtime));
+        std::thread::sleep(LOOK);
+    }
+}

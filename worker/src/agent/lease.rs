@@ -1,0 +1,151 @@
+//! The worker's lease: a compare-and-set chain, each renewal expecting the one before.
+//!
+//! A renewal's confirmation is the proof, counted from sending it. Another's link in the chain (the owner's
+//! word that this worker is lost, or a newer life's hello) ends this life.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stint_common::nats::{Committer, Expect, Jet, Outcome, ReadError, Write};
+use stint_common::wire::{WorkerLease, WorkerState};
+use tokio_util::sync::CancellationToken;
+
+use super::fence::{Fence, boottime_ms};
+
+/// Why a worker may not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum HelloError {
+    /// The chain could not be read.
+    #[error("reading the lease")]
+    Read(#[from] ReadError),
+    /// Another worker of this name is alive.
+    #[error(
+        "a worker named {name} is alive on {hostname}; give this one another name with --name, or wait \
+         until the other is recorded as lost"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Where the other runs.
+        hostname: String,
+    },
+    /// The store refuses the lease.
+    #[error("the lease was refused: {0}")]
+    Refused(String),
+}
+
+/// The first link of this life.
+#[derive(Debug)]
+pub struct Hello {
+    lease: WorkerLease,
+    revision: u64,
+}
+
+/// Keeps a lease.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    jet: Jet,
+    objects: Committer,
+    fence: Arc<Fence>,
+    renew: Duration,
+}
+
+impl Keeper {
+    /// A keeper that renews every `renew`.
+    #[must_use]
+    pub fn new(jet: Jet, objects: Committer, fence: Arc<Fence>, renew: Duration) -> Self {
+        Self { jet, objects, fence, renew }
+    }
+
+    /// Says hello: the older life's chain ends here. What it left must have been swept before.
+    ///
+    /// # Errors
+    ///
+    /// When another worker of this name is alive, or the store does not take the lease.
+    pub async fn hello(&self, lease: WorkerLease) -> Result<Hello, HelloError> {
+        let subject = self.jet.names.worker_lease(&lease.worker);
+        loop {
+            let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
+            let expect = stored.as_ref().map_or(0, |stored| stored.sequence);
+            let before = stored.and_then(|stored| serde_json::from_slice(&stored.payload).ok());
+            if let Some(before) = before
+                && is_anothers(&before, &lease)
+            {
+                return Err(HelloError::NameTaken {
+                    name: before.worker,
+                    hostname: before.hostname,
+                });
+            }
+            let sent = boottime_ms();
+            match self.write(&lease, expect).await {
+                Outcome::Stored(revision) => {
+                    self.fence.prove(sent, Duration::from_millis(lease.lease_ms));
+                    return Ok(Hello { lease, revision });
+                }
+                Outcome::Lost(_) => {}
+                Outcome::Refused(reason) => return Err(HelloError::Refused(reason)),
+            }
+        }
+    }
+
+    /// Renews until `stop`, or until another's link stands in the chain. Says whether it was lost.
+    pub async fn keep(&self, hello: Hello, stop: CancellationToken) -> bool {
+        let Hello { mut lease, mut revision } = hello;
+        let mut pause = self.renew;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+            lease.renewal += 1;
+            let sent = boottime_ms();
+            match self.write(&lease, revision).await {
+                Outcome::Stored(stored) => {
+                    revision = stored;
+                    self.fence.prove(sent, Duration::from_millis(lease.lease_ms));
+                    // What was sent long ago proves little: the next follows at once.
+                    let took = u64::try_from(boottime_ms() - sent).unwrap_or(0);
+                    pause = self.renew.saturating_sub(Duration::from_millis(took));
+                }
+                Outcome::Lost(current) => {
+                    tracing::error!(
+                        worker = lease.worker,
+                        ?current,
+                        "this life of the worker is over"
+                    );
+                    return true;
+                }
+                Outcome::Refused(reason) => {
+                    tracing::warn!(worker = lease.worker, reason, "a renewal was refused");
+                    lease.renewal -= 1;
+                    pause = self.renew / 4;
+                }
+            }
+        }
+        // All ends are written: nobody needs to wait for the lease to run out.
+        lease.state = WorkerState::Gone;
+        lease.renewal += 1;
+        let farewell = self.write(&lease, revision);
+        if tokio::time::timeout(Duration::from_secs(2), farewell).await.is_err() {
+            tracing::warn!(worker = lease.worker, "could not say goodbye; the lease will run out");
+        }
+        false
+    }
+
+    async fn write(&self, lease: &WorkerLease, expect: u64) -> Outcome {
+        let payload = serde_json::to_vec(lease).expect("a lease has only string keys");
+        self.objects
+            .write(Write {
+                subject: self.jet.names.worker_lease(&lease.worker),
+                payload: payload.into(),
+                expect: Expect::Sequence(expect),
+            })
+            .await
+    }
+}
+
+/// Whether the name belongs to a living worker with another home.
+fn is_anothers(before: &WorkerLease, lease: &WorkerLease) -> bool {
+    let living = matches!(before.state, WorkerState::Ready | WorkerState::Draining);
+    living && before.home != lease.home
+}

@@ -1,0 +1,414 @@
+//! What happens to a claimed pod: synchronous, one event at a time; decides nothing about containers.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stint_common::id::PodId;
+use stint_common::nats::Outcome;
+use stint_common::time::{after, now};
+use stint_common::trace::pod_context;
+use stint_common::wire::{End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
+
+use super::intake::clock;
+use super::outbox::{Done, Outbox};
+use super::pods::{Output, Stage};
+use super::run::Agent;
+use super::shipping::{Destination, Shipped};
+use crate::pod::{Effect, Event};
+use crate::runtime::{RunId, Runtime, RuntimeEvent, StartError};
+
+/// A pod that ends within this time never writes that it runs.
+const REPORT_AFTER: Duration = Duration::from_millis(100);
+/// Output is looked at by a task of its own when its container has run for so long.
+pub(super) const SHIP_AFTER: Duration = Duration::from_millis(250);
+/// A start that the machine had no room for is tried again after this.
+const START_AGAIN: Duration = Duration::from_millis(500);
+
+impl<R: Runtime> Agent<R> {
+    /// An event for a pod's machine; what it wants done is done.
+    pub(super) fn step(&mut self, id: PodId, event: Event, out: &mut Outbox) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Err(error) = pod.machine.step(event, now(), &mut effects) {
+            // A bug: said, and the pod goes on as its machine has it.
+            tracing::error!(pod = %id, %error, "an impossible event");
+            debug_assert!(false, "{error}");
+        }
+        for effect in effects.drain(..) {
+            self.carry_out(id, effect, out);
+        }
+        self.effects = effects;
+        self.set_wake(id);
+    }
+
+    fn carry_out(&mut self, id: PodId, effect: Effect, out: &mut Outbox) {
+        match effect {
+            Effect::StartContainer { index } => self.start_container(id, index, out),
+            Effect::SignalTerm { index } => {
+                if let Some(run) = self.run_of(id, index) {
+                    self.runtime.terminate(run);
+                }
+            }
+            Effect::KillAll => {
+                let runs: Vec<RunId> = self.pods.get(&id).map_or_else(Vec::new, |pod| {
+                    pod.containers.iter().filter_map(|container| container.id).collect()
+                });
+                for run in runs {
+                    self.runtime.kill(run);
+                }
+            }
+            Effect::ReportRunning(running) => {
+                let Some(pod) = self.pods.get_mut(&id) else { return };
+                if pod.report.replace(running).is_none() {
+                    self.reports.insert((after(now(), REPORT_AFTER), id));
+                }
+            }
+            Effect::Ended(end) => self.ended(id, end, out),
+        }
+    }
+
+    fn run_of(&self, id: PodId, index: usize) -> Option<RunId> {
+        self.pods.get(&id)?.containers.get(index)?.id
+    }
+
+    fn start_container(&mut self, id: PodId, index: usize, out: &mut Outbox) {
+        self.last_run += 1;
+        let run = RunId(self.last_run);
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let Some(container) = pod.containers.get_mut(index) else { return };
+        container.id = Some(run);
+        container.output = Output::None;
+        let trace = pod_context(id, pod.ready.trace.as_ref());
+        let spec = match &pod.ready.job {
+            Ok(job) => job.launch(id, index, Some(&trace)),
+            Err(_) => None,
+        };
+        let Some(spec) = spec else {
+            let message = match &pod.ready.job {
+                Err(message) => message.clone(),
+                Ok(_) => "the template has no such container".to_owned(),
+            };
+            self.pending.push_back((id, Event::StartFailed { index, message }));
+            return;
+        };
+        self.runs.insert(run, id);
+        if let Err(error) = self.runtime.start(run, spec) {
+            self.not_started(run, &error, out);
+        }
+    }
+
+    /// Something that the runtime says.
+    pub(super) fn heard(&mut self, event: RuntimeEvent, out: &mut Outbox) {
+        match event {
+            RuntimeEvent::Started { run, at, logs } => {
+                let Some((id, index)) = self.place(run) else { return };
+                if let Some(pod) = self.pods.get_mut(&id) {
+                    pod.containers[index].output = Output::Captured(logs, clock());
+                }
+                self.step(id, Event::ContainerStarted { index, at }, out);
+            }
+            RuntimeEvent::NotStarted { run, error } => self.not_started(run, &error, out),
+            RuntimeEvent::Exited { run, exit, at } => self.exited(run, exit, at, out),
+        }
+    }
+
+    fn place(&self, run: RunId) -> Option<(PodId, usize)> {
+        let id = *self.runs.get(&run)?;
+        Some((id, self.pods.get(&id)?.container_of(run)?))
+    }
+
+    fn not_started(&mut self, run: RunId, error: &StartError, out: &mut Outbox) {
+        let Some((id, index)) = self.place(run) else { return };
+        self.runs.remove(&run);
+        match error {
+            StartError::Container { message } => {
+                let message = message.clone();
+                self.pending.push_back((id, Event::StartFailed { index, message }));
+            }
+            StartError::Cancelled => self.step(id, Event::StartCancelled { index }, out),
+            StartError::Worker { .. } => {
+                // The machine's fault and not the pod's: tried again, and nothing more is taken meanwhile.
+                tracing::warn!(pod = %id, %error, "no room to start a container; trying again");
+                self.retries.insert((after(now(), START_AGAIN), id, index));
+            }
+        }
+    }
+
+    /// Starts that the machine had no room for are tried again.
+    pub(super) fn start_again(&mut self, id: PodId, index: usize, out: &mut Outbox) {
+        self.start_container(id, index, out);
+    }
+
+    fn exited(&mut self, run: RunId, exit: Exit, at: Timestamp, out: &mut Outbox) {
+        let Some((id, index)) = self.place(run) else { return };
+        self.runs.remove(&run);
+        let destination = self.destination(id, index);
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let container = &mut pod.containers[index];
+        self.exits.insert(run, (exit, at));
+        match std::mem::take(&mut container.output) {
+            Output::None => self.run_over(id, index, run, LogSummary::default(), out),
+            Output::Captured(mut reader, _) => {
+                let summary = reader.finish(exit);
+                if summary.inline.is_some() || summary.bytes == 0 {
+                    self.run_over(id, index, run, summary, out);
+                } else if let Some(destination) = destination {
+                    self.on_their_way.push(Box::pin(async move {
+                        Done::Shipped(id, index, run, destination.finish(reader, summary).await)
+                    }));
+                }
+            }
+            // Its task says when everything is shipped.
+            Output::Shipping(told) => drop(told.send(exit)),
+        }
+    }
+
+    fn destination(&self, id: PodId, index: usize) -> Option<Destination> {
+        let pod = self.pods.get(&id)?;
+        let settings = pod.ready.job.as_ref().ok()?.settings();
+        let name = settings.containers.get(index)?;
+        let subject = self.post.jet.names.log(&pod.ready.namespace, id, name);
+        Some(Destination { logs: self.logs.clone(), subject })
+    }
+
+    /// Output of containers that have run for a while is shipped by a task each.
+    pub(super) fn ship_long_runners(&mut self) {
+        let at = clock();
+        let due: Vec<(PodId, usize, RunId)> = self
+            .pods
+            .iter()
+            .flat_map(|(id, pod)| {
+                pod.containers.iter().enumerate().map(move |container| (*id, container))
+            })
+            .filter_map(|(id, (index, container))| match &container.output {
+                Output::Captured(_, since) if at.duration_since(*since) >= SHIP_AFTER => {
+                    container.id.map(|run| (id, index, run))
+                }
+                Output::Captured(..) | Output::None | Output::Shipping(_) => None,
+            })
+            .collect();
+        for (id, index, run) in due {
+            let Some(destination) = self.destination(id, index) else { continue };
+            let Some(pod) = self.pods.get_mut(&id) else { continue };
+            let (told, exit) = tokio::sync::oneshot::channel();
+            let output =
+                std::mem::replace(&mut pod.containers[index].output, Output::Shipping(told));
+            if let Output::Captured(reader, _) = output {
+                self.on_their_way.push(Box::pin(async move {
+                    Done::Shipped(id, index, run, destination.follow(reader, exit).await)
+                }));
+            }
+        }
+    }
+
+    pub(super) fn shipped(
+        &mut self,
+        id: PodId,
+        index: usize,
+        run: RunId,
+        shipped: Shipped,
+        out: &mut Outbox,
+    ) {
+        if let Some(pod) = self.pods.get_mut(&id) {
+            pod.containers[index].shipped |= shipped.any;
+        }
+        self.run_over(id, index, run, shipped.summary, out);
+    }
+
+    fn run_over(
+        &mut self,
+        id: PodId,
+        index: usize,
+        run: RunId,
+        logs: LogSummary,
+        out: &mut Outbox,
+    ) {
+        let Some((exit, at)) = self.exits.remove(&run) else { return };
+        self.step(id, Event::ContainerExited { index, exit, at, logs }, out);
+    }
+
+    fn ended(&mut self, id: PodId, end: Box<End>, out: &mut Outbox) {
+        let shutting_down = self.shutting_down;
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let since = pod.runs();
+        pod.stage = Stage::Ending;
+        let mut end = end;
+        if shutting_down
+            && end.by == EndedBy::Worker
+            && end.outcome == stint_common::wire::Outcome::Failed
+        {
+            end.conditions.push(PodCondition {
+                kind: "DisruptionTarget".to_owned(),
+                reason: "TerminationByKubelet".to_owned(),
+                message: "The worker was shut down".to_owned(),
+                at: end.finished_at,
+            });
+        }
+        pod.end = Some(end);
+        let logs: Vec<usize> =
+            (0..pod.containers.len()).filter(|index| pod.containers[*index].shipped).collect();
+        if let Some(since) = since {
+            self.running -= 1;
+            self.ahead.ran(id.job, clock().duration_since(since));
+            self.recent = Some(id.job);
+        }
+        if logs.is_empty() {
+            self.write_end(id, out);
+            return;
+        }
+        let closing: Vec<Destination> =
+            logs.into_iter().filter_map(|index| self.destination(id, index)).collect();
+        self.on_their_way.push(Box::pin(async move {
+            for destination in closing {
+                destination.end().await;
+            }
+            Done::LogsClosed(id)
+        }));
+    }
+
+    /// Writes a pod's end, when no other write of its record is under way.
+    pub(super) fn write_end(&mut self, id: PodId, out: &mut Outbox) {
+        let nonce = self.next_nonce();
+        let Some(pod) = self.pods.get_mut(&id).filter(|pod| !pod.writing) else { return };
+        let Some(end) = pod.end.clone() else { return };
+        pod.writing = true;
+        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Terminated(end));
+        out.ends.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
+    }
+
+    pub(super) fn end_written(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
+        if let Outcome::Refused(reason) = outcome {
+            tracing::error!(pod = %id, reason, "an end was refused; trying again without its output");
+            if let Some(pod) = self.pods.get_mut(&id) {
+                pod.writing = false;
+                for container in pod.end.iter_mut().flat_map(|end| &mut end.containers) {
+                    container.logs.inline = None;
+                }
+            }
+            self.write_end(id, out);
+            return;
+        }
+        if let Outcome::Lost(_) = outcome {
+            tracing::warn!(pod = %id, "another's end of this pod stands; this run is discarded");
+        }
+        self.forget(id);
+    }
+
+    pub(super) fn forget(&mut self, id: PodId) {
+        let Some(pod) = self.pods.remove(&id) else { return };
+        if pod.runs().is_some() {
+            self.running -= 1;
+        }
+        for run in pod.containers.iter().filter_map(|container| container.id) {
+            self.runs.remove(&run);
+            self.exits.remove(&run);
+        }
+        if let Some(at) = pod.wake_at {
+            self.wakes.remove(&(at, id));
+        }
+    }
+
+    /// A pod that runs says so, once it has done so for a moment.
+    pub(super) fn write_report(&mut self, id: PodId, out: &mut Outbox) {
+        let nonce = self.next_nonce();
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        if pod.writing {
+            // Said when the write under way has arrived.
+            self.reports.insert((after(now(), REPORT_AFTER), id));
+            return;
+        }
+        if pod.end.is_some() {
+            return;
+        }
+        let Some(running) = pod.report.take() else { return };
+        pod.writing = true;
+        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Running(running));
+        out.reports.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
+    }
+
+    pub(super) fn report_written(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        pod.writing = false;
+        match outcome {
+            Outcome::Stored(sequence) => pod.sequence = *sequence,
+            Outcome::Lost(_) => {
+                tracing::warn!(pod = %id, "another's end of this pod stands; it is killed");
+                self.step(id, Event::Kill, out);
+            }
+            Outcome::Refused(reason) => tracing::warn!(pod = %id, reason, "a report was refused"),
+        }
+        self.write_end(id, out);
+    }
+
+    /// An order for a pod, by nudge. Orders for pods that are not here were carried out already.
+    pub(super) fn ordered(&mut self, id: PodId, order: OrderKind, out: &mut Outbox) {
+        let OrderKind::Stop { grace_seconds, at, reason } = order;
+        if self.pods.get(&id).is_some_and(|pod| pod.stage != Stage::Claiming) {
+            self.step(id, Event::StopOrdered { grace_seconds, reason, at }, out);
+        }
+    }
+
+    fn set_wake(&mut self, id: PodId) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let next = pod.machine.next_wake();
+        if pod.wake_at == next {
+            return;
+        }
+        if let Some(before) = pod.wake_at.take() {
+            self.wakes.remove(&(before, id));
+        }
+        if let Some(at) = next {
+            pod.wake_at = Some(at);
+            self.wakes.insert((at, id));
+        }
+    }
+
+    /// A claim was confirmed or lost.
+    pub(super) fn claim_done(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        pod.writing = false;
+        let reply = self.replies.remove(&id);
+        match outcome {
+            Outcome::Stored(sequence) => {
+                pod.sequence = *sequence;
+                pod.stage = Stage::Waiting;
+                self.waiting.push_back(id);
+                out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
+            }
+            Outcome::Lost(_) => {
+                // Another runs it, or it is over: the item has done its work.
+                out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
+                self.forget(id);
+            }
+            Outcome::Refused(reason) => {
+                tracing::warn!(pod = %id, reason, "a claim was refused");
+                out.answers.extend(reply.map(|reply| (reply, &b"-NAK"[..])));
+                self.forget(id);
+            }
+        }
+    }
+
+    /// Pods that were claimed and have waited for a place get one.
+    pub(super) fn start_waiting(&mut self, out: &mut Outbox) {
+        if !self.fence.is_open() {
+            return;
+        }
+        while self.running < self.settings.slots {
+            let Some(id) = self.waiting.pop_front() else { break };
+            let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
+                continue;
+            };
+            pod.stage = Stage::Running(clock());
+            self.running += 1;
+            self.step(id, Event::Start, out);
+            self.settle_pending(out);
+        }
+    }
+
+    /// Events that were put off because another was being carried out.
+    pub(super) fn settle_pending(&mut self, out: &mut Outbox) {
+        while let Some((id, event)) = self.pending.pop_front() {
+            self.step(id, event, out);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The agent: pulls work, claims it, has it run, and says how it ended.
+//!
+//! ```text
+//! pull ──▶ pulled ──claim (expect 0)──▶ ready ──slot free──▶ running ──▶ ended (expect own last)
+//!            │ 100 ms: given back                              ▲
+//! nudges ────┼─────────────────────────── stop ────────────────┘
+//! lease ─────┴─ no proof: nothing is claimed or started, the fence freezes what runs
+//! ```
+//!
+//! One task owns all of it; decisions about a pod's containers are its machine's.
+
+mod ahead;
+mod fence;
+mod identity;
+mod intake;
+mod lease;
+mod life;
+mod outbox;
+mod pods;
+mod run;
+mod shipping;
+mod templates;
+
+pub use fence::Fence;
+pub use identity::{Home, HomeError};
+pub use lease::{Hello, HelloError, Keeper};
+pub use run::{Agent, Ending, Settings};

@@ -1,0 +1,112 @@
+//! One claimed pod: its machine, its place in the chain of writes, its runs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use stint_common::id::{Incarnation, PodId};
+use stint_common::wire::{Claim, End, PodRecord, PodState, Running, VERSION};
+use tokio::sync::oneshot;
+
+use super::templates::Ready;
+use crate::logs::LogReader;
+use crate::pod::Machine;
+use crate::runtime::RunId;
+
+/// A pod from its claim to the durable end.
+#[derive(Debug)]
+pub(super) struct Pod {
+    pub(super) template: String,
+    pub(super) created_at: Timestamp,
+    pub(super) claimed_at: Timestamp,
+    pub(super) ready: Arc<Ready>,
+    pub(super) machine: Machine,
+    /// Sequence of the latest record; every write expects it.
+    pub(super) sequence: u64,
+    /// A write of its record is under way: the next waits for it.
+    pub(super) writing: bool,
+    pub(super) stage: Stage,
+    pub(super) containers: Vec<Run>,
+    /// What its record should say by and by.
+    pub(super) report: Option<Running>,
+    /// Timer that is set for its machine.
+    pub(super) wake_at: Option<Timestamp>,
+    /// Its end, waiting to be written.
+    pub(super) end: Option<Box<End>>,
+}
+
+/// Where a pod is on this worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The claim is on its way.
+    Claiming,
+    /// Claimed; waits for a place.
+    Waiting,
+    /// It has a place since then.
+    Running(Instant),
+    /// Its processes are gone; its end is being written.
+    Ending,
+}
+
+/// One container's current or last run.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    pub(super) id: Option<RunId>,
+    pub(super) output: Output,
+    /// Chunks of it are in the logs' stream.
+    pub(super) shipped: bool,
+}
+
+/// What becomes of a run's output.
+#[derive(Debug, Default)]
+pub(super) enum Output {
+    /// There is none, or it is dealt with.
+    #[default]
+    None,
+    /// In files that nobody has looked at yet, since then.
+    Captured(LogReader, Instant),
+    /// A task of its own ships it; it is told of the exit.
+    Shipping(oneshot::Sender<stint_common::wire::Exit>),
+}
+
+impl Pod {
+    /// Whether it occupies a place.
+    pub(super) fn runs(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Running(since) => Some(since),
+            Stage::Claiming | Stage::Waiting | Stage::Ending => None,
+        }
+    }
+
+    /// The record that is to be written next.
+    pub(super) fn record(
+        &self,
+        worker: &str,
+        me: Incarnation,
+        nonce: u64,
+        state: PodState,
+    ) -> Vec<u8> {
+        let record = PodRecord {
+            v: VERSION,
+            writer: me,
+            nonce,
+            template: self.template.clone(),
+            created_at: self.created_at,
+            claim: Some(Claim {
+                worker: worker.to_owned(),
+                incarnation: me,
+                claimed_at: self.claimed_at,
+            }),
+            state,
+        };
+        serde_json::to_vec(&record).expect("a pod's record has only string keys")
+    }
+
+    /// The container that a run is of.
+    pub(super) fn container_of(&self, run: RunId) -> Option<usize> {
+        self.containers.iter().position(|container| container.id == Some(run))
+    }
+}
+
+/// A claimed pod's name in the agent's timers.
+pub(super) type Timer = (Timestamp, PodId);

@@ -1,0 +1,435 @@
+//! The agent's loop: select, take in, decide what to start, claim and pull, carry out.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use stint_common::id::{Incarnation, JobUid, PodId};
+use stint_common::nats::{Committer, Jet};
+use stint_common::time::{now, since};
+use stint_common::wire::{Exit, Nudge, PodState};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::ahead::Ahead;
+use super::fence::Fence;
+use super::intake::{Intake, MOST, News, Pulled, clock};
+use super::outbox::{Done, OnItsWay, Outbox, Post};
+use super::pods::{Pod, Run, Stage, Timer};
+use super::templates::{Fetched, Known, Ready, Templates};
+use crate::launch::Host;
+use crate::pod::{Effect, Event, Machine, RestartPolicy, Settings as PodSettings};
+use crate::runtime::{RunId, Runtime, RuntimeEvent};
+
+/// What was pulled to be ready ahead and could not be claimed goes back after this.
+const GIVE_BACK: Duration = Duration::from_millis(100);
+/// Long-running output, silent pulls and the fence are looked at this often while there are pods.
+const TICK: Duration = Duration::from_millis(100);
+/// While nothing runs, this is often enough.
+const IDLE_TICK: Duration = Duration::from_secs(2);
+/// Events taken in before the next decision.
+const EVENTS_A_ROUND: usize = 4096;
+/// At shutdown pods have this long to end by themselves after TERM, whatever they ask for.
+const SHUTDOWN_GRACE_SECONDS: u32 = 5;
+
+/// What an agent is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The worker's name.
+    pub name: String,
+    /// How many pods run at a time.
+    pub slots: usize,
+    /// The class whose work it takes.
+    pub class: String,
+}
+
+/// Why an agent stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to; all ends are written.
+    Shutdown,
+    /// This life of the worker is over: another's link stands in the lease's chain.
+    Lost,
+}
+
+/// One life of a worker, from hello to its end.
+pub struct Agent<R: Runtime> {
+    pub(super) settings: Settings,
+    pub(super) me: Incarnation,
+    pub(super) runtime: Arc<R>,
+    pub(super) fence: Arc<Fence>,
+    pub(super) post: Post,
+    pub(super) logs: Committer,
+    pub(super) pods: HashMap<PodId, Pod>,
+    pub(super) runs: HashMap<RunId, PodId>,
+    pub(super) exits: HashMap<RunId, (Exit, Timestamp)>,
+    pub(super) waiting: VecDeque<PodId>,
+    pub(super) pending: VecDeque<(PodId, Event)>,
+    pub(super) replies: HashMap<PodId, async_nats::Subject>,
+    pub(super) reports: BTreeSet<Timer>,
+    pub(super) wakes: BTreeSet<Timer>,
+    pub(super) retries: BTreeSet<(Timestamp, PodId, usize)>,
+    pub(super) on_their_way: FuturesUnordered<OnItsWay>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) ahead: Ahead,
+    pub(super) recent: Option<JobUid>,
+    pub(super) running: usize,
+    pub(super) last_run: u64,
+    pub(super) shutting_down: bool,
+    pulled: VecDeque<Pulled>,
+    templates: Templates,
+    nonce: u64,
+}
+
+impl<R: Runtime> Agent<R> {
+    /// An agent without pods.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        me: Incarnation,
+        runtime: Arc<R>,
+        fence: Arc<Fence>,
+        jet: Jet,
+        host: Host,
+    ) -> Self {
+        let pods = Committer::start(jet.clone(), jet.names.pods_stream());
+        let logs = Committer::start(jet.clone(), jet.names.logs_stream());
+        Self {
+            settings,
+            me,
+            runtime,
+            fence,
+            post: Post { jet, pods, host: Arc::new(host) },
+            logs,
+            pods: HashMap::new(),
+            runs: HashMap::new(),
+            exits: HashMap::new(),
+            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
+            replies: HashMap::new(),
+            reports: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            on_their_way: FuturesUnordered::new(),
+            effects: Vec::new(),
+            ahead: Ahead::default(),
+            recent: None,
+            running: 0,
+            last_run: 0,
+            shutting_down: false,
+            pulled: VecDeque::new(),
+            templates: Templates::default(),
+            nonce: 0,
+        }
+    }
+
+    pub(super) fn next_nonce(&mut self) -> u64 {
+        self.nonce += 1;
+        self.nonce
+    }
+
+    /// Works until `shutdown` (then stops its pods and writes their ends), or until `lost`.
+    ///
+    /// # Errors
+    ///
+    /// When a subscription cannot be made.
+    pub async fn run(
+        mut self,
+        mut heard: mpsc::UnboundedReceiver<RuntimeEvent>,
+        shutdown: CancellationToken,
+        lost: CancellationToken,
+    ) -> Result<Ending, async_nats::Error> {
+        let jet = self.post.jet.clone();
+        let mut nudges = jet.client.subscribe(jet.names.nudge(&self.settings.name)).await?;
+        let mut intake = Intake::start(jet, &self.settings.class, clock()).await?;
+        loop {
+            let mut out = Outbox::default();
+            let pause = self.pause();
+            tokio::select! {
+                () = lost.cancelled() => {
+                    self.runtime.kill_all();
+                    return Ok(Ending::Lost);
+                }
+                () = shutdown.cancelled(), if !self.shutting_down => self.shut_down(&mut out),
+                news = intake.next(), if !self.shutting_down => self.pulled_news(news),
+                Some(event) = heard.recv() => self.heard(event, &mut out),
+                Some(done) = self.on_their_way.next() => self.arrived(done, &mut out),
+                Some(message) = nudges.next() => self.nudged(&message.payload, &mut out),
+                () = tokio::time::sleep(pause) => {}
+            }
+            self.take_what_is_there(&mut intake, &mut heard, &mut nudges, &mut out);
+            self.ring_timers(&mut out);
+            self.settle_pending(&mut out);
+            self.start_waiting(&mut out);
+            self.claim(&mut out);
+            self.pull(&mut intake).await;
+            let ways = out.carry_out(&self.post);
+            self.on_their_way.extend(ways);
+            if self.shutting_down && self.pods.is_empty() {
+                while self.on_their_way.next().await.is_some() {}
+                return Ok(Ending::Shutdown);
+            }
+        }
+    }
+
+    /// How long nothing is to be done if nothing happens.
+    fn pause(&self) -> Duration {
+        let tick = if self.pods.is_empty() && self.pulled.is_empty() { IDLE_TICK } else { TICK };
+        let timers = [self.reports.first(), self.wakes.first()];
+        let next = timers.into_iter().flatten().map(|(at, _)| *at);
+        let next = next.chain(self.retries.first().map(|(at, _, _)| *at)).min();
+        next.map_or(tick, |at| since(at, now()).min(tick))
+    }
+
+    /// What has come meanwhile is taken in before the next decision: a flood makes large groups.
+    fn take_what_is_there(
+        &mut self,
+        intake: &mut Intake,
+        heard: &mut mpsc::UnboundedReceiver<RuntimeEvent>,
+        nudges: &mut Subscriber,
+        out: &mut Outbox,
+    ) {
+        for _ in 0..EVENTS_A_ROUND {
+            let Ok(event) = heard.try_recv() else { break };
+            self.heard(event, out);
+        }
+        while let Some(Some(done)) = self.on_their_way.next().now_or_never() {
+            self.arrived(done, out);
+        }
+        while let Some(Some(message)) = nudges.next().now_or_never() {
+            self.nudged(&message.payload, out);
+        }
+        if !self.shutting_down {
+            for _ in 0..MOST {
+                let Some(news) = intake.try_next() else { break };
+                self.pulled_news(news);
+            }
+        }
+        intake.forget_silent(clock());
+    }
+
+    fn pulled_news(&mut self, news: News) {
+        match news {
+            News::Item(pulled) => self.pulled.push_back(pulled),
+            News::Less => {}
+        }
+    }
+
+    fn arrived(&mut self, done: Done, out: &mut Outbox) {
+        match done {
+            Done::Claims(outcomes, took) => {
+                self.ahead.claimed(took);
+                for (id, outcome) in outcomes {
+                    self.claim_done(id, &outcome, out);
+                }
+            }
+            Done::Reports(outcomes) => {
+                for (id, outcome) in outcomes {
+                    self.report_written(id, &outcome, out);
+                }
+            }
+            Done::Ends(outcomes) => {
+                for (id, outcome) in outcomes {
+                    self.end_written(id, &outcome, out);
+                }
+            }
+            Done::Template(name, fetched) => {
+                if matches!(fetched, Fetched::Gone) {
+                    self.drop_items_of(&name, out);
+                }
+                self.templates.fetched(&name, &fetched);
+            }
+            Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
+            Done::LogsClosed(id) => self.write_end(id, out),
+            Done::Said => {}
+        }
+    }
+
+    /// Items of a Job that is gone leave the queue.
+    fn drop_items_of(&mut self, name: &super::templates::Name, out: &mut Outbox) {
+        self.pulled.retain(|pulled| {
+            let gone = pulled.pod.job == name.0 && pulled.item.template == name.1;
+            if gone {
+                out.answers.push((pulled.reply.clone(), b"+ACK"));
+            }
+            !gone
+        });
+    }
+
+    fn nudged(&mut self, payload: &[u8], out: &mut Outbox) {
+        match serde_json::from_slice::<Nudge>(payload) {
+            Ok(nudge) => {
+                for nudged in nudge.pods {
+                    self.ordered(nudged.pod, nudged.order, out);
+                    self.settle_pending(out);
+                }
+            }
+            Err(error) => tracing::error!(%error, "a nudge cannot be read"),
+        }
+    }
+
+    fn ring_timers(&mut self, out: &mut Outbox) {
+        let at = now();
+        while let Some((_, id)) = self.reports.first().copied().filter(|(due, _)| *due <= at) {
+            self.reports.pop_first();
+            self.write_report(id, out);
+        }
+        while let Some((due, id)) = self.wakes.first().copied().filter(|(due, _)| *due <= at) {
+            self.wakes.remove(&(due, id));
+            if let Some(pod) = self.pods.get_mut(&id) {
+                pod.wake_at = None;
+            }
+            self.step(id, Event::Wake, out);
+        }
+        while let Some((_, id, index)) =
+            self.retries.first().copied().filter(|(due, _, _)| *due <= at)
+        {
+            self.retries.pop_first();
+            self.start_again(id, index, out);
+        }
+        self.ship_long_runners();
+    }
+
+    /// Places that are free or will soon be.
+    fn places(&self) -> usize {
+        let running = self.pods.iter().filter_map(|(id, pod)| Some((id.job, pod.runs()?)));
+        let free = self.settings.slots.saturating_sub(self.running);
+        free + self.ahead.soon_over(running, clock())
+    }
+
+    /// Claims what can start at once, and ahead what will start within about a round trip.
+    fn claim(&mut self, out: &mut Outbox) {
+        let at = clock();
+        if self.pulled.is_empty() {
+            return;
+        }
+        let places = self.places();
+        let mut room = self.settings.slots.saturating_sub(self.running + self.not_yet_running());
+        let mut ahead =
+            self.not_yet_running().saturating_sub(self.settings.slots.saturating_sub(self.running));
+        let open = self.fence.is_open() && self.retries.is_empty();
+        for _ in 0..self.pulled.len() {
+            let Some(pulled) = self.pulled.pop_front() else { break };
+            let allowed =
+                open && (room > 0 || ahead < self.ahead.allowance(pulled.pod.job, places));
+            let ready = if allowed { self.template_of(&pulled, out) } else { None };
+            match ready {
+                Some(ready) => {
+                    if room > 0 {
+                        room -= 1;
+                    } else {
+                        ahead += 1;
+                    }
+                    self.claim_one(pulled, ready, out);
+                }
+                None if at.duration_since(pulled.at) >= GIVE_BACK && !allowed => {
+                    out.answers.push((pulled.reply, b"-NAK"));
+                }
+                None => self.pulled.push_back(pulled),
+            }
+        }
+    }
+
+    /// Pods that are being claimed or wait for a place.
+    fn not_yet_running(&self) -> usize {
+        self.replies.len() + self.waiting.len()
+    }
+
+    fn template_of(&mut self, pulled: &Pulled, out: &mut Outbox) -> Option<Arc<Ready>> {
+        let name = (pulled.pod.job, pulled.item.template.clone());
+        match self.templates.get(&name) {
+            Some(Known::Ready(ready)) => Some(ready),
+            Some(Known::Fetching) => None,
+            None => {
+                self.templates.fetching(name.clone());
+                out.fetches.push(name);
+                None
+            }
+        }
+    }
+
+    fn claim_one(&mut self, pulled: Pulled, ready: Arc<Ready>, out: &mut Outbox) {
+        let Pulled { pod: id, item, reply, .. } = pulled;
+        if self.pods.contains_key(&id) {
+            // Delivered twice: the first delivery's claim stands or falls for both.
+            out.answers.push((reply, b"+ACK"));
+            return;
+        }
+        let settings = match &ready.job {
+            Ok(job) => Arc::clone(job.settings()),
+            Err(_) => Arc::new(unprepared()),
+        };
+        let containers = settings.containers.iter().map(|_| Run::default()).collect();
+        let pod = Pod {
+            template: item.template,
+            created_at: item.created_at,
+            claimed_at: now(),
+            machine: Machine::new(settings),
+            ready,
+            sequence: 0,
+            writing: true,
+            stage: Stage::Claiming,
+            containers,
+            report: None,
+            wake_at: None,
+            end: None,
+        };
+        let nonce = self.next_nonce();
+        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Claimed);
+        out.claims.push((id, Outbox::write(self.post.jet.names.pod(id), payload, 0)));
+        self.replies.insert(id, reply);
+        self.pods.insert(id, pod);
+    }
+
+    /// Asks for as many items as there is room for beyond what is here or on its way.
+    async fn pull(&mut self, intake: &mut Intake) {
+        let at = clock();
+        if self.shutting_down
+            || !self.fence.is_open()
+            || !self.retries.is_empty()
+            || !intake.may_ask(at)
+        {
+            return;
+        }
+        let free = self.settings.slots.saturating_sub(self.running);
+        let ahead = 2 * self.ahead.pull_allowance(self.recent, self.places());
+        let have = self.not_yet_running() + self.pulled.len() + intake.asked();
+        let want = (free + ahead).min(MOST).saturating_sub(have);
+        // Many small pulls cost the server more than few large ones.
+        if want > 0 && (intake.asked() == 0 || want >= (free + ahead) / 3) {
+            intake.ask(want, at).await;
+        }
+    }
+
+    /// No more work is taken; pods get TERM, then KILL, and their ends are written.
+    fn shut_down(&mut self, out: &mut Outbox) {
+        self.shutting_down = true;
+        out.answers.extend(self.pulled.drain(..).map(|pulled| (pulled.reply, &b"-NAK"[..])));
+        let at = now();
+        let ids: Vec<PodId> = self.pods.keys().copied().collect();
+        for id in ids {
+            let Some(pod) = self.pods.get(&id) else { continue };
+            if pod.stage == Stage::Claiming {
+                continue;
+            }
+            let reason = "worker was shut down".to_owned();
+            let order = Event::StopOrdered { grace_seconds: SHUTDOWN_GRACE_SECONDS, reason, at };
+            self.step(id, order, out);
+            self.settle_pending(out);
+        }
+    }
+}
+
+/// What the machine knows of a pod whose template cannot be made ready: its one container fails to start.
+fn unprepared() -> PodSettings {
+    PodSettings {
+        containers: vec![Arc::from("main")],
+        restart_policy: RestartPolicy::Never,
+        grace_seconds: 0,
+        active_deadline: None,
+    }
+}
