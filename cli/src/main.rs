@@ -4,15 +4,31 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stint::args::Cli;
-use stint::{command, exit};
+use stint::{command, report};
+use stint_worker::runtime::process::{watchdog, with_main_thread};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match command::run(cli) {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(watchdog::SUBCOMMAND) {
+        // Before anything else: the watchdog stays small, and outlives what this program grows into.
+        return watchdog::main(&arguments.collect::<Vec<_>>());
+    }
+    // The main thread is lent to the worker's process runtime, which reaps orphans there.
+    match with_main_thread(run) {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("stint: cannot start a thread: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> ExitCode {
+    match command::run(Cli::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprint!("{}", exit::render(&error));
-            exit::of(&error).into()
+            eprint!("{}", report::render(&error));
+            report::exit(&error).into()
         }
     }
 }

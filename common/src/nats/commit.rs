@@ -173,7 +173,8 @@ impl Costs {
             return false;
         }
         let cheaper = self.batch_ns.load(Ordering::Relaxed) < pipelined;
-        let look = self.groups.fetch_add(1, Ordering::Relaxed) % Self::LOOK_AGAIN == Self::LOOK_AGAIN - 1;
+        let look =
+            self.groups.fetch_add(1, Ordering::Relaxed) % Self::LOOK_AGAIN == Self::LOOK_AGAIN - 1;
         cheaper != look
     }
 

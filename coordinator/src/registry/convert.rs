@@ -54,7 +54,8 @@ impl StoredJob {
         if let Some(deletion) = &self.record.deletion
             && let Some(metadata) = object["metadata"].as_object_mut()
         {
-            metadata.insert("deletionTimestamp".to_owned(), Value::from(format_seconds(deletion.at)));
+            metadata
+                .insert("deletionTimestamp".to_owned(), Value::from(format_seconds(deletion.at)));
             metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(0));
             if deletion.foreground {
                 metadata.insert("finalizers".to_owned(), Value::from(vec!["foregroundDeletion"]));

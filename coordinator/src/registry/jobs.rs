@@ -77,7 +77,12 @@ impl Registry {
         }
     }
 
-    async fn create_once(&self, namespace: &str, body: Body, options: &Options) -> Result<Answer, Error> {
+    async fn create_once(
+        &self,
+        namespace: &str,
+        body: Body,
+        options: &Options,
+    ) -> Result<Answer, Error> {
         let uid = JobUid::random();
         let suffix = name_suffix();
         let context = CreateContext {
@@ -87,10 +92,13 @@ impl Registry {
             field_validation: options.field_validation,
             name_suffix: &suffix,
         };
-        let Admitted { job, warnings } = admission::create(body, &context).map_err(Error::from_rejection)?;
+        let Admitted { job, warnings } =
+            admission::create(body, &context).map_err(Error::from_rejection)?;
         let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let exists = || Error::AlreadyExists { resource: JOBS, name: name.clone() };
-        if self.replica.get("jobs", namespace, &name).is_some() && self.is_there(namespace, &name).await? {
+        if self.replica.get("jobs", namespace, &name).is_some()
+            && self.is_there(namespace, &name).await?
+        {
             return Err(exists());
         }
         let stored = self.new_record(uid, job, options)?;
@@ -103,7 +111,8 @@ impl Registry {
         let payload = stored.record.encode();
         let revision = loop {
             let expected = Expect::Sequence(expect);
-            let write = Write { subject: subject.clone(), payload: payload.clone(), expect: expected };
+            let write =
+                Write { subject: subject.clone(), payload: payload.clone(), expect: expected };
             match self.objects.write(write).await {
                 Outcome::Stored(revision) => break revision,
                 Outcome::Lost(None) => expect = 0,
@@ -123,7 +132,12 @@ impl Registry {
         Ok(Answer { object: StoredJob { revision, ..stored }.view(), warnings })
     }
 
-    fn new_record(&self, uid: JobUid, object: Value, options: &Options) -> Result<StoredJob, Error> {
+    fn new_record(
+        &self,
+        uid: JobUid,
+        object: Value,
+        options: &Options,
+    ) -> Result<StoredJob, Error> {
         let record = JobRecord {
             v: VERSION,
             writer: self.writer,
@@ -164,7 +178,9 @@ impl Registry {
 
     async fn drop_templates(&self, uid: JobUid) {
         let names = &self.jet.names;
-        let Ok(stream) = self.jet.context.get_stream_no_info(names.objects_stream()).await else { return };
+        let Ok(stream) = self.jet.context.get_stream_no_info(names.objects_stream()).await else {
+            return;
+        };
         if let Err(error) = stream.purge().filter(names.templates(uid)).await {
             tracing::warn!(%uid, %error, "a template of a Job that was not created is left behind");
         }
@@ -203,10 +219,15 @@ impl Registry {
     /// # Errors
     ///
     /// 400 for a bad `continue` or field; 503 when JetStream is away.
-    pub async fn list_jobs(&self, namespace: Option<&str>, options: &Options) -> Result<Value, Error> {
+    pub async fn list_jobs(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<Value, Error> {
         self.replica.fresh().await?;
         let (objects, revision) = self.replica.list("jobs", namespace);
-        let matches = options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
+        let matches =
+            options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
         let mut items = Vec::new();
         let mut more = None;
@@ -229,7 +250,9 @@ impl Registry {
         if let Some(more) = more {
             metadata["continue"] = Value::from(more);
         }
-        Ok(json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}))
+        Ok(
+            json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}),
+        )
     }
 
     /// Replaces a Job by what was sent; without a `resourceVersion` whatever stands there.
@@ -289,7 +312,12 @@ impl Registry {
     /// # Errors
     ///
     /// 404, 409 (preconditions); 503 when JetStream is away.
-    pub async fn delete_job(&self, namespace: &str, name: &str, options: &Options) -> Result<Answer, Error> {
+    pub async fn delete_job(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<Answer, Error> {
         self.change_job(namespace, name, options, |job, _| {
             if let Some(uid) = &options.uid
                 && *uid != job.uid.to_string()
@@ -363,7 +391,10 @@ impl Registry {
 /// Five of Kubernetes' letters.
 fn name_suffix() -> String {
     let bytes = Incarnation::random().0.into_bytes();
-    bytes[..5].iter().map(|byte| char::from(NAME_LETTERS[usize::from(*byte) % NAME_LETTERS.len()])).collect()
+    bytes[..5]
+        .iter()
+        .map(|byte| char::from(NAME_LETTERS[usize::from(*byte) % NAME_LETTERS.len()]))
+        .collect()
 }
 
 fn raw(object: &Value) -> Result<Box<RawValue>, Error> {
@@ -391,7 +422,9 @@ fn write_continue(last: &Value) -> String {
 }
 
 fn read_continue(token: &str) -> Result<String, Error> {
-    let bad = || Error::BadRequest("continue key is not valid: it must come from the list before".to_owned());
+    let bad = || {
+        Error::BadRequest("continue key is not valid: it must come from the list before".to_owned())
+    };
     let bytes: Option<Vec<u8>> = (0..token.len())
         .step_by(2)
         .map(|at| token.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))

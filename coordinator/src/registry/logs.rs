@@ -25,7 +25,12 @@ impl Registry {
     /// # Errors
     ///
     /// 400 when the container is not named and there are several, or none of this name; 404; 503.
-    pub async fn open_log(&self, namespace: &str, name: &str, options: &Options) -> Result<LogStream, Error> {
+    pub async fn open_log(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<LogStream, Error> {
         let found = self.find_pod(namespace, name).await?;
         let container = container(&found.job.object, name, options.container.as_deref())?;
         let (sender, stream) = mpsc::channel(CHUNKS);
@@ -45,11 +50,16 @@ impl Registry {
 
 fn container(job: &serde_json::Value, pod: &str, wanted: Option<&str>) -> Result<String, Error> {
     let containers = job["spec"]["template"]["spec"]["containers"].as_array();
-    let names: Vec<&str> =
-        containers.into_iter().flatten().filter_map(|container| container["name"].as_str()).collect();
+    let names: Vec<&str> = containers
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container["name"].as_str())
+        .collect();
     match wanted {
         Some(wanted) if names.contains(&wanted) => Ok(wanted.to_owned()),
-        Some(wanted) => Err(Error::BadRequest(format!("container {wanted} is not valid for pod {pod}"))),
+        Some(wanted) => {
+            Err(Error::BadRequest(format!("container {wanted} is not valid for pod {pod}")))
+        }
         None if names.len() == 1 => Ok(names[0].to_owned()),
         None => Err(Error::BadRequest(format!(
             "a container name must be specified for pod {pod}, choose one of: [{}]",
@@ -127,7 +137,8 @@ impl Reader {
     async fn follow(&self) {
         let names = &self.jet.names;
         let mut chunks = Tail::start(self.jet.clone(), names.logs_stream(), vec![self.subject()]);
-        let mut record = Tail::start(self.jet.clone(), names.pods_stream(), vec![names.pod(self.pod)]);
+        let mut record =
+            Tail::start(self.jet.clone(), names.pods_stream(), vec![names.pod(self.pod)]);
         let mut shipped = 0_usize;
         loop {
             tokio::select! {

@@ -97,10 +97,8 @@ impl Options {
             limit_bytes: size("limitBytes")?,
             streams: log_streams(text("stream").as_deref())?,
             uid: text("uid"),
-            trace: text("traceparent").map(|traceparent| TraceContext {
-                traceparent,
-                tracestate: text("tracestate"),
-            }),
+            trace: text("traceparent")
+                .map(|traceparent| TraceContext { traceparent, tracestate: text("tracestate") }),
         })
     }
 }
@@ -110,7 +108,9 @@ fn bad(name: &str, value: &str, allowed: &str) -> Error {
 }
 
 fn number<T: std::str::FromStr>(name: &str, value: Option<String>) -> Result<Option<T>, Error> {
-    value.map(|value| value.parse().map_err(|_| bad(name, &value, "a non-negative number"))).transpose()
+    value
+        .map(|value| value.parse().map_err(|_| bad(name, &value, "a non-negative number")))
+        .transpose()
 }
 
 fn selector<T: Default + std::str::FromStr>(name: &str, value: Option<String>) -> Result<T, Error>
@@ -118,7 +118,9 @@ where
     T::Err: std::fmt::Display,
 {
     let Some(value) = value else { return Ok(T::default()) };
-    value.parse().map_err(|error: T::Err| Error::BadRequest(format!("unable to parse {name}: {error}")))
+    value
+        .parse()
+        .map_err(|error: T::Err| Error::BadRequest(format!("unable to parse {name}: {error}")))
 }
 
 fn flag(name: &str, value: Option<&str>) -> Result<bool, Error> {
@@ -152,9 +154,9 @@ fn dry_run(value: Option<&str>) -> Result<bool, Error> {
 
 fn field_validation(value: Option<&str>) -> Result<FieldValidation, Error> {
     let parsed = value.map(str::parse).transpose();
-    parsed.map(Option::unwrap_or_default).map_err(|_| {
-        bad("fieldValidation", value.unwrap_or_default(), "Strict, Warn or Ignore")
-    })
+    parsed
+        .map(Option::unwrap_or_default)
+        .map_err(|_| bad("fieldValidation", value.unwrap_or_default(), "Strict, Warn or Ignore"))
 }
 
 fn log_streams(value: Option<&str>) -> Result<LogStreams, Error> {

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use stint_common::id::{PodId, Revision};
 use stint_common::names::{PodsSubject, parse_pod_name, pod_generate_name};
 use stint_common::nats::{Entry, Expect, Outcome, Tail, TailEvent, Write};
-use stint_common::pod_meta::PodSource;
+use stint_common::pod_meta::{
+    CONTROLLER_UID, JOB_NAME, LEGACY_CONTROLLER_UID, LEGACY_JOB_NAME, PodSource,
+};
 use stint_common::time::now;
 use stint_common::wire::{Order, OrderKind, PodRecord, PodState, VERSION};
 
@@ -69,20 +71,30 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
         PodState::Claimed | PodState::Running(_) => None,
     });
     let unclaimed = news.record.is_none();
-    if end.is_some_and(|end| news.order.is_some() || end.reason == "NotStarted") || (unclaimed && closed) {
+    if end.is_some_and(|end| news.order.is_some() || end.reason == "NotStarted")
+        || (unclaimed && closed)
+    {
         return None;
     }
     let status = &job.record.status;
     let key = (pod.slot, pod.attempt);
-    let uncounted = status.uncounted_failed.contains(&key) || status.uncounted_succeeded.contains(&key);
+    let uncounted =
+        status.uncounted_failed.contains(&key) || status.uncounted_succeeded.contains(&key);
     let source = PodSource {
         job_name: job.name(),
         indexed: job.indexed(),
         template: &job.object["spec"]["template"],
     };
-    let created = job.object["metadata"]["creationTimestamp"].as_str().and_then(|at| at.parse().ok());
+    let created =
+        job.object["metadata"]["creationTimestamp"].as_str().and_then(|at| at.parse().ok());
     let view = PodView {
-        created_at: news.record.as_ref().map(|record| record.created_at).or(status.start_time).or(created).unwrap_or_default(),
+        created_at: news
+            .record
+            .as_ref()
+            .map(|record| record.created_at)
+            .or(status.start_time)
+            .or(created)
+            .unwrap_or_default(),
         record: news.record.as_ref(),
         deletion: news.order.as_ref().map(|OrderKind::Stop { grace_seconds, at, .. }| Deletion {
             at: *at,
@@ -100,21 +112,44 @@ impl Registry {
     /// # Errors
     ///
     /// 400 for a bad field; 503 when JetStream is away.
-    pub async fn list_pods(&self, namespace: Option<&str>, options: &Options) -> Result<Value, Error> {
+    pub async fn list_pods(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<Value, Error> {
         self.replica.fresh().await?;
-        let matches = options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
+        let matches =
+            options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
         let jobs = self.jobs_with_pods(namespace, options)?;
         let (news, revision) = self.read_news(&jobs).await;
-        let mut items = Vec::new();
-        for job in &jobs {
+        let after = options.continue_after.as_deref().map(read_continue).transpose()?;
+        // The list goes on behind the pod that the page before ended with; a Job that is gone since then
+        // takes its place in the order along, so the page after it begins with the Job that follows.
+        let begin = after.and_then(|last| jobs.iter().position(|job| job.uid == last.job));
+        let mut items: Vec<Value> = Vec::new();
+        let mut last: Option<PodId> = None;
+        let mut more = None;
+        'jobs: for job in &jobs[begin.unwrap_or(0)..] {
             for (pod, news) in pods_of(job, &news) {
-                let Some(object) = show(job, pod, &news) else { continue };
-                if options.labels.matches_object(&object) && matches(&object) {
-                    items.push(object);
+                if after.is_some_and(|after| after.job == pod.job && pod <= after) {
+                    continue;
                 }
+                let Some(object) = show(job, pod, &news) else { continue };
+                if !options.labels.matches_object(&object) || !matches(&object) {
+                    continue;
+                }
+                if options.limit > 0 && items.len() == options.limit {
+                    more = last;
+                    break 'jobs;
+                }
+                last = Some(pod);
+                items.push(object);
             }
         }
-        let metadata = json!({"resourceVersion": revision.to_string()});
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if let Some(more) = more {
+            metadata["continue"] = Value::from(more.to_string());
+        }
         Ok(json!({"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items}))
     }
 
@@ -131,7 +166,7 @@ impl Registry {
                 continue;
             }
             let job = StoredJob::of(&object)?;
-            if job.record.ledger.cursor > 0 {
+            if job.record.ledger.cursor > 0 && may_own(&job, options) {
                 jobs.push(job);
             }
         }
@@ -180,7 +215,9 @@ impl Registry {
         for object in self.jobs_by_pod_name(namespace, name) {
             let job = StoredJob::of(&object)?;
             let ledger = &job.record.ledger;
-            let pod = parse_pod_name(name, job.name(), job.indexed(), job.uid, |slot| ledger.slot(slot).issued);
+            let pod = parse_pod_name(name, job.name(), job.indexed(), job.uid, |slot| {
+                ledger.slot(slot).issued
+            });
             let Some(pod) = pod else { continue };
             let names = &self.jet.names;
             let mut news = PodNews::default();
@@ -206,7 +243,8 @@ impl Registry {
             candidates.extend(self.replica.get("jobs", namespace, front));
             rest = front;
         }
-        let shortest_cut = pod_generate_name(&"x".repeat(63), Some(stint_common::id::Slot(u32::MAX)));
+        let shortest_cut =
+            pod_generate_name(&"x".repeat(63), Some(stint_common::id::Slot(u32::MAX)));
         let shortest_cut = shortest_cut.trim_end_matches(|letter| letter != 'x').len();
         if candidates.is_empty() && name.len() > shortest_cut {
             let (objects, _) = self.replica.list("jobs", Some(namespace));
@@ -221,28 +259,39 @@ impl Registry {
     /// # Errors
     ///
     /// 404; 409 (preconditions); 503 when JetStream is away.
-    pub async fn delete_pod(&self, namespace: &str, name: &str, options: &Options) -> Result<Answer, Error> {
+    pub async fn delete_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<Answer, Error> {
         let mut found = self.find_pod(namespace, name).await?;
         let object = found.object().ok_or_else(|| not_found(name))?;
         if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != found.pod.uid().to_string()) {
             let uid_there = found.pod.uid();
-            let reason =
-                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_there}");
+            let reason = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_there}"
+            );
             return Err(Error::Conflict { resource: PODS, name: name.to_owned(), reason });
         }
-        let ended = object["status"]["phase"].as_str().is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
+        let ended = object["status"]["phase"]
+            .as_str()
+            .is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
         if found.news.order.is_some() || options.dry_run || ended {
             // An ended pod's record is what its counting rests on: it goes with its Job.
             return Ok(Answer { object, warnings: ended_warning(ended) });
         }
-        let spec_grace = &found.job.object["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
-        let spec_grace = spec_grace.as_u64().and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30);
+        let spec_grace =
+            &found.job.object["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
+        let spec_grace =
+            spec_grace.as_u64().and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30);
         let kind = OrderKind::Stop {
             grace_seconds: options.grace_seconds.unwrap_or(spec_grace),
             at: now(),
             reason: "Pod was deleted".to_owned(),
         };
-        let order = Order { v: VERSION, writer: self.writer, nonce: self.next_nonce(), kind: kind.clone() };
+        let order =
+            Order { v: VERSION, writer: self.writer, nonce: self.next_nonce(), kind: kind.clone() };
         let payload = serde_json::to_vec(&order)
             .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
         let subject = self.jet.names.order(found.pod);
@@ -261,6 +310,11 @@ impl Registry {
     }
 }
 
+fn read_continue(token: &str) -> Result<PodId, Error> {
+    let bad = || "continue key is not valid: it must come from the list before".to_owned();
+    token.parse().map_err(|_| Error::BadRequest(bad()))
+}
+
 fn ended_warning(ended: bool) -> Vec<String> {
     if !ended {
         return Vec::new();
@@ -274,8 +328,11 @@ fn not_found(name: &str) -> Error {
 
 /// Every pod of a Job that anything is known of: those with records, and those issued and unclaimed.
 pub(super) fn pods_of(job: &StoredJob, news: &HashMap<PodId, PodNews>) -> BTreeMap<PodId, PodNews> {
-    let mut pods: BTreeMap<PodId, PodNews> =
-        news.iter().filter(|(pod, _)| pod.job == job.uid).map(|(pod, news)| (*pod, news.clone())).collect();
+    let mut pods: BTreeMap<PodId, PodNews> = news
+        .iter()
+        .filter(|(pod, _)| pod.job == job.uid)
+        .map(|(pod, news)| (*pod, news.clone()))
+        .collect();
     let ledger = &job.record.ledger;
     for slot in ledger.unfinished() {
         if let Some(attempt) = ledger.slot(slot).open() {
@@ -285,11 +342,20 @@ pub(super) fn pods_of(job: &StoredJob, news: &HashMap<PodId, PodNews>) -> BTreeM
     pods
 }
 
-/// Whether a Job's pods can match a selector that asks for one Job by name or uid.
+/// Whether a Job's pods can match a selector that asks for one Job by uid.
+fn may_own(job: &StoredJob, options: &Options) -> bool {
+    let uid = job.uid.to_string();
+    options.labels.requirements().iter().all(|requirement| {
+        let by_uid = requirement.key == CONTROLLER_UID || requirement.key == LEGACY_CONTROLLER_UID;
+        !by_uid || LabelSelector::of(vec![requirement.clone()]).matches_with(|_| Some(&uid))
+    })
+}
+
+/// Whether a Job's pods can match a selector that asks for one Job by name.
 fn may_match(object: &Object, options: &Options) -> bool {
-    use stint_common::pod_meta::{JOB_NAME, LEGACY_JOB_NAME};
     options.labels.requirements().iter().all(|requirement| {
         let by_name = requirement.key == JOB_NAME || requirement.key == LEGACY_JOB_NAME;
-        !by_name || LabelSelector::of(vec![requirement.clone()]).matches_with(|_| Some(&object.name))
+        !by_name
+            || LabelSelector::of(vec![requirement.clone()]).matches_with(|_| Some(&object.name))
     })
 }

@@ -25,7 +25,14 @@ impl Registry {
     /// A registry over these; `writer` must differ from the owner's, whose writes go another way.
     #[must_use]
     pub fn new(jet: Jet, objects: Committer, pods: Committer, replica: Arc<Replica>) -> Self {
-        Self { jet, objects, pods, replica, writer: Incarnation::random(), nonce: AtomicU64::new(0) }
+        Self {
+            jet,
+            objects,
+            pods,
+            replica,
+            writer: Incarnation::random(),
+            nonce: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn next_nonce(&self) -> u64 {

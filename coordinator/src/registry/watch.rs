@@ -38,11 +38,16 @@ impl Registry {
     /// # Errors
     ///
     /// 400 for bad selectors, 410 for a revision that is no longer known, 503 when JetStream is away.
-    pub async fn watch_jobs(&self, namespace: Option<&str>, options: Options) -> Result<WatchStream, Error> {
-        options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
+    pub async fn watch_jobs(
+        &self,
+        namespace: Option<&str>,
+        options: Options,
+    ) -> Result<WatchStream, Error> {
+        drop(options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?);
         self.replica.fresh().await?;
         let (sender, stream) = mpsc::channel(EVENTS);
-        let mut selection = Selection { namespace: namespace.map(str::to_owned), options, known: HashMap::new() };
+        let mut selection =
+            Selection { namespace: namespace.map(str::to_owned), options, known: HashMap::new() };
         let from = match selection.options.resource_version {
             Some(revision) if revision > 0 => revision,
             _ => {
@@ -57,7 +62,8 @@ impl Registry {
             }
         };
         let mut watcher = self.replica.watch(from);
-        let timeout = selection.options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+        let timeout =
+            selection.options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         tokio::spawn(async move {
             let end = tokio::time::sleep(timeout);
             tokio::pin!(end);
@@ -97,7 +103,7 @@ impl Registry {
         namespace: Option<&str>,
         options: Options,
     ) -> Result<WatchStream, Error> {
-        options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
+        drop(options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?);
         self.replica.fresh().await?;
         let (sender, stream) = mpsc::channel(EVENTS);
         let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
@@ -129,18 +135,23 @@ impl Selection {
     /// A change as this watch sees it: an object that begins to match is added, one that ceases is deleted.
     fn translate(&mut self, change: &Change) -> Result<Option<Value>, Error> {
         let object = &change.object;
-        let elsewhere = self.namespace.as_ref().is_some_and(|namespace| *namespace != object.namespace);
+        let elsewhere =
+            self.namespace.as_ref().is_some_and(|namespace| *namespace != object.namespace);
         if object.resource != "jobs" || elsewhere {
             return Ok(None);
         }
         let job = StoredJob::of(object)?;
         let uid = job.uid.to_string();
         let view = job.view();
-        let fields = self.options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
+        let fields =
+            self.options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
         let matches = !change.gone && self.options.labels.matches_object(&view) && fields(&view);
         let from_revision = self.options.resource_version.is_some_and(|revision| revision > 0);
         let known = self.known.contains_key(&uid)
-            || (from_revision && !change.added && self.options.labels.matches_object(&view) && fields(&view));
+            || (from_revision
+                && !change.added
+                && self.options.labels.matches_object(&view)
+                && fields(&view));
         Ok(match (matches, known) {
             (true, false) => {
                 self.known.insert(uid, ());
@@ -219,7 +230,10 @@ impl PodWatch {
 
     fn take_changes(&mut self, changes: Vec<Change>) -> Result<(), CutOff> {
         for change in changes {
-            let elsewhere = self.namespace.as_ref().is_some_and(|namespace| *namespace != change.object.namespace);
+            let elsewhere = self
+                .namespace
+                .as_ref()
+                .is_some_and(|namespace| *namespace != change.object.namespace);
             if change.object.resource != "jobs" || elsewhere {
                 continue;
             }
@@ -271,7 +285,8 @@ impl PodWatch {
         let news = self.news.entry(pod).or_default();
         let object = show(job, pod, news).filter(|object| {
             let fields = self.options.fields.for_pods();
-            self.options.labels.matches_object(object) && fields.is_ok_and(|matches| matches(object))
+            self.options.labels.matches_object(object)
+                && fields.is_ok_and(|matches| matches(object))
         });
         match (object, self.shown.get(&pod)) {
             (Some(object), None) => {

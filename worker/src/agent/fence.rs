@@ -54,14 +54,16 @@ impl Fence {
     }
 
     fn look(&self, runtime: &impl Runtime) {
+        if self.proven_until.load(Ordering::SeqCst) == 0 {
+            // Nothing can have been started before the first proof.
+            return;
+        }
         let open = self.is_open();
         let frozen = self.frozen.load(Ordering::SeqCst);
         if !open && !frozen {
             runtime.freeze_all();
             self.frozen.store(true, Ordering::SeqCst);
-            if self.proven_until.load(Ordering::SeqCst) > 0 {
-                tracing::warn!("no proof of the lease: pods are frozen until it is back");
-            }
+            tracing::warn!("no proof of the lease: pods are frozen until it is back");
         } else if open && frozen {
             runtime.thaw_all();
             self.frozen.store(false, Ordering::SeqCst);
