@@ -1,14 +1,25 @@
 //! What can be typed. Clap definitions only: no rules, nothing from `command`.
 
+mod client;
+mod demo;
+mod run;
 mod server;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use client::{
+    CompletionArgs, ConnectArgs, CreateArgs, DeleteArgs, DescribeArgs, ForCondition, Format,
+    GetArgs, LogsArgs, OutputArgs, Prefix, SuspendArgs, WaitArgs,
+};
+pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
+pub use run::{AdHocArgs, ProgressStyle, RunArgs};
 pub use server::{CoordinatorArgs, DevArgs, LaunchArgs, NatsArgs, WorkerArgs};
 
 /// Kubernetes Jobs without Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "stint", version, about, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 complete, 1 the Job failed, 2 usage, 3 not found, \
+    4 cannot reach, 124 timed out, 130 interrupted.")]
 pub struct Cli {
     /// How much the program says of itself.
     #[command(flatten)]
@@ -25,7 +36,13 @@ pub struct LogArgs {
     #[arg(long = "log", global = true, env = "STINT_LOG", value_name = "FILTER")]
     pub filter: Option<String>,
     /// Form of the log.
-    #[arg(long = "log-format", global = true, env = "STINT_LOG_FORMAT", default_value = "text")]
+    #[arg(
+        long = "log-format",
+        global = true,
+        env = "STINT_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORM"
+    )]
     pub format: LogFormat,
 }
 
@@ -41,15 +58,43 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Submit a Job and follow it to its end.
+    Run(Box<RunArgs>),
+    /// Submit Jobs from a file.
+    Create(CreateArgs),
+    /// Show Jobs or pods.
+    Get(GetArgs),
+    /// Show one Job or pod in full.
+    Describe(DescribeArgs),
+    /// Print what a Job's pods wrote.
+    Logs(LogsArgs),
+    /// Wait for a Job.
+    Wait(WaitArgs),
+    /// Delete Jobs or pods.
+    Delete(DeleteArgs),
+    /// Stop a Job's pods until it is resumed.
+    Suspend(SuspendArgs),
+    /// Let a suspended Job go on.
+    Resume(SuspendArgs),
+    /// Start everything, run real Jobs, show them, and check the result.
+    Demo(DemoArgs),
     /// Run all of Stint on this machine: nats-server, coordinator and worker.
     Dev(DevArgs),
     /// Run a coordinator: admits Jobs, decides what their pods do.
     Coordinator(CoordinatorArgs),
     /// Run a worker: claims pods and runs them on this machine.
     Worker(WorkerArgs),
+    /// Print a completion script for a shell.
+    Completion(CompletionArgs),
     /// Become a program that dies with its parent.
     #[command(name = "__launch", hide = true)]
     Launch(LaunchArgs),
+    /// The demo's first Job: count one share.
+    #[command(name = "__demo-count", hide = true)]
+    DemoCount(DemoCountArgs),
+    /// The demo's second Job: merge the shares.
+    #[command(name = "__demo-merge", hide = true)]
+    DemoMerge(DemoMergeArgs),
 }
 
 #[cfg(test)]
@@ -60,5 +105,21 @@ mod tests {
     #[test]
     fn definitions_are_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_ad_hoc_command_keeps_its_own_flags() {
+        let words =
+            ["stint", "run", "--name", "x", "--completions", "3", "--", "ls", "-l", "-n", "--"];
+        let Command::Run(run) = Cli::parse_from(words).command else { panic!("not run") };
+        assert_eq!(run.ad_hoc.command, ["ls", "-l", "-n", "--"]);
+        assert_eq!(run.ad_hoc.completions, Some(3));
+    }
+
+    #[test]
+    fn a_file_and_a_command_exclude_each_other() {
+        assert!(Cli::try_parse_from(["stint", "run", "-f", "x", "--", "ls"]).is_err());
+        assert!(Cli::try_parse_from(["stint", "run"]).is_err());
+        assert!(Cli::try_parse_from(["stint", "run", "-f", "x", "--completions", "3"]).is_err());
     }
 }

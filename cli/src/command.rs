@@ -1,8 +1,24 @@
 //! Every verb, one file each. A command asks the API, and hands what it learnt to `output`.
 
+mod completion;
 mod coordinator;
+mod create;
+mod delete;
+mod demo;
+mod demo_pods;
+mod describe;
 mod dev;
+mod display;
+mod follow;
+mod get;
+mod logs;
+mod manifests;
+mod print;
+mod run;
 mod serve;
+mod session;
+mod suspend;
+mod wait;
 mod worker;
 
 use std::future::Future;
@@ -10,21 +26,40 @@ use std::future::Future;
 use anyhow::Context as _;
 
 use crate::args::{Cli, Command, LogArgs, LogFormat};
-use crate::exit::Exit;
+use crate::exit::{Exit, Expected};
 use crate::launch;
+use suspend::Turn;
 
 /// Carries out one command line.
 ///
 /// # Errors
 ///
-/// [`crate::exit::Expected`] for whatever the user, the network or the machine caused.
+/// [`Expected`] or [`crate::client::Error`] for whatever the user, the network or the machine caused.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let log = cli.log;
     match cli.command {
-        Command::Launch(args) => Err(launch::become_program(args.parent, &args.program).into()),
+        Command::Launch(args) => {
+            let program = args.program.first().map(|word| word.display().to_string());
+            let error = launch::become_program(args.parent, &args.program);
+            let what = format!("becoming {}", program.unwrap_or_default());
+            Err(Expected::new(Exit::Unreachable, what).because(error).into())
+        }
+        Command::Completion(args) => completion::run(args),
         Command::Dev(args) => server(&log, dev::run(args, log.clone())),
         Command::Coordinator(args) => server(&log, coordinator::run(args)),
         Command::Worker(args) => server(&log, worker::run(args)),
+        Command::Run(args) => client(&log, run::run(*args)),
+        Command::Create(args) => client(&log, create::run(args)),
+        Command::Get(args) => client(&log, get::run(args)),
+        Command::Describe(args) => client(&log, describe::run(args)),
+        Command::Logs(args) => client(&log, logs::run(args)),
+        Command::Wait(args) => client(&log, wait::run(args)),
+        Command::Delete(args) => client(&log, delete::run(args)),
+        Command::Suspend(args) => client(&log, suspend::run(args, Turn::Suspend)),
+        Command::Resume(args) => client(&log, suspend::run(args, Turn::Resume)),
+        Command::Demo(args) => client(&log, demo::run(args)),
+        Command::DemoCount(args) => demo_pods::count(&args),
+        Command::DemoMerge(args) => demo_pods::merge(&args),
     }
 }
 
@@ -32,6 +67,12 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
 fn server(log: &LogArgs, role: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     start_log(log, "info");
     block_on(role)
+}
+
+/// A command that asks the API and ends.
+fn client(log: &LogArgs, verb: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    start_log(log, "warn");
+    block_on(verb)
 }
 
 fn start_log(log: &LogArgs, default: &str) {

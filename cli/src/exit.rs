@@ -78,6 +78,12 @@ impl Expected {
         self
     }
 
+    /// The next command to try.
+    #[must_use]
+    pub fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<anyhow::Error>) -> Self {
@@ -95,57 +101,5 @@ impl fmt::Display for Expected {
 impl std::error::Error for Expected {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(AsRef::as_ref)
-    }
-}
-
-/// What a failed command prints: the error, its causes one a line, and what to try next.
-#[must_use]
-pub fn render(error: &anyhow::Error) -> String {
-    let mut text = format!("error: {error}\n");
-    let mut last = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        // Some libraries repeat the cause in their own text.
-        if !last.ends_with(&cause) {
-            text.push_str(&format!("  because: {cause}\n"));
-        }
-        last = cause;
-    }
-    match error.downcast_ref::<Expected>() {
-        Some(Expected { next: Some(next), .. }) => text.push_str(&format!("  try: {next}\n")),
-        Some(_) => {}
-        None => text.push_str("  this was not expected: please report it with the command\n"),
-    }
-    text
-}
-
-/// The exit code of a failed command.
-#[must_use]
-pub fn of(error: &anyhow::Error) -> Exit {
-    error.downcast_ref::<Expected>().map_or(Exit::Internal, |expected| expected.exit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_expected_error_says_why_and_what_next() {
-        let cause = std::io::Error::other("connection refused");
-        let error = Expected::new(Exit::Unreachable, "no server at nats://x")
-            .because(cause)
-            .try_next("stint dev");
-        let error = anyhow::Error::from(error);
-        let text =
-            "error: no server at nats://x\n  because: connection refused\n  try: stint dev\n";
-        assert_eq!(render(&error), text);
-        assert_eq!(of(&error).code(), 4);
-    }
-
-    #[test]
-    fn anything_else_is_a_fault_of_ours() {
-        let error = anyhow::anyhow!("index out of bounds").context("rendering a table");
-        assert!(render(&error).contains("please report it"));
-        assert_eq!(of(&error), Exit::Internal);
     }
 }

@@ -15,6 +15,27 @@ pub(crate) fn data_dir() -> Option<PathBuf> {
     base("XDG_DATA_HOME", ".local/share").map(|base| base.join("stint"))
 }
 
+/// `$XDG_CONFIG_HOME`, else `~/.config`.
+#[must_use]
+pub(crate) fn config_home() -> Option<PathBuf> {
+    base("XDG_CONFIG_HOME", ".config")
+}
+
+/// `$CARGO_HOME`, else `~/.cargo`.
+#[must_use]
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    base("CARGO_HOME", ".cargo")
+}
+
+/// `~/rest` under the user's home; any other path as it is.
+#[must_use]
+pub(crate) fn expand_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), absolute("HOME")) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
 fn base(variable: &str, under_home: &str) -> Option<PathBuf> {
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(under_home)))
 }

@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use stint_common::config::NatsConfig;
 
 /// How a server role reaches NATS.
 #[derive(Clone, Debug, Args)]
 pub struct NatsArgs {
-    /// NATS servers, comma separated.
-    #[arg(
-        long = "nats", env = "NATS_URL", value_name = "URL", default_value = NatsConfig::DEFAULT_URL,
-    )]
-    pub url: String,
+    /// NATS servers, comma separated [also NATS_URL; default: nats://127.0.0.1:4222].
+    #[arg(long, env = "STINT_NATS_URL", value_name = "URL")]
+    pub nats: Option<String>,
+    /// What `NATS_URL` says; a place for it, so that the environment is read here only.
+    #[arg(long, env = "NATS_URL", hide = true)]
+    pub nats_url: Option<String>,
     /// Credentials file (JWT and nkey).
     #[arg(long, env = "NATS_CREDS", value_name = "FILE")]
     pub creds: Option<PathBuf>,

@@ -4,8 +4,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use stint_common::config::NatsConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::args::NatsArgs;
 use crate::exit::{Exit, Expected};
 use crate::signals::Interrupts;
 
@@ -43,6 +45,13 @@ where
 
 fn stopped(error: impl std::error::Error + Send + Sync + 'static) -> Expected {
     Expected::new(Exit::Unreachable, "stopped").because(error)
+}
+
+/// How a role reaches NATS.
+pub(super) fn nats_config(args: NatsArgs, connection_name: &str) -> NatsConfig {
+    let url = args.nats.or(args.nats_url);
+    let url = url.as_deref().unwrap_or(NatsConfig::DEFAULT_URL);
+    NatsConfig { creds: args.creds, ..NatsConfig::new(url, connection_name) }
 }
 
 /// Seconds from the command line, which checked that they are positive and finite.

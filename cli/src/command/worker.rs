@@ -1,9 +1,8 @@
 //! `stint worker`.
 
-use stint_common::config::NatsConfig;
 use stint_worker::serve::{self, Config};
 
-use super::serve::{seconds, until_stopped};
+use super::serve::{nats_config, seconds, until_stopped};
 use crate::args::WorkerArgs;
 use crate::exit::{Exit, Expected};
 use crate::paths;
@@ -15,10 +14,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
             "--renew-seconds must be less than --lease-seconds: a lease has to be renewed in time";
         return Err(Expected::usage(what).into());
     }
-    let mut nats = NatsConfig::new(&args.nats.url, "stint worker");
-    nats.creds = args.nats.creds;
     let config = Config {
-        nats,
+        nats: nats_config(args.nats, "stint worker"),
         data_dir: args
             .data
             .or_else(|| paths::data_dir().map(|base| base.join("worker")))

@@ -1,0 +1,154 @@
+//! The API over NATS: requests, watches, logs.
+//!
+//! ```text
+//! Call      what is asked: resource, verb, namespace, name, options as headers, body
+//! Client    one connection; `request` for one answer
+//! Stream    an answer in many messages: bodies, heartbeats, an end
+//! Watch     list, then changes; goes on by itself where a lost stream stopped
+//! ```
+//!
+//! It prints nothing, and knows nothing of what the objects mean.
+
+mod call;
+mod connection;
+mod context;
+mod error;
+mod stream;
+mod watch;
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message, Request, StatusCode};
+use bytes::Bytes;
+use serde_json::Value;
+use stint_common::names::{self, Names};
+
+pub use call::Call;
+pub use connection::{Auth, Flags, Settings};
+pub use context::ContextError;
+pub use error::{Error, Status};
+pub use stream::{Frame, Stream};
+pub use watch::{Event, Watch};
+
+/// Longest wait for an answer. A coordinator answers within milliseconds, or is being replaced.
+const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+
+/// A connection to the API. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    nats: async_nats::Client,
+    names: Names,
+    url: String,
+}
+
+/// An answer that came.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The object, list or status.
+    pub object: Value,
+    /// What the server wants the user to know.
+    pub warnings: Vec<String>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// When no server answers, or it refuses the credentials.
+    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+        let url = settings.url.clone();
+        let nats = settings
+            .options()?
+            .connect(url.as_str())
+            .await
+            .map_err(|source| Error::Connect { url: url.clone(), source })?;
+        Ok(Self { nats, names: Names::default(), url })
+    }
+
+    /// Asks and waits for the one answer.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers, or the answer is an error.
+    pub async fn request(&self, call: &Call) -> Result<Reply, Error> {
+        let request = Request::new()
+            .headers(call.headers())
+            .payload(call.body())
+            .timeout(Some(REQUEST_LIMIT));
+        let subject = call.subject(&self.names);
+        let message = self
+            .nats
+            .send_request(subject, request)
+            .await
+            .map_err(|error| self.request_error(call, &error))?;
+        let body = self.check(call, message)?;
+        let object = serde_json::from_slice(&body.payload)
+            .map_err(|source| Error::Malformed { call: call.to_string(), source })?;
+        Ok(Reply { object, warnings: body.warnings })
+    }
+
+    /// Asks for an answer in many messages.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is closed. That nobody answers is said by the first message.
+    pub async fn stream(&self, call: &Call) -> Result<Stream, Error> {
+        let lost = || Error::Lost { call: call.to_string() };
+        let inbox = self.nats.new_inbox();
+        let messages = self.nats.subscribe(inbox.clone()).await.map_err(|_| lost())?;
+        let subject = call.subject(&self.names);
+        self.nats
+            .publish_with_reply_and_headers(subject, inbox, call.headers(), call.body())
+            .await
+            .map_err(|_| lost())?;
+        Ok(Stream::new(self.clone(), call.clone(), messages))
+    }
+
+    /// Lists, then watches.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::request`].
+    pub async fn watch(&self, list: Call) -> Result<(Vec<Value>, Watch), Error> {
+        Watch::start(self.clone(), list).await
+    }
+
+    fn request_error(&self, call: &Call, error: &async_nats::RequestError) -> Error {
+        use async_nats::RequestErrorKind as Kind;
+        match error.kind() {
+            Kind::NoResponders => Error::NoCoordinator { url: self.url.clone() },
+            Kind::MaxPayloadExceeded => Error::TooBig {
+                size: call.body().len(),
+                limit: self.nats.server_info().max_payload,
+            },
+            Kind::TimedOut => Error::Silent { call: call.to_string() },
+            Kind::InvalidSubject | Kind::Other => Error::Lost { call: call.to_string() },
+        }
+    }
+
+    /// The body of an answer that is not an error.
+    fn check(&self, call: &Call, message: Message) -> Result<Body, Error> {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(Error::NoCoordinator { url: self.url.clone() });
+        }
+        let headers = message.headers.unwrap_or_default();
+        let Some(code) = headers.get(names::SERVICE_ERROR_CODE) else {
+            let warnings = texts(&headers, names::WARNING);
+            return Ok(Body { payload: message.payload, headers, warnings });
+        };
+        let text = headers.get(names::SERVICE_ERROR).map_or("", |text| text.as_str());
+        let status = Status::read(&message.payload, code.as_str(), text);
+        Err(Error::Refused { call: call.to_string(), status: Box::new(status) })
+    }
+}
+
+struct Body {
+    payload: Bytes,
+    headers: HeaderMap,
+    warnings: Vec<String>,
+}
+
+fn texts(headers: &HeaderMap, name: &str) -> Vec<String> {
+    headers.get_all(name).map(|value| value.as_str().to_owned()).collect()
+}

@@ -1,0 +1,53 @@
+//! Reading manifests from files, and submitting them.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::session::Session;
+use crate::client::Call;
+use crate::exit::Expected;
+use crate::manifest;
+
+/// Reads all documents of a file; `-` is standard input.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Value>> {
+    let name =
+        if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
+    let failed = |error: anyhow::Error| Expected::usage(format!("reading {name}")).because(error);
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map_err(|error| failed(error.into()))?;
+    } else {
+        text = std::fs::read_to_string(path).map_err(|error| failed(error.into()))?;
+    }
+    Ok(manifest::parse(&text).map_err(|error| failed(error.into()))?)
+}
+
+/// The resource of a manifest's kind.
+fn resource(object: &Value) -> Result<&'static str, Expected> {
+    match object["kind"].as_str() {
+        Some("Job") => Ok("jobs"),
+        Some("Pod") => Ok("pods"),
+        Some("ConfigMap") => Ok("configmaps"),
+        Some("Secret") => Ok("secrets"),
+        Some(kind) => {
+            Err(Expected::usage(format!("objects of kind {kind} cannot be created here")))
+        }
+        None => Err(Expected::usage("the manifest has no `kind`: a Job has `kind: Job`")),
+    }
+}
+
+/// Submits one object: in its own namespace, else in the session's.
+pub(super) async fn create(
+    session: &Session,
+    object: &Value,
+    traceparent: Option<&str>,
+) -> anyhow::Result<Value> {
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&session.namespace);
+    let call = Call::new("create", resource(object)?, namespace)
+        .option("traceparent", traceparent.unwrap_or_default())
+        .option("fieldValidation", "Strict")
+        .json(object);
+    Ok(session.request(&call).await?)
+}

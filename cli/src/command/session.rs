@@ -1,0 +1,68 @@
+//! A connection for one command: the namespace it looks in, warnings shown to the user.
+
+use serde_json::Value;
+
+use crate::args::ConnectArgs;
+use crate::client::{Call, Client, Error, Flags, Settings, Watch};
+use crate::paths;
+use crate::resource::Resource;
+use stint_common::names::ALL_NAMESPACES;
+
+/// A connection and a namespace.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+}
+
+impl Session {
+    pub(super) async fn open(args: &ConnectArgs) -> Result<Self, Error> {
+        let flags = Flags {
+            url: args.nats.clone().or_else(|| args.nats_url.clone()),
+            creds: args.creds.clone(),
+            context: args.context.clone(),
+        };
+        let settings = Settings::resolve(flags, paths::config_home().as_deref())?;
+        let client = Client::connect(&settings).await?;
+        Ok(Self { client, namespace: args.namespace.clone() })
+    }
+
+    /// The same connection, looking in all namespaces.
+    pub(super) fn everywhere(self) -> Self {
+        Self { namespace: ALL_NAMESPACES.to_owned(), ..self }
+    }
+
+    pub(super) fn call(&self, verb: &'static str, resource: Resource) -> Call {
+        Call::new(verb, resource.plural(), &self.namespace)
+    }
+
+    /// Asks, and shows the user what the server warns of.
+    pub(super) async fn request(&self, call: &Call) -> Result<Value, Error> {
+        let reply = self.client.request(call).await?;
+        for warning in &reply.warnings {
+            eprintln!("warning: {warning}");
+        }
+        Ok(reply.object)
+    }
+
+    pub(super) async fn get(&self, resource: Resource, name: &str) -> Result<Value, Error> {
+        self.request(&self.call("get", resource).name(name)).await
+    }
+
+    /// All that there is now of one name (one object or none), and what becomes of it.
+    pub(super) async fn watch_one(
+        &self,
+        resource: Resource,
+        name: &str,
+    ) -> Result<(Option<Value>, Watch), Error> {
+        let list =
+            self.call("list", resource).option("fieldSelector", format!("metadata.name={name}"));
+        let (mut items, watch) = self.client.watch(list).await?;
+        Ok((items.pop(), watch))
+    }
+
+    /// Objects of a list, at most `limit`; 0 for all.
+    pub(super) async fn list(&self, list: Call, limit: usize) -> Result<Vec<Value>, Error> {
+        let mut page = self.request(&list.option("limit", limit)).await?;
+        Ok(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+}

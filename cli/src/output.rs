@@ -1,0 +1,11 @@
+//! What comes back, as text. Pure: objects and a time in, text out; commands print it.
+
+pub mod age;
+pub mod describe;
+pub mod failure;
+pub mod job;
+pub mod objects;
+pub mod pod;
+pub mod progress;
+pub mod style;
+pub mod table;
