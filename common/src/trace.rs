@@ -21,9 +21,16 @@ pub struct Parent {
 #[must_use]
 pub fn parse_traceparent(text: &str) -> Option<Parent> {
     let mut parts = text.trim().split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let lower = text.bytes().all(|byte| !byte.is_ascii_uppercase());
-    if version.len() != 2 || version == "ff" || trace.len() != 32 || span.len() != 16 || flags.len() != 2 || !lower {
+    if version.len() != 2
+        || version == "ff"
+        || trace.len() != 32
+        || span.len() != 16
+        || flags.len() != 2
+        || !lower
+    {
         return None;
     }
     if version == "00" && parts.next().is_some() {
@@ -60,7 +67,9 @@ pub fn pod_span_id(pod: PodId) -> u64 {
 /// What a pod gets as `TRACEPARENT` and `TRACESTATE`: its own span, as the parent of what it does.
 #[must_use]
 pub fn pod_context(pod: PodId, submitted: Option<&TraceContext>) -> TraceContext {
-    let flags = submitted.and_then(|context| parse_traceparent(&context.traceparent)).map_or(1, |parent| parent.flags);
+    let flags = submitted
+        .and_then(|context| parse_traceparent(&context.traceparent))
+        .map_or(1, |parent| parent.flags);
     let trace_id = trace_id(pod.job, submitted);
     TraceContext {
         traceparent: format!("00-{trace_id:032x}-{:016x}-{flags:02x}", pod_span_id(pod)),

@@ -58,8 +58,13 @@ pub async fn run(
     let work = Committer::start(jet.clone(), names.work_stream());
     let replica = Replica::start(jet.clone()).await;
     let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), replica);
-    let shared =
-        control::Shared { jet: jet.clone(), objects, pods, work, incarnation: Incarnation::random() };
+    let shared = control::Shared {
+        jet: jet.clone(),
+        objects,
+        pods,
+        work,
+        incarnation: Incarnation::random(),
+    };
     let control = tokio::spawn(control::run(shared, shutdown.clone()));
     ready.cancel();
     let client = jet.client.clone();

@@ -31,4 +31,4 @@ pub use create::{CreateContext, create};
 pub use decode::{Body, MAX_BODY_BYTES, decode};
 pub use read::{Admitted, FieldValidation};
 pub use rejection::Rejection;
-pub use update::{UpdateContext, update};
+pub use update::{UpdateContext, prepare as prepare_update, update};

@@ -47,7 +47,7 @@ fn generation(job: &Job) -> i64 {
 }
 
 /// Carries over what a client cannot change, and counts changes of the spec.
-pub(super) fn prepare(new: &mut Value, old: &Value) -> Result<(), Rejection> {
+pub fn prepare(new: &mut Value, old: &Value) -> Result<(), Rejection> {
     let changed = !semantic::equal(&new["spec"], &old["spec"]);
     let old_metadata = old["metadata"].as_object().cloned().unwrap_or_default();
     let Some(members) = new.as_object_mut() else { return Ok(()) };

@@ -65,6 +65,7 @@ fn of_pod(pod: &PodSpec, warnings: &mut Vec<String>) {
         ("initContainers", pod.init_containers.as_deref().unwrap_or_default()),
         ("containers", pod.containers.as_slice()),
     ];
+    pull_secrets(pod, &path.child("imagePullSecrets"), warnings);
     for (name, containers) in lists {
         for (index, container) in containers.iter().enumerate() {
             hidden_variables(container, &path.child(name).index(index), warnings);
@@ -76,6 +77,22 @@ fn of_pod(pod: &PodSpec, warnings: &mut Vec<String>) {
             path.child("terminationGracePeriodSeconds")
         ));
     }
+}
+
+fn pull_secrets(pod: &PodSpec, path: &Path<'_>, warnings: &mut Vec<String>) {
+    let secrets = pod.image_pull_secrets.as_deref().unwrap_or_default();
+    let mut seen = HashSet::new();
+    let mut empty = Vec::new();
+    for (index, secret) in secrets.iter().enumerate() {
+        let path = path.index(index);
+        if !seen.insert(&secret.name) {
+            warnings.push(format!("{}: duplicate name {:?}", path.child("name"), secret.name));
+        }
+        if secret.name.is_empty() {
+            empty.push(format!("{}: invalid empty name \"\"", path.child("name")));
+        }
+    }
+    warnings.append(&mut empty);
 }
 
 /// Variables that are defined twice, unless the second one uses the first.

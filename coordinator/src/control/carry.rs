@@ -84,7 +84,8 @@ impl Round {
     }
 
     pub(super) fn nudge(&mut self, worker: &str, pod: NudgedPod) {
-        match self.nudges.iter_mut().find(|(name, pods)| name == worker && pods.len() < Nudge::MAX) {
+        match self.nudges.iter_mut().find(|(name, pods)| name == worker && pods.len() < Nudge::MAX)
+        {
             Some((_, pods)) => pods.push(pod),
             None => self.nudges.push((worker.to_owned(), vec![pod])),
         }

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use stint_common::id::Incarnation;
-use stint_common::wire::{Claim, End, EndedBy, Outcome, PodCondition, PodRecord, PodState, VERSION};
+use stint_common::wire::{
+    Claim, End, EndedBy, Outcome, PodCondition, PodRecord, PodState, VERSION,
+};
 
 use crate::job::{ContainerExit, EndFact};
 

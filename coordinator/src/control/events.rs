@@ -21,8 +21,16 @@ pub(super) struct Message {
 
 impl Owner {
     /// The round's events as messages.
-    pub(super) fn event_messages(&self, events: Vec<(JobUid, Event)>, now: Timestamp) -> Vec<Message> {
-        events.into_iter().take(MOST).filter_map(|(uid, event)| self.message(uid, &event, now)).collect()
+    pub(super) fn event_messages(
+        &self,
+        events: Vec<(JobUid, Event)>,
+        now: Timestamp,
+    ) -> Vec<Message> {
+        events
+            .into_iter()
+            .take(MOST)
+            .filter_map(|(uid, event)| self.message(uid, &event, now))
+            .collect()
     }
 
     fn message(&self, uid: JobUid, event: &Event, now: Timestamp) -> Option<Message> {

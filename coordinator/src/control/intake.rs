@@ -22,7 +22,9 @@ impl Owner {
     pub(super) fn take_object(&mut self, entry: &Entry, now: Instant) {
         let names = self.names.clone();
         match names.parse_object_subject(&entry.subject) {
-            Some(("jobs", _, _)) => self.take_job(&entry.subject, &entry.payload, entry.sequence, now),
+            Some(("jobs", _, _)) => {
+                self.take_job(&entry.subject, &entry.payload, entry.sequence, now)
+            }
             Some(("leases", "_workers", _)) => self.take_lease(entry, now),
             _ => {}
         }
@@ -113,12 +115,14 @@ impl Owner {
             return;
         }
         match subject {
-            Some(PodsSubject::Pod(_)) => match serde_json::from_slice::<PodRecord>(&entry.payload) {
-                Ok(record) => self.take_record(pod, record, entry, now),
-                Err(error) => {
-                    tracing::error!(subject = %entry.subject, %error, "cannot read a pod's record");
+            Some(PodsSubject::Pod(_)) => {
+                match serde_json::from_slice::<PodRecord>(&entry.payload) {
+                    Ok(record) => self.take_record(pod, record, entry, now),
+                    Err(error) => {
+                        tracing::error!(subject = %entry.subject, %error, "cannot read a pod's record");
+                    }
                 }
-            },
+            }
             Some(PodsSubject::Order(_)) => self.take_order(pod, entry, now),
             None => {}
         }
@@ -136,7 +140,11 @@ impl Owner {
         self.window.settle(pod);
         match (&state, claim) {
             (PodState::Terminated(_), claim) => {
-                self.claims.remove(&pod);
+                let known = self.claims.remove(&pod).is_some();
+                if let Some(managed) = self.jobs.get_mut(&pod.job) {
+                    managed.claimed -= u32::from(known);
+                    managed.ended += 1;
+                }
                 self.stops.ended(pod);
                 self.ending.remove(&pod);
                 if let Some(claim) = claim {
@@ -148,7 +156,12 @@ impl Owner {
                 if !lives {
                     tracing::debug!(%pod, worker = claim.worker, "claimed by a worker not known to live");
                 }
-                self.claims.insert(pod, Claimed { sequence: entry.sequence, claim, template, created_at });
+                let claimed = Claimed { sequence: entry.sequence, claim, template, created_at };
+                if self.claims.insert(pod, claimed).is_none()
+                    && let Some(managed) = self.jobs.get_mut(&pod.job)
+                {
+                    managed.claimed += 1;
+                }
             }
             (_, None) => tracing::error!(%pod, "a pod's record has neither claim nor end"),
         }
@@ -281,7 +294,8 @@ impl Owner {
     pub(super) fn condemn(&mut self, now: Instant, round: &mut Round) {
         for condemned in self.workers.condemned(now) {
             let worker = condemned.lease.worker.clone();
-            let payload = serde_json::to_vec(&condemned.lease).expect("a lease has only string keys");
+            let payload =
+                serde_json::to_vec(&condemned.lease).expect("a lease has only string keys");
             let write = Write {
                 subject: self.names.worker_lease(&worker),
                 payload: payload.into(),
@@ -325,7 +339,11 @@ impl Owner {
     pub(super) fn unaccounted(&self) -> Vec<(String, Incarnation)> {
         let mut found = Vec::new();
         for incarnation in self.workers.unaccounted() {
-            let pod = self.workers.claimed_by(incarnation).into_iter().find_map(|pod| self.claims.get(&pod));
+            let pod = self
+                .workers
+                .claimed_by(incarnation)
+                .into_iter()
+                .find_map(|pod| self.claims.get(&pod));
             if let Some(claimed) = pod {
                 found.push((claimed.claim.worker.clone(), incarnation));
             }

@@ -48,8 +48,9 @@ impl Candidate {
             match self.jet.read_last(&names.objects_stream(), &names.owner_lease()).await {
                 Ok(stored) => {
                     let revision = stored.as_ref().map_or(0, |stored| stored.sequence);
-                    let lease = stored
-                        .and_then(|stored| serde_json::from_slice::<OwnerLease>(&stored.payload).ok());
+                    let lease = stored.and_then(|stored| {
+                        serde_json::from_slice::<OwnerLease>(&stored.payload).ok()
+                    });
                     let since = match seen {
                         Some((before, since)) if before == revision => since,
                         _ => Instant::now(),

@@ -13,6 +13,9 @@ use stint_common::wire::{TraceContext, VERSION};
 use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger};
 use crate::store::JobRecord;
 
+/// More unclaimed pods than this are plenty.
+const PLENTY: u32 = 48;
+
 /// A Job under management.
 #[derive(Debug)]
 pub(super) struct Managed {
@@ -33,6 +36,12 @@ pub(super) struct Managed {
     pub(super) wake_at: Option<Timestamp>,
     /// Large records are written less often: not before this.
     pub(super) hold_until: Option<Instant>,
+    /// When the record was last written.
+    pub(super) written: Option<Instant>,
+    /// Pods that workers have and that have not ended.
+    pub(super) claimed: u32,
+    /// Pods that have ended since the last write.
+    pub(super) ended: u32,
     /// A change that can wait does so until then.
     pub(super) lazy_until: Option<Instant>,
     /// The write under way is its tombstone.
@@ -93,6 +102,9 @@ impl Managed {
             dirty: true,
             wake_at: None,
             hold_until: None,
+            written: None,
+            claimed: 0,
+            ended: 0,
             lazy_until: None,
             removing: false,
             events: Vec::new(),
@@ -107,6 +119,13 @@ impl Managed {
         (self.object, self.template, self.trace) = (object, template, trace);
         (self.deletion, self.revision) = (deletion, revision);
         self.dirty = true;
+    }
+
+    /// Whether workers have enough to claim for now, so that counting a moment later holds nobody up: a flood
+    /// of short pods is counted in batches, a single one at once.
+    pub(super) fn has_plenty(&self) -> bool {
+        let gone = self.claimed.saturating_add(self.ended);
+        self.job.status().active > gone.saturating_add(PLENTY)
     }
 
     pub(super) fn pod(&self, key: crate::job::Key) -> PodId {

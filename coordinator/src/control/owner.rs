@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::names::Names;
-use stint_common::time;
 use stint_common::nats::Entry;
+use stint_common::time;
 use stint_common::wire::Claim;
 
 use super::carry::Round;
@@ -22,6 +22,8 @@ use crate::job::{self, Dispose};
 const LARGE_RECORD: usize = 48 << 10;
 /// What large records may write a second.
 const LARGE_BYTES_PER_SECOND: f64 = 8e6;
+/// While workers have plenty to claim, a Job's record is written no more often than this.
+const PACE: Duration = Duration::from_millis(20);
 /// A change of nothing but the numbers of active and ready pods waits this long for company.
 const LAZY: Duration = Duration::from_millis(100);
 
@@ -161,6 +163,14 @@ impl Owner {
             self.set_timer(uid, Some(at));
             return;
         }
+        let paced = managed.written.map(|written| written + PACE).filter(|until| *until > instant);
+        if let Some(until) = paced
+            && managed.has_plenty()
+        {
+            let at = time::after(now, until.duration_since(instant));
+            self.set_timer(uid, Some(at));
+            return;
+        }
         let plan = job::plan(&managed.job, now);
         let Some(change) = plan.change else {
             self.dispose(uid, plan.dispose, now, nonce, round);
@@ -179,6 +189,7 @@ impl Owner {
         managed.job.apply(&change);
         managed.events = plan.events;
         managed.writing = true;
+        (managed.written, managed.ended) = (Some(instant), 0);
         let payload = managed.encode(self.me, nonce, false);
         if payload.len() > LARGE_RECORD {
             let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);

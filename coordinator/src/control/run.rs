@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt as _, StreamExt as _};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::Incarnation;
-use stint_common::nats::{Committer, Jet, Tail, TailEvent, ensure_class_consumer};
 use stint_common::names::DEFAULT_CLASS;
+use stint_common::nats::{Committer, Jet, Tail, TailEvent, ensure_class_consumer};
 use stint_common::time::{now, since};
 use tokio_util::sync::CancellationToken;
 
@@ -206,7 +206,8 @@ impl Reign {
     }
 
     async fn look_after_consumer(&mut self, at: Instant) {
-        let due = self.last_consumer_check.is_none_or(|last| at.duration_since(last) >= CONSUMER_CHECK);
+        let due =
+            self.last_consumer_check.is_none_or(|last| at.duration_since(last) >= CONSUMER_CHECK);
         if !due {
             return;
         }

@@ -66,7 +66,8 @@ impl Stops {
     }
 
     fn take_overdue_unknown(&mut self, now: Instant) -> Vec<PodId> {
-        let overdue = self.unknown.iter().filter(|(_, since)| now.duration_since(**since) >= UNKNOWN);
+        let overdue =
+            self.unknown.iter().filter(|(_, since)| now.duration_since(**since) >= UNKNOWN);
         overdue.map(|(pod, _)| *pod).collect()
     }
 }
@@ -83,7 +84,8 @@ impl Owner {
     /// Every tick: pods that have still not ended.
     pub(super) fn press_on(&mut self, instant: Instant) {
         let waiting = self.stops.orders.keys().map(|pod| pod.job);
-        let unended = self.jobs.iter().filter(|(_, managed)| managed.job.stopping().next().is_some());
+        let unended =
+            self.jobs.iter().filter(|(_, managed)| managed.job.stopping().next().is_some());
         let jobs: Vec<JobUid> = waiting.chain(unended.map(|(uid, _)| *uid)).collect();
         self.stops.look_at.extend(jobs);
         self.stops.look_at.extend(self.orphans.keys());
@@ -108,7 +110,14 @@ impl Owner {
             .collect();
         for (pod, stop, claimed) in stopping {
             if claimed {
-                self.order(pod, &stop.reason.to_string(), stop.grace_seconds, stop.at, instant, round);
+                self.order(
+                    pod,
+                    &stop.reason.to_string(),
+                    stop.grace_seconds,
+                    stop.at,
+                    instant,
+                    round,
+                );
             } else {
                 self.write_tombstone(pod, &stop.reason.to_string(), now, round);
             }
@@ -122,7 +131,8 @@ impl Owner {
         }
         let Some(managed) = self.jobs.get(&pod.job) else { return };
         let template = managed.template.clone();
-        let author = Author { writer: self.me, nonce: self.next_nonce(), template, created_at: now };
+        let author =
+            Author { writer: self.me, nonce: self.next_nonce(), template, created_at: now };
         round.end(&self.names, pod, &ends::not_started(author, reason, now), 0);
     }
 
@@ -154,7 +164,8 @@ impl Owner {
     fn stop_orphans(&mut self, uid: JobUid, now: Timestamp, instant: Instant, round: &mut Round) {
         let Some(orphan) = self.orphans.get(&uid) else { return };
         let grace_seconds = orphan.grace_seconds;
-        let running: Vec<PodId> = self.claims.keys().filter(|pod| pod.job == uid).copied().collect();
+        let running: Vec<PodId> =
+            self.claims.keys().filter(|pod| pod.job == uid).copied().collect();
         for pod in &running {
             self.order(*pod, "Job was deleted", grace_seconds, now, instant, round);
         }

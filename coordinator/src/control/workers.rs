@@ -35,7 +35,12 @@ pub(super) struct Condemned {
 
 impl Workers {
     /// A lease record was read. Returns the incarnations that are over by it, with pods to be ended.
-    pub(super) fn observe(&mut self, lease: WorkerLease, revision: u64, now: Instant) -> Vec<Incarnation> {
+    pub(super) fn observe(
+        &mut self,
+        lease: WorkerLease,
+        revision: u64,
+        now: Instant,
+    ) -> Vec<Incarnation> {
         let mut over = Vec::new();
         let known = self.workers.get(&lease.worker);
         if known.is_some_and(|known| known.revision >= revision) {
@@ -91,7 +96,9 @@ impl Workers {
         let living: HashSet<Incarnation> = self
             .workers
             .values()
-            .filter(|worker| matches!(worker.lease.state, WorkerState::Ready | WorkerState::Draining))
+            .filter(|worker| {
+                matches!(worker.lease.state, WorkerState::Ready | WorkerState::Draining)
+            })
             .map(|worker| worker.lease.incarnation)
             .collect();
         self.claims.keys().filter(|incarnation| !living.contains(incarnation)).copied().collect()
@@ -102,7 +109,9 @@ impl Workers {
     pub(super) fn condemned(&self, now: Instant) -> Vec<Condemned> {
         self.workers
             .values()
-            .filter(|worker| matches!(worker.lease.state, WorkerState::Ready | WorkerState::Draining))
+            .filter(|worker| {
+                matches!(worker.lease.state, WorkerState::Ready | WorkerState::Draining)
+            })
             .filter(|worker| {
                 let allowed = Duration::from_millis(worker.lease.lease_ms + worker.lease.grace_ms);
                 now.duration_since(worker.seen) >= allowed

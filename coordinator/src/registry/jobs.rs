@@ -230,6 +230,7 @@ impl Registry {
             options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
         let mut items = Vec::new();
+        let mut bytes = 0;
         let mut more = None;
         for object in objects {
             let place = format!("{}/{}", object.namespace, object.name);
@@ -244,7 +245,12 @@ impl Registry {
                 more = items.last().map(write_continue);
                 break;
             }
+            bytes += job.to_string().len();
             items.push(job);
+            if options.limit > 0 && bytes > self.page_bytes() {
+                more = items.last().map(write_continue);
+                break;
+            }
         }
         let mut metadata = json!({"resourceVersion": revision.to_string()});
         if let Some(more) = more {

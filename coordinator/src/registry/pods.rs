@@ -127,6 +127,7 @@ impl Registry {
         // takes its place in the order along, so the page after it begins with the Job that follows.
         let begin = after.and_then(|last| jobs.iter().position(|job| job.uid == last.job));
         let mut items: Vec<Value> = Vec::new();
+        let mut bytes = 0;
         let mut last: Option<PodId> = None;
         let mut more = None;
         'jobs: for job in &jobs[begin.unwrap_or(0)..] {
@@ -143,7 +144,12 @@ impl Registry {
                     break 'jobs;
                 }
                 last = Some(pod);
+                bytes += object.to_string().len();
                 items.push(object);
+                if options.limit > 0 && bytes > self.page_bytes() {
+                    more = last;
+                    break 'jobs;
+                }
             }
         }
         let mut metadata = json!({"resourceVersion": revision.to_string()});

@@ -45,6 +45,11 @@ impl Registry {
         self.jet.names.clone()
     }
 
+    /// A page of a list that was asked for with `limit` ends early at this size, so that it fits a message.
+    pub(super) fn page_bytes(&self) -> usize {
+        self.max_payload() / 4 * 3
+    }
+
     /// The server's largest message: no record may be larger.
     #[must_use]
     pub fn max_payload(&self) -> usize {

@@ -19,7 +19,8 @@ pub(super) struct Target {
 pub(super) fn target(names: &Names, subject: &str) -> Result<Target, Error> {
     let rest = subject.strip_prefix(&names.api_root()).and_then(|rest| rest.strip_prefix('.'));
     let mut tokens = rest.ok_or(Error::NoSuchResource)?.splitn(4, '.');
-    let (Some(namespace), Some(resource), Some(verb)) = (tokens.next(), tokens.next(), tokens.next())
+    let (Some(namespace), Some(resource), Some(verb)) =
+        (tokens.next(), tokens.next(), tokens.next())
     else {
         return Err(Error::BadRequest(format!(
             "subject {subject} is too short: it must be {}.<namespace>.<resource>.<verb>[.<name>]",
@@ -38,20 +39,32 @@ impl Target {
     /// The namespace, where a verb needs one.
     pub(super) fn one_namespace(&self) -> Result<&str, Error> {
         let namespace = self.namespace.as_deref().ok_or_else(|| {
-            Error::BadRequest(format!("{} of {} needs one namespace, not all", self.verb, self.resource))
+            Error::BadRequest(format!(
+                "{} of {} needs one namespace, not all",
+                self.verb, self.resource
+            ))
         })?;
         let valid = (1..=63).contains(&namespace.len())
-            && namespace.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && namespace
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
             && !namespace.starts_with('-')
             && !namespace.ends_with('-');
-        if valid { Ok(namespace) } else { Err(Error::BadRequest(format!("{namespace:?} is not a namespace"))) }
+        if valid {
+            Ok(namespace)
+        } else {
+            Err(Error::BadRequest(format!("{namespace:?} is not a namespace")))
+        }
     }
 
     /// The name, where a verb needs one.
     pub(super) fn one_name(&self) -> Result<&str, Error> {
         let name = self.name.as_deref().filter(|name| !name.is_empty());
         name.ok_or_else(|| {
-            Error::BadRequest(format!("{} of {} needs a name at the subject's end", self.verb, self.resource))
+            Error::BadRequest(format!(
+                "{} of {} needs a name at the subject's end",
+                self.verb, self.resource
+            ))
         })
     }
 }
@@ -63,7 +76,8 @@ pub(super) fn options(headers: Option<&HeaderMap>) -> Result<Options, Error> {
 
 /// A header's first value.
 pub(super) fn header(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
-    let found = headers?.iter().find(|(key, _)| AsRef::<str>::as_ref(*key).eq_ignore_ascii_case(name));
+    let found =
+        headers?.iter().find(|(key, _)| AsRef::<str>::as_ref(*key).eq_ignore_ascii_case(name));
     found.and_then(|(_, values)| values.first()).map(|value| value.as_str().to_owned())
 }
 
@@ -94,6 +108,8 @@ mod tests {
         assert_eq!(options.limit, 3);
         assert!(!options.labels.is_everything());
         headers.insert("limit", "many");
-        assert!(super::options(Some(&headers)).is_err() || header(Some(&headers), "limit").is_some());
+        assert!(
+            super::options(Some(&headers)).is_err() || header(Some(&headers), "limit").is_some()
+        );
     }
 }

@@ -39,12 +39,23 @@ enum Reply {
 /// # Errors
 ///
 /// When the service cannot be started.
-pub async fn serve(registry: Arc<Registry>, client: Client, prefix: String, shutdown: CancellationToken) -> Result<(), ServiceError> {
+pub async fn serve(
+    registry: Arc<Registry>,
+    client: Client,
+    prefix: String,
+    shutdown: CancellationToken,
+) -> Result<(), ServiceError> {
     let service = start(&client, &prefix).await.map_err(ServiceError)?;
     let mut endpoint = service
         .endpoint_builder()
         .name("api")
-        .metadata([("subjects".to_owned(), format!("{prefix}.v1.<namespace>.<resource>.<verb>[.<name>]"))].into())
+        .metadata(
+            [(
+                "subjects".to_owned(),
+                format!("{prefix}.v1.<namespace>.<resource>.<verb>[.<name>]"),
+            )]
+            .into(),
+        )
         .add(format!("{prefix}.v1.>"))
         .await
         .map_err(ServiceError)?;
@@ -99,7 +110,9 @@ impl Front {
         };
         match self.handle(&message).await {
             Ok(Reply::Object(answer)) => self.send(reply, answer).await,
-            Ok(Reply::Watch(stream)) => self.stream(reply, stream, |event| event.to_string().into()).await,
+            Ok(Reply::Watch(stream)) => {
+                self.stream(reply, stream, |event| event.to_string().into()).await
+            }
             Ok(Reply::Log(stream)) => self.stream(reply, stream, |chunk| chunk).await,
             Err(error) => self.refuse(reply, &error).await,
         }
@@ -111,7 +124,9 @@ impl Front {
         let options = body_options(&target, &message.payload, options(headers)?)?;
         let content_type = header(headers, "Content-Type");
         match target.resource.as_str() {
-            "jobs" | "jobs/status" => self.jobs(&target, message, content_type.as_deref(), options).await,
+            "jobs" | "jobs/status" => {
+                self.jobs(&target, message, content_type.as_deref(), options).await
+            }
             "pods" => self.pods(&target, options).await,
             "pods/log" => match target.verb.as_str() {
                 "get" => {
@@ -145,7 +160,9 @@ impl Front {
             }
             "list" => plain(registry.list_jobs(target.namespace.as_deref(), &options).await?),
             "watch" => {
-                return Ok(Reply::Watch(registry.watch_jobs(target.namespace.as_deref(), options).await?));
+                return Ok(Reply::Watch(
+                    registry.watch_jobs(target.namespace.as_deref(), options).await?,
+                ));
             }
             "update" => {
                 let (namespace, name) = (target.one_namespace()?, target.one_name()?);
@@ -170,7 +187,9 @@ impl Front {
             "get" => plain(registry.get_pod(target.one_namespace()?, target.one_name()?).await?),
             "list" => plain(registry.list_pods(target.namespace.as_deref(), &options).await?),
             "watch" => {
-                return Ok(Reply::Watch(registry.watch_pods(target.namespace.as_deref(), options).await?));
+                return Ok(Reply::Watch(
+                    registry.watch_pods(target.namespace.as_deref(), options).await?,
+                ));
             }
             "delete" => {
                 registry.delete_pod(target.one_namespace()?, target.one_name()?, &options).await?
@@ -256,8 +275,9 @@ fn body_options(target: &Target, body: &[u8], mut options: Options) -> Result<Op
     if target.verb != "delete" || body.iter().all(u8::is_ascii_whitespace) {
         return Ok(options);
     }
-    let body: Value = serde_json::from_slice(body)
-        .map_err(|error| Error::BadRequest(format!("the body of a delete must be DeleteOptions: {error}")))?;
+    let body: Value = serde_json::from_slice(body).map_err(|error| {
+        Error::BadRequest(format!("the body of a delete must be DeleteOptions: {error}"))
+    })?;
     let from_body = Options::read(|name| match name {
         "uid" => body["preconditions"]["uid"].as_str().map(str::to_owned),
         "dryRun" => body["dryRun"][0].as_str().map(str::to_owned),

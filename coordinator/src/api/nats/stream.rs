@@ -53,7 +53,8 @@ pub(super) async fn pump<T: Send>(
 async fn is_heard(client: &Client, reply: &Subject) -> bool {
     let mut headers = HeaderMap::new();
     headers.insert(HEARTBEAT_HEADER, "1");
-    let request = Request::new().headers(headers).payload(Bytes::new()).timeout(Some(NO_RESPONDERS));
+    let request =
+        Request::new().headers(headers).payload(Bytes::new()).timeout(Some(NO_RESPONDERS));
     match client.send_request(reply.clone(), request).await {
         Err(error) => error.kind() != RequestErrorKind::NoResponders,
         Ok(_) => true,
