@@ -18,6 +18,8 @@ const SHORTEST: Duration = Duration::from_micros(20);
 const JOBS: usize = 1024;
 /// A pod may wait for about so many round trips.
 const ROUND_TRIPS: u32 = 2;
+/// Or for this long, if that is longer: claims that go out together cost a fraction of single ones.
+const SHORT_WAIT: Duration = Duration::from_millis(20);
 
 /// Recent run times by Job, and how long a claim takes.
 #[derive(Debug, Default)]
@@ -61,7 +63,7 @@ impl Ahead {
     /// How many pods of `job` may be claimed beyond the free places, if `places` are free or soon over.
     pub(super) fn allowance(&self, job: JobUid, places: usize) -> usize {
         let Some(run) = self.runs.get(&job) else { return 0 };
-        let wait = (self.round_trip * ROUND_TRIPS).as_secs_f64();
+        let wait = (self.round_trip * ROUND_TRIPS).max(SHORT_WAIT).as_secs_f64();
         let ratio = wait / run.max(&SHORTEST).as_secs_f64();
         let pods = (ratio * f64::from(u32::try_from(places).unwrap_or(u32::MAX))).min(512.0);
         #[expect(
@@ -97,7 +99,7 @@ mod tests {
         ahead.ran(job(2), Duration::from_millis(1));
         ahead.ran(job(3), Duration::ZERO);
         assert_eq!(ahead.allowance(job(1), 4), 0);
-        assert_eq!(ahead.allowance(job(2), 4), 16);
+        assert_eq!(ahead.allowance(job(2), 4), 80);
         assert_eq!(ahead.allowance(job(3), 4), MOST);
         assert_eq!(ahead.allowance(job(9), 4), 0);
     }

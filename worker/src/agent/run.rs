@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, JobUid, PodId};
-use stint_common::nats::{Committer, Jet};
+use stint_common::nats::{Committer, Jet, Write};
 use stint_common::time::{now, since};
 use stint_common::wire::{Exit, Nudge, PodState};
 use tokio::sync::mpsc;
@@ -33,6 +33,10 @@ const TICK: Duration = Duration::from_millis(100);
 const IDLE_TICK: Duration = Duration::from_secs(2);
 /// Events taken in before the next decision.
 const EVENTS_A_ROUND: usize = 4096;
+/// Ends wait no longer than this for company.
+const HOLD_ENDS: Duration = Duration::from_millis(4);
+/// So many ends are company enough.
+const HELD_ENDS: usize = 64;
 /// At shutdown pods have this long to end by themselves after TERM, whatever they ask for.
 const SHUTDOWN_GRACE_SECONDS: u32 = 5;
 
@@ -82,6 +86,8 @@ pub struct Agent<R: Runtime> {
     pub(super) shutting_down: bool,
     pulled: VecDeque<Pulled>,
     templates: Templates,
+    held_ends: Vec<(PodId, Write)>,
+    held_since: Option<Instant>,
     nonce: u64,
 }
 
@@ -123,6 +129,8 @@ impl<R: Runtime> Agent<R> {
             shutting_down: false,
             pulled: VecDeque::new(),
             templates: Templates::default(),
+            held_ends: Vec::new(),
+            held_since: None,
             nonce: 0,
         }
     }
@@ -167,6 +175,7 @@ impl<R: Runtime> Agent<R> {
             self.start_waiting(&mut out);
             self.claim(&mut out);
             self.pull(&mut intake).await;
+            self.hold_ends(&mut out);
             let ways = out.carry_out(&self.post);
             self.on_their_way.extend(ways);
             if self.shutting_down && self.pods.is_empty() {
@@ -176,8 +185,27 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
+    /// Ends of short pods wait a moment for company while more pods wait for a place: a single end goes at
+    /// once, a flood in groups.
+    fn hold_ends(&mut self, out: &mut Outbox) {
+        self.held_ends.append(&mut out.ends);
+        if self.held_ends.is_empty() {
+            return;
+        }
+        let since = *self.held_since.get_or_insert_with(clock);
+        let busy = self.not_yet_running() > 0;
+        if !busy || self.held_ends.len() >= HELD_ENDS || clock().duration_since(since) >= HOLD_ENDS
+        {
+            out.ends = std::mem::take(&mut self.held_ends);
+            self.held_since = None;
+        }
+    }
+
     /// How long nothing is to be done if nothing happens.
     fn pause(&self) -> Duration {
+        if self.held_since.is_some() {
+            return HOLD_ENDS;
+        }
         let tick = if self.pods.is_empty() && self.pulled.is_empty() { IDLE_TICK } else { TICK };
         let timers = [self.reports.first(), self.wakes.first()];
         let next = timers.into_iter().flatten().map(|(at, _)| *at);

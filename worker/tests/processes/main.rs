@@ -1,2 +1,59 @@
-//! x
-fn main() {}
+//! The process runtime with real processes.
+//!
+//! This program is its own watchdog and its own dying worker, so it has its own `main`. Every case runs twice:
+//! with the main thread lent to the reaper, as in the worker, and without.
+
+mod death;
+mod ends;
+mod escapes;
+mod freezing;
+mod starts;
+mod world;
+
+use std::process::ExitCode;
+
+use stint_worker::runtime::process::{watchdog, with_main_thread};
+
+type Case = (&'static str, fn());
+
+/// All cases, by file.
+const SUITES: [&[Case]; 5] =
+    [&starts::CASES, &ends::CASES, &escapes::CASES, &freezing::CASES, &death::CASES];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some(watchdog::SUBCOMMAND) => watchdog::main(&args[1..]),
+        Some(death::ROLE) => {
+            with_main_thread(|| death::be_worker(&args[1..])).expect("a thread can be made");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let filters: Vec<String> =
+                args.into_iter().filter(|arg| !arg.starts_with('-')).collect();
+            let lent = with_main_thread(|| run_all("main thread lent", &filters));
+            let alone = run_all("main thread not lent", &filters);
+            if lent.expect("a thread can be made") && alone {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Runs the cases whose name holds a filter, all if there is none. Whether all passed.
+fn run_all(how: &str, filters: &[String]) -> bool {
+    let mut passed = true;
+    for (name, case) in SUITES.into_iter().flatten() {
+        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
+            continue;
+        }
+        let start = std::time::Instant::now();
+        let ok = std::panic::catch_unwind(case).is_ok();
+        let verdict = if ok { "ok" } else { "FAILED" };
+        println!("test {name} ({how}, {} ms) ... {verdict}", start.elapsed().as_millis());
+        passed &= ok;
+    }
+    passed
+}

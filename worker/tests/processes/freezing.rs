@@ -1,0 +1,41 @@
+//! Freezing: every process of every run stands still, and goes on.
+
+use stint_common::wire::Exit;
+use stint_worker::runtime::Runtime as _;
+
+use crate::Case;
+use crate::world::{World, states, tagged, until};
+
+pub const CASES: [Case; 2] = [
+    ("freezing::all_stand_still_and_go_on", all_stand_still_and_go_on),
+    ("freezing::what_is_frozen_can_be_killed", what_is_frozen_can_be_killed),
+];
+
+const BUSY: &str = "b='while :; do sleep 0.01; done'; sh -c \"$b\" & setsid sh -c \"$b\" & (setsid sh -c \"$b\" &); \
+                    eval \"$b\"";
+
+fn all_stand_still_and_go_on() {
+    let mut world = World::new();
+    let runs = [world.script(BUSY), world.script(BUSY)];
+    until("eight shells run", || tagged(&world.tag).len() >= 8);
+    world.runtime.freeze_all();
+    let frozen = tagged(&world.tag);
+    assert!(frozen.len() >= 8);
+    assert!(states(&frozen).chars().all(|state| state == 'T'), "{}", states(&frozen));
+    let late = world.script("exit 5");
+    world.runtime.thaw_all();
+    until("none stands still", || !states(&tagged(&world.tag)).contains('T'));
+    assert_eq!(world.end(late).0, Exit::Code(5));
+    runs.into_iter().for_each(|run| world.runtime.kill(run));
+    runs.into_iter().for_each(|run| assert_eq!(world.end(run).0, Exit::Signal(9)));
+}
+
+fn what_is_frozen_can_be_killed() {
+    let mut world = World::new();
+    let run = world.script(BUSY);
+    until("four shells run", || tagged(&world.tag).len() >= 4);
+    world.runtime.freeze_all();
+    world.runtime.kill_all();
+    assert_eq!(world.end(run).0, Exit::Signal(9));
+    assert_eq!(tagged(&world.tag), []);
+}

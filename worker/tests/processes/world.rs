@@ -1,0 +1,162 @@
+//! A runtime, what it said, and a way to find the processes of a test.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+use stint_common::id::Incarnation;
+use stint_common::wire::{Exit, LogSummary};
+use stint_worker::launch::LaunchSpec;
+use stint_worker::logs::LogReader;
+use stint_worker::runtime::process::{Config, ProcessRuntime};
+use stint_worker::runtime::{RunId, Runtime, RuntimeEvent, StartError};
+use tempfile::TempDir;
+
+/// Nothing here takes longer, however loaded the machine is.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// In the environment of every process of one test.
+const TAG: &str = "STINT_TEST_TAG";
+
+/// A runtime under test.
+pub struct World {
+    pub runtime: ProcessRuntime,
+    pub tag: String,
+    events: Receiver<RuntimeEvent>,
+    readers: HashMap<RunId, LogReader>,
+    next: AtomicU64,
+    _dir: TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let (runtime, events) = open(dir.path());
+        let tag = Incarnation::random().to_string();
+        let (readers, next) = (HashMap::new(), AtomicU64::new(1));
+        Self { runtime, tag, events, readers, next, _dir: dir }
+    }
+
+    /// Starts a shell script.
+    pub fn script(&self, script: &str) -> RunId {
+        self.start(spec(&self.tag, &["/bin/sh", "-c", script]))
+    }
+
+    pub fn start(&self, spec: LaunchSpec) -> RunId {
+        let run = RunId(self.next.fetch_add(1, Ordering::Relaxed));
+        self.runtime.start(run, spec).unwrap();
+        run
+    }
+
+    pub fn command(&self, argv: &[&str]) -> RunId {
+        self.start(spec(&self.tag, argv))
+    }
+
+    /// Waits for the end of a run: its exit, and what it wrote.
+    pub fn end(&mut self, run: RunId) -> (Exit, LogSummary) {
+        loop {
+            match self.event() {
+                RuntimeEvent::Started { run, logs, .. } => {
+                    self.readers.insert(run, logs);
+                }
+                RuntimeEvent::Exited { run: over, exit, .. } => {
+                    let logs = self.readers.remove(&over).unwrap().finish(exit);
+                    if over == run {
+                        return (exit, logs);
+                    }
+                }
+                RuntimeEvent::NotStarted { error, .. } => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Waits until a run says why it was not started.
+    pub fn refusal(&mut self, run: RunId) -> StartError {
+        loop {
+            match self.event() {
+                RuntimeEvent::NotStarted { run: refused, error } if refused == run => return error,
+                RuntimeEvent::Started { run, logs, .. } => {
+                    self.readers.insert(run, logs);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    pub fn event(&mut self) -> RuntimeEvent {
+        self.events.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Starts a script and waits for its end.
+    pub fn run(&mut self, script: &str) -> (Exit, LogSummary) {
+        let run = self.script(script);
+        self.end(run)
+    }
+}
+
+/// A runtime in a directory.
+pub fn open(dir: &Path) -> (ProcessRuntime, Receiver<RuntimeEvent>) {
+    let (sender, events) = channel();
+    let sender = Mutex::new(sender);
+    let config = Config::new(dir.to_owned(), Incarnation::random());
+    let runtime = ProcessRuntime::open(config, move |event| {
+        let _test_is_over = sender.lock().unwrap().send(event);
+    });
+    (runtime.unwrap(), events)
+}
+
+/// A command in `/`, with the usual `PATH` and the test's tag.
+pub fn spec(tag: &str, argv: &[&str]) -> LaunchSpec {
+    let pair = |name: &str, value: &str| (Arc::from(name), Arc::from(value));
+    LaunchSpec {
+        argv: argv.iter().map(|argument| Arc::from(*argument)).collect(),
+        env: vec![pair("PATH", "/usr/bin:/bin"), pair(TAG, tag)],
+        working_dir: Arc::from("/"),
+    }
+}
+
+/// What a run wrote, if it was little.
+pub fn stdout(logs: &LogSummary) -> &str {
+    logs.inline.as_ref().map_or("", |inline| &inline.stdout)
+}
+
+/// Living processes with this tag in their environment or among their arguments.
+pub fn tagged(tag: &str) -> Vec<Pid> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let holds = |pid: &i32, file: &str| {
+        let bytes = std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        bytes.windows(tag.len()).any(|window| window == tag.as_bytes())
+    };
+    let this = nix::unistd::getpid().as_raw();
+    let found = pids.filter(|pid| *pid != this && (holds(pid, "environ") || holds(pid, "cmdline")));
+    found.map(Pid::from_raw).collect()
+}
+
+/// The state letters of processes.
+pub fn states(pids: &[Pid]) -> String {
+    let state = |pid: &Pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    };
+    pids.iter().filter_map(state).collect()
+}
+
+/// Waits until it is so.
+pub fn until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
+    within(PATIENCE, what, is_so)
+}
+
+/// Waits until it is so, at most so long.
+pub fn within(most: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < most, "waited {most:?} until {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    start.elapsed()
+}
