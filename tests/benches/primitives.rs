@@ -5,7 +5,9 @@
 use std::time::Instant;
 
 use stint_common::config::NatsConfig;
-use stint_common::nats::{Committer, Expect, Jet, StreamLimits, Tail, TailEvent, Write, ensure_streams};
+use stint_common::nats::{
+    Committer, Expect, Jet, StreamLimits, Tail, TailEvent, Write, ensure_streams,
+};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -30,13 +32,20 @@ async fn main() -> anyhow::Result<()> {
                     for round in 0..total / size / 4 {
                         let writes = (0..size)
                             .map(|number| Write {
-                                subject: format!("{}.pod.0.{id}.{lane}.{}", names.prefix(), round * size + number),
+                                subject: format!(
+                                    "{}.pod.0.{id}.{lane}.{}",
+                                    names.prefix(),
+                                    round * size + number
+                                ),
                                 payload: vec![b'x'; 300].into(),
                                 expect: Expect::Sequence(0),
                             })
                             .collect();
                         let outcomes = committer.write_all(writes).await;
-                        assert!(outcomes.iter().all(|outcome| outcome.stored().is_some()), "{outcomes:?}");
+                        assert!(
+                            outcomes.iter().all(|outcome| outcome.stored().is_some()),
+                            "{outcomes:?}"
+                        );
                     }
                 }));
             }
@@ -56,6 +65,9 @@ async fn main() -> anyhow::Result<()> {
             TailEvent::CaughtUp => break,
         }
     }
-    println!("tail: {count} entries at {:.0}/s", f64::from(u32::try_from(count)?) / start.elapsed().as_secs_f64());
+    println!(
+        "tail: {count} entries at {:.0}/s",
+        f64::from(u32::try_from(count)?) / start.elapsed().as_secs_f64()
+    );
     Ok(())
 }

@@ -1,0 +1,71 @@
+//! The parts that this program plays as a child of itself.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use stint_common::config::NatsConfig;
+use stint_worker::runtime::noop::NoopRuntime;
+use stint_worker::runtime::process::{watchdog, with_main_thread};
+use tokio_util::sync::CancellationToken;
+
+/// Plays the part that the arguments name, if they name one.
+pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
+    let (part, rest) = arguments.split_first()?;
+    let [url, data, name, slots] = rest else {
+        return (part == watchdog::SUBCOMMAND).then(|| watchdog::main(rest));
+    };
+    let part = part.clone();
+    let (url, data, name, slots) = (url.clone(), data.clone(), name.clone(), slots.parse().ok());
+    let played = with_main_thread(move || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime can be built");
+        runtime.block_on(async move {
+            stint_common::telemetry::init_log("warn", false);
+            let (ready, stop) = (CancellationToken::new(), CancellationToken::new());
+            let nats = NatsConfig::new(&url, &name);
+            match part.as_str() {
+                "role-coordinator" => {
+                    let config = stint_coordinator::serve::Config { nats, replicas: 1 };
+                    stint_coordinator::serve::run(config, ready, stop)
+                        .await
+                        .map_err(anyhow::Error::from)
+                }
+                "role-worker" => {
+                    let config = worker(nats, &data, &name, slots);
+                    stint_worker::serve::run(config, ready, stop).await.map_err(anyhow::Error::from)
+                }
+                "role-noop" => {
+                    let config = worker(nats, &data, &name, slots);
+                    let open = |_, _, sink: tokio::sync::mpsc::UnboundedSender<_>| {
+                        Ok(NoopRuntime::new(move |event| drop(sink.send(event))))
+                    };
+                    let worker = stint_worker::serve::run_with(config, open, ready, stop);
+                    worker.await.map_err(anyhow::Error::from)
+                }
+                _ => Err(anyhow::anyhow!("no such part: {part}")),
+            }
+        })
+    });
+    match played {
+        Ok(Ok(())) => Some(ExitCode::SUCCESS),
+        Ok(Err(error)) => {
+            eprintln!("{error:?}");
+            Some(ExitCode::FAILURE)
+        }
+        Err(error) => {
+            eprintln!("{error:?}");
+            Some(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn worker(
+    nats: NatsConfig,
+    data: &str,
+    name: &str,
+    slots: Option<u32>,
+) -> stint_worker::serve::Config {
+    let config = stint_worker::serve::Config::new(nats, PathBuf::from(data));
+    stint_worker::serve::Config { name: Some(name.to_owned()), slots, ..config }
+}

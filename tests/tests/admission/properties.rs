@@ -1,0 +1,156 @@
+//! What holds for any Job, and for anything that is none.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use stint_coordinator::admission::{
+    Body, FieldValidation, UpdateContext, create, decode, defaults, semantic, update,
+};
+
+use super::{admit, context, plain_job};
+
+/// Any JSON, not too large.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-zA-Z0-9./-]{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((member(), inner), 0..4)
+                .prop_map(|members| Value::Object(Map::from_iter(members))),
+        ]
+    })
+}
+
+/// Names that mean something, among others.
+fn member() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "metadata",
+            "spec",
+            "template",
+            "containers",
+            "name",
+            "labels",
+            "env",
+            "valueFrom",
+            "fieldRef",
+            "restartPolicy",
+            "parallelism",
+            "selector",
+            "matchLabels",
+            "status",
+            "command",
+            "volumes",
+            "rules",
+            "podFailurePolicy",
+            "successPolicy",
+            "ports",
+            "apiVersion",
+            "kind",
+            "conditions",
+        ])
+        .prop_map(ToOwned::to_owned),
+        "[a-z]{1,5}",
+    ]
+}
+
+/// A Job that is let in, with most of what one can say.
+fn any_good_job() -> impl Strategy<Value = Value> {
+    let numbers = (
+        prop::option::of(0..1000_i32),
+        prop::option::of(1..1000_i32),
+        prop::option::of(0..10_i32),
+        prop::option::of(0..100_i64),
+    );
+    let texts = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9]{0,8}", 0..3);
+    (numbers, any::<(bool, bool, bool)>(), texts, 1..3_usize).prop_map(
+        |((parallelism, completions, limit, seconds), (indexed, suspend, twice), labels, count)| {
+            let mut job = plain_job();
+            let spec = &mut job["spec"];
+            for (name, value) in [
+                ("parallelism", json!(parallelism)),
+                ("completions", json!(completions.or(indexed.then_some(1)))),
+                ("backoffLimit", json!(limit)),
+                ("activeDeadlineSeconds", json!(seconds)),
+                ("suspend", json!(suspend)),
+            ] {
+                spec[name] = value;
+            }
+            if indexed {
+                spec["completionMode"] = json!("Indexed");
+            }
+            spec["template"]["metadata"] = json!({"labels": labels});
+            let policy = if twice { "OnFailure" } else { "Never" };
+            spec["template"]["spec"]["restartPolicy"] = json!(policy);
+            let container = |number| {
+                let env = json!([{"name": "A", "value": "b"}]);
+                json!({"name": format!("c{number}"), "image": "i", "command": ["x"], "env": env})
+            };
+            spec["template"]["spec"]["containers"] = (0..count).map(container).collect();
+            job
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn defaulting_twice_is_defaulting_once(job in any_good_job()) {
+        let mut once = job;
+        defaults::apply(&mut once);
+        let mut twice = once.clone();
+        defaults::apply(&mut twice);
+        prop_assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn what_was_let_in_is_let_in_again_unchanged(job in any_good_job()) {
+        let mut stored = admit(job).unwrap().job;
+        stored["metadata"]["resourceVersion"] = json!("1");
+        // As a client would: read, and write back what was read.
+        let text = serde_json::to_vec(&stored).unwrap();
+        let body = decode(&text, None).unwrap();
+        let again = update(&stored, body, UpdateContext::default()).unwrap();
+        prop_assert_eq!(&again.job, &stored);
+        let mut copy = stored;
+        for name in ["uid", "resourceVersion", "creationTimestamp"] {
+            copy["metadata"].as_object_mut().unwrap().shift_remove(name);
+        }
+        copy["spec"].as_object_mut().unwrap().shift_remove("selector");
+        let same_uid = context(FieldValidation::Strict);
+        let created = create(Body::from(copy), &same_uid).unwrap();
+        prop_assert!(semantic::equal(&created.job["spec"], &again.job["spec"]));
+    }
+
+    #[test]
+    fn nothing_panics(
+        junk in any_json(),
+        member in member(),
+        strict: bool,
+    ) {
+        let known = [FieldValidation::Ignore, FieldValidation::Strict];
+        let field_validation = known[usize::from(strict)];
+        let context = context(field_validation);
+        let mut mutant = plain_job();
+        mutant["spec"][member.as_str()] = junk.clone();
+        let mut deep = plain_job();
+        deep["spec"]["template"]["spec"][member.as_str()] = junk.clone();
+        let stored = admit(plain_job()).unwrap().job;
+        for job in [junk, mutant, deep] {
+            let mut defaulted = job.clone();
+            defaults::apply(&mut defaulted);
+            drop(create(Body::from(job.clone()), &context));
+            drop(update(&stored, Body::from(job), UpdateContext { field_validation }));
+        }
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,80}") {
+        drop(decode(&bytes, None));
+        drop(decode(text.as_bytes(), Some("application/yaml")));
+        drop(decode(text.as_bytes(), Some("application/json")));
+    }
+}
