@@ -82,7 +82,7 @@ pub(crate) fn same_faults(what: &str, found: &[Cause], expected: &Value) -> Outc
         let detail = error["detail"].as_str().unwrap_or_default();
         // Values in Go's own form are not what a client should see: the detail is compared.
         let odd = error.get("badValueNote").is_some();
-        // An absent map and an empty one were different in Go, and are the same in the vectors' JSON.
+        // Go tells an absent map from an empty one; the JSON of the vectors does not.
         let message = error["message"].as_str().unwrap_or_default();
         let exact = text.replace("value: null:", "value: {}:");
         let exact = [text.as_str(), &exact].contains(&message);
