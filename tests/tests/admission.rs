@@ -3,6 +3,8 @@
 //!
 //! A case of `tests/admission/*.yaml` is merged over one plain Job; what is expected is exact.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::fs;
 
 use serde_json::{Value, json};

@@ -3,6 +3,8 @@
 //!
 //! The vectors were made by running the real functions of Kubernetes v1.36.2; see their README.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::Job;
