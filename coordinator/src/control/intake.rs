@@ -104,10 +104,7 @@ impl Owner {
     /// An entry of the pods' stream.
     pub(super) fn take_pods_entry(&mut self, entry: &Entry, now: Instant) {
         let subject = self.names.parse_pods_subject(&entry.subject);
-        let (PodsSubject::Pod(pod) | PodsSubject::Order(pod)) = match subject {
-            Some(subject) => subject,
-            None => return,
-        };
+        let Some(PodsSubject::Pod(pod) | PodsSubject::Order(pod)) = subject else { return };
         if !self.jobs.contains_key(&pod.job) && !self.orphans.contains_key(&pod.job) {
             // The objects' tail may be behind; if the Job stays unknown, its pods are orphans.
             let (_, entries) = self.strangers.entry(pod.job).or_insert_with(|| (now, Vec::new()));

@@ -48,8 +48,6 @@ pub(super) struct Managed {
     pub(super) removing: bool,
     /// Said when the write under way is stored.
     pub(super) events: Vec<Event>,
-    /// The Job's span was handed to the exporter.
-    pub(super) reported: bool,
 }
 
 /// A record that was read, in the core's terms.
@@ -87,7 +85,6 @@ pub(super) fn parse(subject: &str, payload: &[u8]) -> Option<Parsed> {
 impl Managed {
     pub(super) fn new(parsed: Parsed, subject: &str, revision: u64) -> Self {
         let Parsed { uid, name, spec, record } = parsed;
-        let finished = record.status.finished().is_some();
         let JobRecord { object, template, trace, status, ledger, deletion, .. } = record;
         Self {
             job: Job::restore(uid, name.clone(), spec, status, ledger, deletion),
@@ -108,7 +105,6 @@ impl Managed {
             lazy_until: None,
             removing: false,
             events: Vec::new(),
-            reported: finished,
         }
     }
 

@@ -188,10 +188,11 @@ impl Registry {
 
     /// Whether the leader says so too: the replica may be a moment behind a delete.
     async fn is_there(&self, namespace: &str, name: &str) -> Result<bool, Error> {
-        Ok(self.read_job(namespace, name).await.map(|_| true).or_else(|error| match error {
-            Error::NotFound { .. } => Ok(false),
-            other => Err(other),
-        })?)
+        match self.read_job(namespace, name).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The Job as it stands at the leader.

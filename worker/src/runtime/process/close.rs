@@ -121,7 +121,7 @@ impl Reaper {
         drop(registry);
         // On the main thread it is certain: leaders that are not noted yet are children of spawners.
         let of_another = || wait(Which::OneOfThisThread(process.pid), How::Look).is_err();
-        !known && !(self.on_main && of_another())
+        !(known || self.on_main && of_another())
     }
 
     fn kill_orphan(&mut self, orphan: &Process, found: &mut Found) {

@@ -4,7 +4,7 @@
 //! every pod a few failed system calls.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::unistd::{AccessFlags, access};
@@ -41,7 +41,8 @@ impl Programs {
         let directories =
             key.path.split(':').map(|entry| Path::new(&*spec.working_dir).join(entry));
         let candidates = directories.map(|directory| directory.join(&**name));
-        let program: Arc<Path> = candidates.into_iter().find(is_executable).map(Arc::from)?;
+        let program: Arc<Path> =
+            candidates.into_iter().find(|path| is_executable(path)).map(Arc::from)?;
         // A relative entry leads elsewhere from another working directory.
         if key.path.split(':').all(|entry| entry.starts_with('/')) {
             self.remember(key, program.clone());
@@ -75,8 +76,8 @@ fn key(spec: &LaunchSpec) -> Option<Key> {
     Some(Key { name: spec.argv.first()?.clone(), path })
 }
 
-fn is_executable(path: &PathBuf) -> bool {
-    path.is_file() && access(path.as_path(), AccessFlags::X_OK).is_ok()
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
 }
 
 #[cfg(test)]
