@@ -1,7 +1,7 @@
 //! The pod that a client sees: the Job's template, the pod's identity, its record, and what it was
 //! told.
 //!
-//! Nothing of it is stored as an object. What a worker reports, [`pod_status`](super::pod_status)
+//! Nothing of it is stored as an object. What a worker reports, `pod_status`
 //! shows.
 
 use jiff::Timestamp;

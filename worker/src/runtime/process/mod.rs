@@ -11,7 +11,7 @@
 //!
 //! Each run is a process group of its own, made by `posix_spawn` itself: nothing of ours runs between fork and
 //! exec. The worker is a child subreaper, so what leaves the group (`setsid`, double fork) comes to it when its
-//! parent ends, and is known by the variable [`marker::VARIABLE`] in its environment. A run is over when its
+//! parent ends, and is known by the variable `marker::VARIABLE` in its environment. A run is over when its
 //! group is empty and no such orphan is left.
 //!
 //! Whoever hosts this calls [`with_main_thread`] in `main`: orphans are handed to the main thread, so the
