@@ -277,6 +277,7 @@ impl Registry {
     ) -> Result<Answer, Error> {
         let body = admission::decode(body, content_type).map_err(Error::from_rejection)?;
         self.change_job(namespace, name, options, |job, context| {
+            same_revision(job, &body.value)?;
             let admitted = admission::update(&job.view(), body.clone(), context);
             admitted.map(Changed::Object).map_err(Error::from_rejection)
         })
@@ -305,6 +306,7 @@ impl Registry {
             let old = job.view();
             let mut new = old.clone();
             merge(&mut new, &patch.value);
+            same_revision(job, &new)?;
             if new == old {
                 return Ok(Changed::Unchanged);
             }
@@ -393,6 +395,16 @@ impl Registry {
         }
         Err(Error::Conflict { resource: JOBS, name: name.to_owned(), reason: MODIFIED.to_owned() })
     }
+}
+
+/// A write that names a revision means that one and no other.
+fn same_revision(job: &StoredJob, new: &Value) -> Result<(), Error> {
+    let meant = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if meant.is_empty() || meant == job.revision.to_string() {
+        return Ok(());
+    }
+    let name = job.name().to_owned();
+    Err(Error::Conflict { resource: JOBS, name, reason: MODIFIED.to_owned() })
 }
 
 /// Five of Kubernetes' letters.
