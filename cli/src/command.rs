@@ -34,7 +34,8 @@ use suspend::Turn;
 ///
 /// # Errors
 ///
-/// [`Expected`] or [`crate::client::Error`] for whatever the user, the network or the machine caused.
+/// [`Expected`] or [`crate::client::Error`] for whatever the user, the network or the machine
+/// caused.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let log = cli.log;
     match cli.command {

@@ -6,8 +6,8 @@
 //!     └─ Supervised "worker"…       `stint worker`, likewise
 //! ```
 //!
-//! A child that dies is started again with back-off; all die with this process, however it dies. It does
-//! not print anything for the user: `command::dev` does.
+//! A child that dies is started again with back-off; all die with this process, however it dies. It
+//! does not print anything for the user: `command::dev` does.
 
 mod child;
 mod data_dir;
@@ -53,7 +53,8 @@ pub struct Options {
     pub sync_always: bool,
     /// Arguments for coordinator and workers alike (`--log …`).
     pub arguments: Vec<OsString>,
-    /// Where the children's own logs go: this process's standard error, or files in the data directory.
+    /// Where the children's own logs go: this process's standard error, or files in the data
+    /// directory.
     pub logs_to_files: bool,
 }
 

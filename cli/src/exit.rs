@@ -1,7 +1,7 @@
 //! Exit codes, and the errors that a user can do something about.
 //!
-//! Whatever a user, the network or a missing program caused becomes an [`Expected`] error with a stable
-//! code and the next thing to try; anything else that reaches `main` is a fault of ours.
+//! Whatever a user, the network or a missing program caused becomes an [`Expected`] error with a
+//! stable code and the next thing to try; anything else that reaches `main` is a fault of ours.
 
 use std::fmt;
 use std::process::ExitCode;

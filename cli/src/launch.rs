@@ -1,8 +1,8 @@
-//! The launcher between `stint dev` and its children: asks the kernel to kill this process when its parent
-//! dies, then becomes the program.
+//! The launcher between `stint dev` and its children: asks the kernel to kill this process when its
+//! parent dies, then becomes the program.
 //!
-//! What must happen in a child between fork and exec happens here, in a program of its own, so that the
-//! parent never runs code in a forked copy of itself.
+//! What must happen in a child between fork and exec happens here, in a program of its own, so that
+//! the parent never runs code in a forked copy of itself.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,7 +1,7 @@
 //! The `stint` program: what users type, and the roles (coordinator, worker, all in one) behind it.
 //!
-//! `args` says what can be typed, `command` does it, `output` renders what comes back; `client` talks to the
-//! API, `dev` and `nats_server` start things on this machine, `demo` shows it all.
+//! `args` says what can be typed, `command` does it, `output` renders what comes back; `client`
+//! talks to the API, `dev` and `nats_server` start things on this machine, `demo` shows it all.
 
 pub mod args;
 pub mod client;

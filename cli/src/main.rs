@@ -1,4 +1,5 @@
-//! The one binary. Parses arguments, starts the log, calls the command, turns errors into exit codes.
+//! The one binary. Parses arguments, starts the log, calls the command, turns errors into exit
+//! codes.
 
 use std::process::ExitCode;
 
@@ -10,7 +11,8 @@ use stint_worker::runtime::process::{watchdog, with_main_thread};
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(watchdog::SUBCOMMAND) {
-        // Before anything else: the watchdog stays small, and outlives what this program grows into.
+        // Before anything else: the watchdog stays small, and outlives what this program grows
+        // into.
         return watchdog::main(&arguments.collect::<Vec<_>>());
     }
     // The main thread is lent to the worker's process runtime, which reaps orphans there.

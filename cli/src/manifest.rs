@@ -110,7 +110,8 @@ impl AdHoc {
     }
 }
 
-/// `/usr/bin/Convert.py` gives `convert-py-`: what a name may hold, ended so that letters can follow.
+/// `/usr/bin/Convert.py` gives `convert-py-`: what a name may hold, ended so that letters can
+/// follow.
 fn generate_name(command: &[String]) -> String {
     let program = command.first().map_or("", |word| word.split_whitespace().next().unwrap_or(""));
     let base = program.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();

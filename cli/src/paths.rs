@@ -1,4 +1,5 @@
-//! Where files of a user go (XDG base directories). Reads the environment; nothing else does for paths.
+//! Where files of a user go (XDG base directories). Reads the environment; nothing else does for
+//! paths.
 
 use std::env;
 use std::path::PathBuf;

@@ -80,7 +80,8 @@ macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident, $inner:ty, $what:literal) => {
         $(#[$doc])*
         #[derive(
-            Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+            Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize,
+            Deserialize,
         )]
         #[serde(transparent)]
         pub struct $name(pub $inner);
@@ -211,7 +212,8 @@ mod tests {
     proptest! {
         #[test]
         fn pod_ids_print_and_parse(job: u128, slot: u32, attempt: u32) {
-            let pod = PodId { job: JobUid(Uuid::from_u128(job)), slot: Slot(slot), attempt: Attempt(attempt) };
+            let job = JobUid(Uuid::from_u128(job));
+            let pod = PodId { job, slot: Slot(slot), attempt: Attempt(attempt) };
             prop_assert_eq!(pod.to_string().parse::<PodId>().unwrap(), pod);
         }
 

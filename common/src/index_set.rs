@@ -80,8 +80,8 @@ impl IndexSet {
         })
     }
 
-    /// Reads `completedIndexes` or `failedIndexes` of a status, as Kubernetes' controller does: indexes at or
-    /// above `completions` and fragments that say nothing are passed over.
+    /// Reads `completedIndexes` or `failedIndexes` of a status, as Kubernetes' controller does:
+    /// indexes at or above `completions` and fragments that say nothing are passed over.
     #[must_use]
     pub fn parse_status(text: &str, completions: u32) -> Self {
         let mut set = Self::new();
@@ -221,12 +221,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_stored_form_round_trip(indexes in proptest::collection::btree_set(0_u32..3000, 0..200)) {
+        fn text_and_stored_form_round_trip(
+            indexes in proptest::collection::btree_set(0_u32..3000, 0..200),
+        ) {
             let set: IndexSet = indexes.iter().copied().collect();
             prop_assert_eq!(&set.to_string().parse::<IndexSet>().unwrap(), &set);
             let json = serde_json::to_string(&set).unwrap();
             prop_assert_eq!(&serde_json::from_str::<IndexSet>(&json).unwrap(), &set);
-            prop_assert_eq!(set.iter().collect::<Vec<_>>(), indexes.into_iter().collect::<Vec<_>>());
+            let expect: Vec<_> = indexes.into_iter().collect();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), expect);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Every subject, stream, consumer and header name, as functions of ids. No subject is built elsewhere.
+//! Every subject, stream, consumer and header name, as functions of ids. No subject is built
+//! elsewhere.
 //!
 //! ```text
 //! <p>.obj.<resource>.<ns>.<name>                        objects; resourceVersion = stream sequence
@@ -47,7 +48,8 @@ impl Default for Names {
 }
 
 impl Names {
-    /// Names under `prefix`: lower case letters, digits and `-` only (it becomes part of stream names).
+    /// Names under `prefix`: lower case letters, digits and `-` only (it becomes part of stream
+    /// names).
     #[must_use]
     pub fn new(prefix: &str) -> Self {
         Self { prefix: Arc::from(prefix) }
@@ -359,8 +361,8 @@ fn permutation_key(job: JobUid) -> (u64, u64) {
     (multiplier, (bits >> 7) % u64::from(SUFFIXES))
 }
 
-/// The slot and attempt that a pod's name says, for a Job of this name and kind. For Indexed Jobs the
-/// attempt is found among `0..attempts(slot)`. `None` when no pod of the Job has this name.
+/// The slot and attempt that a pod's name says, for a Job of this name and kind. For Indexed Jobs
+/// the attempt is found among `0..attempts(slot)`. `None` when no pod of the Job has this name.
 pub fn parse_pod_name(
     name: &str,
     job_name: &str,
@@ -462,7 +464,8 @@ mod tests {
 
         #[test]
         fn foreign_names_lead_nowhere(name in "[a-z0-9-]{0,30}") {
-            prop_assert_eq!(parse_pod_name(&name, "my.job", false, JobUid(Uuid::nil()), |_| 3), None);
+            let job = JobUid(Uuid::nil());
+            prop_assert_eq!(parse_pod_name(&name, "my.job", false, job, |_| 3), None);
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What a pod of a Job is called and carries: name, hostname, labels, annotations, and the index variable.
+//! What a pod of a Job is called and carries: name, hostname, labels, annotations, and the index
+//! variable.
 //!
-//! The worker (for the downward API) and the coordinator (for the pod that a client sees) both ask here, so
-//! that a process reads of itself what `kubectl` shows of it. Works on the stored template as JSON.
+//! The worker (for the downward API) and the coordinator (for the pod that a client sees) both ask
+//! here, so that a process reads of itself what `kubectl` shows of it. Works on the stored template
+//! as JSON.
 
 use std::collections::BTreeMap;
 

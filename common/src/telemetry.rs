@@ -2,7 +2,8 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Sends our own log to standard error. `filter` is an `EnvFilter` text; `json` writes one object a line.
+/// Sends our own log to standard error. `filter` is an `EnvFilter` text; `json` writes one object a
+/// line.
 ///
 /// Call once, in `main`; a second call changes nothing.
 pub fn init_log(filter: &str, json: bool) {

@@ -13,7 +13,8 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// The time cut to whole seconds: `metav1::Time` holds no more, and a status written with more never settles.
+/// The time cut to whole seconds: `metav1::Time` holds no more, and a status written with more
+/// never settles.
 #[must_use]
 pub fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
@@ -25,7 +26,8 @@ pub fn format_seconds(time: Timestamp) -> String {
     whole_seconds(time).to_string()
 }
 
-/// A nanosecond count since 1970 (JetStream's message time) as a timestamp; out of range gives 1970.
+/// A nanosecond count since 1970 (JetStream's message time) as a timestamp; out of range
+/// gives 1970.
 #[must_use]
 pub fn from_nanos(nanos: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or(Timestamp::UNIX_EPOCH)

@@ -1,5 +1,5 @@
-//! Deterministic trace and span ids: a restarted coordinator finishes the same spans, and a pod knows its
-//! span's id before that span exists.
+//! Deterministic trace and span ids: a restarted coordinator finishes the same spans, and a pod
+//! knows its span's id before that span exists.
 
 use uuid::Uuid;
 

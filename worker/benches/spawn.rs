@@ -1,8 +1,9 @@
 //! What the process runtime costs beyond the processes themselves.
 //!
-//! Bare: threads that spawn `/bin/true` by `posix_spawn` and wait for it, at their best number. Runtime: launch,
-//! spawn, output files, process groups, reaping, orphan check, end. Both in turns, in one process, so that the
-//! machine's moods hit both alike. `cargo bench -p stint-worker --bench spawn`
+//! Bare: threads that spawn `/bin/true` by `posix_spawn` and wait for it, at their best number.
+//! Runtime: launch, spawn, output files, process groups, reaping, orphan check, end. Both in turns,
+//! in one process, so that the machine's moods hit both alike. `cargo bench -p stint-worker --bench
+//! spawn`
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};

@@ -1,6 +1,7 @@
 //! Wiring: builds the runtime, the fence, the lease and the agent, owns shutdown.
 //!
-//! A worker lives several lives if it must: when its lease was lost, its pods are killed and a new life begins.
+//! A worker lives several lives if it must: when its lease was lost, its pods are killed and a new
+//! life begins.
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
@@ -84,18 +85,21 @@ pub enum ServeError {
     },
 }
 
+/// Where a runtime says what happens to its runs.
+type Sink = mpsc::UnboundedSender<RuntimeEvent>;
+
 /// Runs a worker until `shutdown` is cancelled. `ready` is cancelled once it takes pods.
 ///
 /// # Errors
 ///
-/// When JetStream cannot be reached at start, its server is too old, the data directory is in use, or
-/// another live worker has the name.
+/// When JetStream cannot be reached at start, its server is too old, the data directory is in use,
+/// or another live worker has the name.
 pub async fn run(
     config: Config,
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let open = |data_dir: PathBuf, life: Incarnation, sink: mpsc::UnboundedSender<RuntimeEvent>| {
+    let open = |data_dir: PathBuf, life: Incarnation, sink: Sink| {
         let sink = move |event| drop(sink.send(event));
         ProcessRuntime::open(process::Config::new(data_dir, life), sink).map_err(ServeError::from)
     };
@@ -109,7 +113,7 @@ pub async fn run(
 /// As [`run`].
 pub async fn run_with<R: Runtime>(
     config: Config,
-    open: impl Fn(PathBuf, Incarnation, mpsc::UnboundedSender<RuntimeEvent>) -> Result<R, ServeError>,
+    open: impl Fn(PathBuf, Incarnation, Sink) -> Result<R, ServeError>,
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
@@ -122,7 +126,8 @@ pub async fn run_with<R: Runtime>(
     let slots = config.slots.unwrap_or_else(cpus).max(1);
     loop {
         let me = Incarnation::random();
-        // Events wait here unbounded in form only: there are three for each run, and runs are bounded.
+        // Events wait here unbounded in form only: there are three for each run, and runs are
+        // bounded.
         let (sink, heard) = mpsc::unbounded_channel();
         let runtime = Arc::new(open(home.path.clone(), me, sink)?);
         let fence = Fence::start(&runtime);

@@ -10,7 +10,8 @@ use clap_complete::Shell;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectArgs {
-    /// NATS servers, comma separated [also NATS_URL; default: a context of `nats`, or this machine].
+    /// NATS servers, comma separated [also NATS_URL; default: a context of `nats`, or this
+    /// machine].
     #[arg(long, env = "STINT_NATS_URL", value_name = "URL")]
     pub nats: Option<String>,
     /// What `NATS_URL` says; a place for it, so that the environment is read here only.

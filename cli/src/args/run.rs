@@ -13,7 +13,7 @@ use super::client::{ConnectArgs, duration};
 #[command(after_help = "\
 Examples:
   stint run -f job.yaml
-  stint run --completions 100 --parallelism 8 --indexed -- ./simulate --seed '$(JOB_COMPLETION_INDEX)'
+  stint run --completions 100 --parallelism 8 --indexed -- ./simulate '$(JOB_COMPLETION_INDEX)'
   stint run --shell -- 'gzip -k data/*.csv && ls -l data'")]
 pub struct RunArgs {
     /// Manifest with one or more Jobs, JSON or YAML; `-` reads standard input.

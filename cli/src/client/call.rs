@@ -39,7 +39,8 @@ impl Call {
         self
     }
 
-    /// Adds an option, named like Kubernetes' query parameter; empty values say nothing and are left out.
+    /// Adds an option, named like Kubernetes' query parameter; empty values say nothing and are
+    /// left out.
     #[must_use]
     pub fn option(mut self, name: &'static str, value: impl ToString) -> Self {
         let value = value.to_string();

@@ -1,4 +1,5 @@
-//! Where to connect and as whom: flags, then variables, then a context of the `nats` command, then defaults.
+//! Where to connect and as whom: flags, then variables, then a context of the `nats` command, then
+//! defaults.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,8 +69,8 @@ impl Settings {
     ///
     /// When a context is asked for that is not there or cannot be used.
     pub fn resolve(flags: Flags, config: Option<&Path>) -> Result<Self, Error> {
-        // A URL alone means that server, as it is: the credentials of a context that happens to be selected
-        // are not shown to another server.
+        // A URL alone means that server, as it is: the credentials of a context that happens to be
+        // selected are not shown to another server.
         let wanted = flags.context.is_some() || flags.url.is_none();
         let context = match config {
             Some(config) if wanted => {

@@ -84,7 +84,8 @@ impl Error {
         }
     }
 
-    /// Whether the same may succeed a moment later: a coordinator is being replaced, a server restarted.
+    /// Whether the same may succeed a moment later: a coordinator is being replaced, a server
+    /// restarted.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,5 +1,5 @@
-//! List, then changes. A stream that is lost is taken up where it stopped; a version that is too old leads
-//! to a new list.
+//! List, then changes. A stream that is lost is taken up where it stopped; a version that is too
+//! old leads to a new list.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! Following a Job to its end: progress, the first failures with their last words, the outcome.
 //!
-//! Driven by a watch on the Job. Pods are asked for only when the Job says that more of them failed.
+//! Driven by a watch on the Job. Pods are asked for only when the Job says that more of them
+//! failed.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

@@ -218,7 +218,8 @@ async fn copy(client: &Client, call: &Call, prefix: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Puts a prefix before each line; a line is given out when it is whole, so that pods do not mix in it.
+/// Puts a prefix before each line; a line is given out when it is whole, so that pods do not mix in
+/// it.
 struct LineBuffer<'a> {
     prefix: &'a [u8],
     line: Vec<u8>,

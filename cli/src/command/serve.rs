@@ -1,4 +1,5 @@
-//! What `coordinator` and `worker` share: say `ready`, stop in order when asked, at once when asked twice.
+//! What `coordinator` and `worker` share: say `ready`, stop in order when asked, at once when asked
+//! twice.
 
 use std::future::Future;
 use std::time::Duration;

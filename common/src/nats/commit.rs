@@ -1,12 +1,14 @@
 //! Compare-and-set writes to one stream, group committed.
 //!
 //! What waits while a write is on its way goes out together in the next one: an idle system pays no
-//! latency for it, a loaded one one round trip for a thousand writes. A group is pipelined, or, where the
-//! server has atomic batches and syncs every write, one batch: which is cheaper is measured as it goes. A
-//! batch fails whole when one compare-and-set in it fails, and its members then go one by one.
+//! latency for it, a loaded one one round trip for a thousand writes. A group is pipelined, or,
+//! where the server has atomic batches and syncs every write, one batch: which is cheaper is
+//! measured as it goes. A batch fails whole when one compare-and-set in it fails, and its members
+//! then go one by one.
 //!
-//! A refusal or a time-out proves nothing: the subject is read back from the leader, and bytes tell whose
-//! write stands there. Every record carries its writer and a nonce, so equal bytes mean the same write.
+//! A refusal or a time-out proves nothing: the subject is read back from the leader, and bytes tell
+//! whose write stands there. Every record carries its writer and a nonce, so equal bytes mean the
+//! same write.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +30,8 @@ use crate::backoff::Backoff;
 const MAX_BATCH: usize = 1000;
 /// Keeps a batch from holding the connection for long.
 const MAX_BATCH_BYTES: usize = 4 << 20;
-/// Groups on their way at once: the next is encoded and sent while the server stores the one before.
+/// Groups on their way at once: the next is encoded and sent while the server stores the one
+/// before.
 const IN_FLIGHT: usize = 3;
 /// Groups that may wait to be sent; a full queue holds the writers back.
 const QUEUE: usize = 1024;
@@ -115,7 +118,8 @@ impl Committer {
         outcome.unwrap_or_else(|| Outcome::Refused("the writer has stopped".to_owned()))
     }
 
-    /// Writes several messages, to different subjects, in no promised order; outcomes in the order given.
+    /// Writes several messages, to different subjects, in no promised order; outcomes in the order
+    /// given.
     pub async fn write_all(&self, writes: Vec<Write>) -> Vec<Outcome> {
         let count = writes.len();
         let (done, outcomes) = oneshot::channel();
@@ -145,13 +149,14 @@ struct AnswerError {
     description: String,
 }
 
-/// Wrong last sequence, its atomic-batch forms among them: another write stands, or one is in flight.
+/// Wrong last sequence, its atomic-batch forms among them: another write stands, or one is in
+/// flight.
 const WRONG_LAST_SEQUENCE: [u32; 2] = [10071, 10164];
 
 /// What a write costs in a group, either way, measured as it goes.
 ///
-/// Pipelined writes cost about 20 µs each and batches more, until every write is synced to disk: then
-/// pipelined ones cost a sync each, and a batch one for all.
+/// Pipelined writes cost about 20 µs each and batches more, until every write is synced to disk:
+/// then pipelined ones cost a sync each, and a batch one for all.
 #[derive(Debug, Default)]
 struct Costs {
     pipelined_ns: AtomicU64,
@@ -249,7 +254,8 @@ impl Line {
         outcomes
     }
 
-    /// One atomic batch; the sequence of its last message, or `None` when its fate must be found out.
+    /// One atomic batch; the sequence of its last message, or `None` when its fate must be found
+    /// out.
     async fn send_batch(&self, writes: &[Write]) -> Option<u64> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let (last, others) = writes.split_last()?;
@@ -325,7 +331,8 @@ impl Line {
         }
     }
 
-    /// The server's answer; `None` when there was none in time or the connection was made anew meanwhile.
+    /// The server's answer; `None` when there was none in time or the connection was made anew
+    /// meanwhile.
     async fn request(&self, write: &Write, headers: HeaderMap) -> Option<Answer> {
         let mut reconnects = self.jet.reconnects();
         reconnects.mark_unchanged();

@@ -17,7 +17,8 @@ const ATOMIC_BATCH_SERVER: (u64, u64, u64) = (2, 12, 0);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest pause between two attempts to reconnect; a restarted server is back within a second.
 const RECONNECT_CAP: Duration = Duration::from_millis(500);
-/// Messages that one subscription may hold before NATS calls it slow; far above every window of ours.
+/// Messages that one subscription may hold before NATS calls it slow; far above every window of
+/// ours.
 const SUBSCRIPTION_CAPACITY: usize = 262_144;
 
 /// Why there is no connection.

@@ -19,8 +19,8 @@ pub struct Delivery {
     pub pending: u64,
 }
 
-/// Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<sseq>.<cseq>.<time>.<pending>`, or the longer form
-/// with domain and account before the stream and a token after the end.
+/// Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<sseq>.<cseq>.<time>.<pending>`, or the longer
+/// form with domain and account before the stream and a token after the end.
 #[must_use]
 pub fn parse_delivery(reply: &str) -> Option<Delivery> {
     let tokens = reply.strip_prefix("$JS.ACK.")?;

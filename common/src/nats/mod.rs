@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! Jet        one connection, what its server can do, and the names under which we live
-//! Committer  compare-and-set writes to one stream, group committed, refusals read back and compared
-//! Tail       one stream read in order from the start on, without acks; survives restarts by sequence
+//! Committer  compare-and-set writes to one stream, group committed, refusals read back
+//! Tail       one stream read in order from the start, without acks; survives restarts
 //! ```
 //!
 //! No correctness rests on acks, on consumers or on `Nats-Msg-Id`: only on compare-and-set.

@@ -8,8 +8,9 @@ use async_nats::jetstream::stream::{Compression, Config, RetentionPolicy, Storag
 
 use super::Jet;
 
-/// How long a delivered work item may stay unanswered. A claim takes milliseconds; a worker that died
-/// between pull and claim is made up for by the owner, which publishes again what is unclaimed.
+/// How long a delivered work item may stay unanswered. A claim takes milliseconds; a worker that
+/// died between pull and claim is made up for by the owner, which publishes again what is
+/// unclaimed.
 const WORK_ACK_WAIT: Duration = Duration::from_secs(30);
 /// Cap of delivered, unanswered items of one class: above every window that the owner publishes.
 const WORK_MAX_ACK_PENDING: i64 = 65_536;
@@ -89,7 +90,10 @@ async fn ensure_stream(jet: &Jet, config: Config) -> Result<(), SetUpError> {
             return Ok(());
         }
         Err(source) => {
-            let missing = matches!(source.kind(), GetStreamErrorKind::JetStream(answer) if answer.code() == 404);
+            let missing = matches!(
+                source.kind(),
+                GetStreamErrorKind::JetStream(answer) if answer.code() == 404
+            );
             if !missing {
                 return Err(error(source.into()));
             }
@@ -98,7 +102,12 @@ async fn ensure_stream(jet: &Jet, config: Config) -> Result<(), SetUpError> {
     match jet.context.create_stream(config).await {
         Ok(_) => Ok(()),
         // Another coordinator was faster; its configuration is the same.
-        Err(source) if matches!(source.kind(), CreateStreamErrorKind::JetStream(answer) if answer.code() == 400) => {
+        Err(source)
+            if matches!(
+                source.kind(),
+                CreateStreamErrorKind::JetStream(answer) if answer.code() == 400
+            ) =>
+        {
             jet.context.get_stream(&name).await.map(drop).map_err(|source| error(source.into()))
         }
         Err(source) => Err(error(source.into())),
@@ -157,8 +166,8 @@ fn configs(jet: &Jet, limits: &StreamLimits) -> Vec<Config> {
     ]
 }
 
-/// Creates the consumer of a class if it is missing. It is never changed: a refused change can destroy
-/// a consumer's state (nats-server issue 8491).
+/// Creates the consumer of a class if it is missing. It is never changed: a refused change can
+/// destroy a consumer's state (nats-server issue 8491).
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! One stream read in order from its beginning, without acks, for as long as the reader lives.
 //!
-//! A consumer here is a cursor and nothing more: it is made anew after the last sequence seen whenever it
-//! skipped, fell silent or vanished, so no correctness rests on it.
+//! A consumer here is a cursor and nothing more: it is made anew after the last sequence seen
+//! whenever it skipped, fell silent or vanished, so no correctness rests on it.
 //!
 //! ```text
 //! task: consumer + pulls --(bounded channel of chunks)--> Tail::next
@@ -152,8 +152,8 @@ impl Reader {
         Ok(lost)
     }
 
-    /// The last message there is now. The server's own count of what is pending cannot be used: with one
-    /// message a subject it is off by one at the end (seen with 2.15.1).
+    /// The last message there is now. The server's own count of what is pending cannot be used:
+    /// with one message a subject it is off by one at the end (seen with 2.15.1).
     async fn find_target(&self) -> Result<u64, SetUpError> {
         let mut target = 0;
         for filter in &self.filters {

@@ -1,7 +1,7 @@
 //! The messages between coordinator and worker, and the records that both keep in JetStream.
 //!
-//! Plain structs with a version; separate from the core's types. Unknown members are passed over, so
-//! that an older reader lives with a newer writer.
+//! Plain structs with a version; separate from the core's types. Unknown members are passed over,
+//! so that an older reader lives with a newer writer.
 
 mod lease;
 mod order;

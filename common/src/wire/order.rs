@@ -1,5 +1,5 @@
-//! Coordinator to worker: words from outside a pod to it. Durable as [`Order`], repeated as [`Nudge`] on
-//! core NATS until the pod has ended or its worker is lost.
+//! Coordinator to worker: words from outside a pod to it. Durable as [`Order`], repeated as
+//! [`Nudge`] on core NATS until the pod has ended or its worker is lost.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! A pod's life after pending: the record that a chain of compare-and-set writes carries from claim to end.
+//! A pod's life after pending: the record that a chain of compare-and-set writes carries from claim
+//! to end.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,8 @@ use crate::id::Incarnation;
 
 /// The value at a pod's subject.
 ///
-/// `writer` and `nonce` make every write's bytes unique, so that reading back tells whose write it was.
+/// `writer` and `nonce` make every write's bytes unique, so that reading back tells whose write it
+/// was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodRecord {
@@ -72,7 +74,8 @@ pub struct End {
     pub outcome: Outcome,
     /// Whose word this is.
     pub by: EndedBy,
-    /// `status.reason` of the pod (`DeadlineExceeded`, `NotStarted`, `WorkerLost`…); empty for an ordinary exit.
+    /// `status.reason` of the pod (`DeadlineExceeded`, `NotStarted`, `WorkerLost`…); empty for an
+    /// ordinary exit.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// `status.message` of the pod; empty for an ordinary exit.
@@ -151,7 +154,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// `exitCode` as Kubernetes shows it: 128 + signal for a signal, 128 for what could not be started.
+    /// `exitCode` as Kubernetes shows it: 128 + signal for a signal, 128 for what could not be
+    /// started.
     #[must_use]
     pub fn code(self) -> i32 {
         match self {
@@ -175,7 +179,8 @@ pub struct LogSummary {
     /// All of the output, when it is small and none was shipped in chunks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<InlineOutput>,
-    /// The last lines of stderr of a failed container, at most 1 KiB, when the output is not inline.
+    /// The last lines of stderr of a failed container, at most 1 KiB, when the output is not
+    /// inline.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stderr_tail: String,
 }

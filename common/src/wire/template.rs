@@ -1,4 +1,5 @@
-//! What all pods of a Job share; immutable, written before the Job, named by work items and records.
+//! What all pods of a Job share; immutable, written before the Job, named by work items and
+//! records.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -17,7 +18,8 @@ pub struct Template {
     pub job_name: String,
     /// `metadata.uid` of the Job.
     pub job_uid: JobUid,
-    /// Whether `completionMode` is Indexed: pods then have an index, a hostname and the index' label.
+    /// Whether `completionMode` is Indexed: pods then have an index, a hostname and the index'
+    /// label.
     pub indexed: bool,
     /// `spec.template` of the Job as stored: defaulted, with the generated labels.
     pub pod_template: Box<RawValue>,

@@ -1,4 +1,5 @@
-//! Coordinator to worker: a pod to be run. Small, since there is one per pod: it names the template.
+//! Coordinator to worker: a pod to be run. Small, since there is one per pod: it names the
+//! template.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -126,7 +126,8 @@ fn written<K: Send + 'static>(
     }))
 }
 
-/// Nudges are said again until they have worked, purges until nothing is left: neither is waited for.
+/// Nudges are said again until they have worked, purges until nothing is left: neither is waited
+/// for.
 async fn say(jet: Jet, nudges: Vec<(String, Vec<NudgedPod>)>, purges: Vec<Purge>) -> Done {
     for (worker, pods) in nudges {
         let nudge = Nudge { v: VERSION, pods };

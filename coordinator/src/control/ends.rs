@@ -1,4 +1,5 @@
-//! The ends that the owner writes: of pods that must not start, and of pods whose worker is lost. Pure.
+//! The ends that the owner writes: of pods that must not start, and of pods whose worker is lost.
+//! Pure.
 
 use jiff::Timestamp;
 use stint_common::id::Incarnation;
@@ -62,8 +63,8 @@ fn ended(
     }
 }
 
-/// What the core is told of an end. Decisions use the earlier of the worker's clock and the record's own
-/// time, so that a wrong clock on a worker delays nothing.
+/// What the core is told of an end. Decisions use the earlier of the worker's clock and the
+/// record's own time, so that a wrong clock on a worker delays nothing.
 pub(super) fn fact(end: &End, stored_at: Timestamp) -> EndFact {
     let succeeded = end.outcome == Outcome::Succeeded;
     let exits = end.containers.iter().filter(|_| !succeeded);

@@ -1,4 +1,5 @@
-//! Taking in what the streams say: objects, pods' records, orders, leases; and what became of our writes.
+//! Taking in what the streams say: objects, pods' records, orders, leases; and what became of our
+//! writes.
 
 use std::time::{Duration, Instant};
 
@@ -279,7 +280,8 @@ impl Owner {
         }
     }
 
-    /// An end of ours: if another record stands there, the tail tells which, and it is dealt with anew.
+    /// An end of ours: if another record stands there, the tail tells which, and it is dealt with
+    /// anew.
     fn end_done(&mut self, pod: PodId, outcome: &Outcome) {
         self.stops.end_written(pod);
         if outcome.stored().is_none() && self.claims.contains_key(&pod) {
@@ -302,7 +304,8 @@ impl Owner {
         }
     }
 
-    /// Items that nobody claimed for too long are published again; harmless where they are still queued.
+    /// Items that nobody claimed for too long are published again; harmless where they are still
+    /// queued.
     pub(super) fn publish_overdue(&mut self, wall: Timestamp, now: Instant, round: &mut Round) {
         for pod in self.window.overdue(now) {
             let wanted = self

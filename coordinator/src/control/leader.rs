@@ -1,7 +1,8 @@
 //! Leadership: one coordinator reconciles, the holder of a short lease; the others stand by.
 //!
-//! The lease is a compare-and-set chain. A standby takes over when it has seen the same link for a whole
-//! lease, by its own clock. A deposed owner cannot harm: every write of a Job is compare-and-set.
+//! The lease is a compare-and-set chain. A standby takes over when it has seen the same link for a
+//! whole lease, by its own clock. A deposed owner cannot harm: every write of a Job is
+//! compare-and-set.
 
 use std::time::Duration;
 

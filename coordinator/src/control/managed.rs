@@ -58,7 +58,8 @@ pub(super) struct Parsed {
     pub(super) record: JobRecord,
 }
 
-/// Reads a record; `None` (said in the log) if it cannot be: one bad record must not stop the others.
+/// Reads a record; `None` (said in the log) if it cannot be: one bad record must not stop the
+/// others.
 pub(super) fn parse(subject: &str, payload: &[u8]) -> Option<Parsed> {
     let record = match JobRecord::decode(payload) {
         Ok(record) => record,
@@ -117,8 +118,8 @@ impl Managed {
         self.dirty = true;
     }
 
-    /// Whether workers have enough to claim for now, so that counting a moment later holds nobody up: a flood
-    /// of short pods is counted in batches, a single one at once.
+    /// Whether workers have enough to claim for now, so that counting a moment later holds nobody
+    /// up: a flood of short pods is counted in batches, a single one at once.
     pub(super) fn has_plenty(&self) -> bool {
         let gone = self.claimed.saturating_add(self.ended);
         self.job.status().active > gone.saturating_add(PLENTY)

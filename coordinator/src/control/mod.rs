@@ -7,8 +7,8 @@
 //! ticks ---------+                       +-- nudges, events (best effort)
 //! ```
 //!
-//! Holds no rule of Kubernetes: those are in `job`. Holds nothing that the streams do not: it may be
-//! killed between any two writes.
+//! Holds no rule of Kubernetes: those are in `job`. Holds nothing that the streams do not: it may
+//! be killed between any two writes.
 
 mod carry;
 mod ends;

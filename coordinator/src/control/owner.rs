@@ -17,8 +17,8 @@ use super::window::Window;
 use super::workers::Workers;
 use crate::job::{self, Dispose};
 
-/// Records larger than this are written less often, so that a Job of 10^6 indexes does not write its
-/// bitmap a hundred times a second.
+/// Records larger than this are written less often, so that a Job of 10^6 indexes does not write
+/// its bitmap a hundred times a second.
 const LARGE_RECORD: usize = 48 << 10;
 /// What large records may write a second.
 const LARGE_BYTES_PER_SECOND: f64 = 8e6;
@@ -41,7 +41,8 @@ pub(super) struct Claimed {
 #[derive(Debug)]
 pub(super) struct Orphan {
     pub(super) grace_seconds: u32,
-    /// When its last pod was seen to have ended; its records are purged later than lease + grace after.
+    /// When its last pod was seen to have ended; its records are purged later than lease + grace
+    /// after.
     pub(super) quiet_since: Option<Instant>,
     pub(super) items_purged: bool,
 }
@@ -109,7 +110,8 @@ impl Owner {
             return round;
         }
         self.ring_timers(now);
-        // Before planning: what the last writes made durable goes out even if the next writes follow at once.
+        // Before planning: what the last writes made durable goes out even if the next writes
+        // follow at once.
         self.window.adapt(self.workers.slots(), instant);
         self.fill_window(now, instant, &mut round);
         for uid in std::mem::take(&mut self.dirty) {

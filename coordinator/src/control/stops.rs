@@ -1,7 +1,9 @@
-//! Bringing pods to their end: orders to those that a worker has, tombstones for those that none has.
+//! Bringing pods to their end: orders to those that a worker has, tombstones for those that none
+//! has.
 //!
-//! Level triggered: what must stop is asked of the core again and again, until the end is durable. The
-//! order is durable, the nudge that carries it is repeated, and doing either twice changes nothing.
+//! Level triggered: what must stop is asked of the core again and again, until the end is durable.
+//! The order is durable, the nudge that carries it is repeated, and doing either twice changes
+//! nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -17,11 +19,11 @@ use crate::job::Stop;
 
 /// How often a worker is nudged about a pod that has not ended.
 const NUDGE_AGAIN: Duration = Duration::from_secs(1);
-/// How long an attempt may be unknown to its Job's record before its pod is stopped: a predecessor's last
-/// write may still be on its way.
+/// How long an attempt may be unknown to its Job's record before its pod is stopped: a
+/// predecessor's last write may still be on its way.
 const UNKNOWN: Duration = Duration::from_secs(10);
-/// Records of a Job that is gone are kept this long after its last pod ended: no claim that was on its
-/// way meanwhile may find its subject empty. Longer than lease + grace.
+/// Records of a Job that is gone are kept this long after its last pod ended: no claim that was on
+/// its way meanwhile may find its subject empty. Longer than lease + grace.
 const QUIET: Duration = Duration::from_secs(90);
 
 /// What is under way to bring pods to their end.

@@ -1,7 +1,7 @@
 //! The window of published work items: bounded, and filled round robin over the Jobs.
 //!
-//! A Job of a million indexes does not hold up a Job of one, and the queue stays small. Pure: takes the
-//! time as an argument, publishes nothing itself.
+//! A Job of a million indexes does not hold up a Job of one, and the queue stays small. Pure: takes
+//! the time as an argument, publishes nothing itself.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -93,7 +93,8 @@ impl Window {
         self.limit.saturating_sub(self.published.len())
     }
 
-    /// Fills the room, a turn a Job. `take(job, max, out)` appends pods of a Job and says whether it has more.
+    /// Fills the room, a turn a Job. `take(job, max, out)` appends pods of a Job and says whether
+    /// it has more.
     pub(super) fn fill(
         &mut self,
         now: Instant,
@@ -126,7 +127,8 @@ impl Window {
         pods
     }
 
-    /// Publishing failed: the pod gives its place back, and is published again when its Job joins anew.
+    /// Publishing failed: the pod gives its place back, and is published again when its Job joins
+    /// anew.
     pub(super) fn give_back(&mut self, pod: PodId) {
         self.published.remove(&pod);
     }

@@ -1,7 +1,8 @@
 //! What the owner knows of the workers: whose leases run, and which pods each has claimed. Pure.
 //!
-//! A worker is condemned only by a durable record, and only after its last renewal was seen unchanged for
-//! lease + grace by the owner's own clock; a gap in the owner's own life starts all clocks anew.
+//! A worker is condemned only by a durable record, and only after its last renewal was seen
+//! unchanged for lease + grace by the owner's own clock; a gap in the owner's own life starts all
+//! clocks anew.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -34,7 +35,8 @@ pub(super) struct Condemned {
 }
 
 impl Workers {
-    /// A lease record was read. Returns the incarnations that are over by it, with pods to be ended.
+    /// A lease record was read. Returns the incarnations that are over by it, with pods to be
+    /// ended.
     pub(super) fn observe(
         &mut self,
         lease: WorkerLease,

@@ -52,7 +52,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// As the API server: 400, 409, 413, 415, 422; nothing is left behind then. 503 when JetStream is away.
+    /// As the API server: 400, 409, 413, 415, 422; nothing is left behind then. 503 when JetStream
+    /// is away.
     pub async fn create_job(
         &self,
         namespace: &str,

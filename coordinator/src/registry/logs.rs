@@ -1,7 +1,8 @@
-//! Output of pods: riding in the termination record when it is small, else in chunks in the logs' stream.
+//! Output of pods: riding in the termination record when it is small, else in chunks in the logs'
+//! stream.
 //!
-//! A chunk is one byte that says which stream it is of, then bytes as written: `1` standard output, `2`
-//! standard error, `.` the end of the container's log.
+//! A chunk is one byte that says which stream it is of, then bytes as written: `1` standard output,
+//! `2` standard error, `.` the end of the container's log.
 
 use bytes::Bytes;
 use stint_common::id::PodId;
@@ -133,7 +134,8 @@ impl Reader {
         text
     }
 
-    /// Chunks as they come, until the container's log says that it has ended, or the pod's end carries it.
+    /// Chunks as they come, until the container's log says that it has ended, or the pod's end
+    /// carries it.
     async fn follow(&self) {
         let names = &self.jet.names;
         let mut chunks = Tail::start(self.jet.clone(), names.logs_stream(), vec![self.subject()]);
@@ -157,19 +159,20 @@ impl Reader {
                 event = record.next() => {
                     let Some(TailEvent::Entries(entries)) = event else { continue };
                     let Some(last) = entries.last() else { continue };
-                    let Ok(last) = serde_json::from_slice::<PodRecord>(&last.payload) else { continue };
+                    let last = serde_json::from_slice::<PodRecord>(&last.payload);
+                    let Ok(last) = last else { continue };
                     if !is_over(&last) {
                         continue;
                     }
-                    let inline = ended(&last, &self.container).and_then(|end| end.logs.inline.clone());
-                    match inline {
+                    let end = ended(&last, &self.container);
+                    match end.and_then(|end| end.logs.inline.clone()) {
                         Some(output) => {
                             // A reader that is gone needs nothing more.
                             drop(self.sender.send(self.pick(&output).into()).await);
                             return;
                         }
                         // Its last chunks are in the stream, up to the one that ends it.
-                        None if ended(&last, &self.container).is_none_or(|end| end.logs.bytes == 0) => return,
+                        None if end.is_none_or(|end| end.logs.bytes == 0) => return,
                         None => {}
                     }
                 }

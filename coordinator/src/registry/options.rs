@@ -1,4 +1,5 @@
-//! What a request may say besides its body: Kubernetes' query parameters, whichever front end they came by.
+//! What a request may say besides its body: Kubernetes' query parameters, whichever front end they
+//! came by.
 
 use stint_common::wire::TraceContext;
 

@@ -1,5 +1,5 @@
-//! Verbs on pods. A pod is its Job's template, its record and its order; nothing of it is stored as an
-//! object, and one that nobody has claimed yet follows from its Job's ledger alone.
+//! Verbs on pods. A pod is its Job's template, its record and its order; nothing of it is stored as
+//! an object, and one that nobody has claimed yet follows from its Job's ledger alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -58,7 +58,8 @@ impl FoundPod {
     }
 }
 
-/// The pod as a client sees it; `None` when it is gone: stopped from outside and over, or never started.
+/// The pod as a client sees it; `None` when it is gone: stopped from outside and over, or never
+/// started.
 pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value> {
     let slot = job.record.ledger.slot(pod.slot);
     let done = job.record.ledger.is_done(pod.slot);
@@ -123,8 +124,9 @@ impl Registry {
         let jobs = self.jobs_with_pods(namespace, options)?;
         let (news, revision) = self.read_news(&jobs).await;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
-        // The list goes on behind the pod that the page before ended with; a Job that is gone since then
-        // takes its place in the order along, so the page after it begins with the Job that follows.
+        // The list goes on behind the pod that the page before ended with; a Job that is gone since
+        // then takes its place in the order along, so the page after it begins with the Job that
+        // follows.
         let begin = after.and_then(|last| jobs.iter().position(|job| job.uid == last.job));
         let mut items: Vec<Value> = Vec::new();
         let mut bytes = 0;
@@ -239,8 +241,8 @@ impl Registry {
         Err(not_found(name))
     }
 
-    /// Jobs that a pod of this name can belong to: those whose name is the pod's without its last one to
-    /// three parts, or, for long names, which are cut, begins like it.
+    /// Jobs that a pod of this name can belong to: those whose name is the pod's without its last
+    /// one to three parts, or, for long names, which are cut, begins like it.
     fn jobs_by_pod_name(&self, namespace: &str, name: &str) -> Vec<Arc<Object>> {
         let mut candidates = Vec::new();
         let mut rest = name;
@@ -332,7 +334,8 @@ fn not_found(name: &str) -> Error {
     Error::NotFound { resource: PODS, name: name.to_owned() }
 }
 
-/// Every pod of a Job that anything is known of: those with records, and those issued and unclaimed.
+/// Every pod of a Job that anything is known of: those with records, and those issued and
+/// unclaimed.
 pub(super) fn pods_of(job: &StoredJob, news: &HashMap<PodId, PodNews>) -> BTreeMap<PodId, PodNews> {
     let mut pods: BTreeMap<PodId, PodNews> = news
         .iter()

@@ -45,7 +45,8 @@ impl Registry {
         self.jet.names.clone()
     }
 
-    /// A page of a list that was asked for with `limit` ends early at this size, so that it fits a message.
+    /// A page of a list that was asked for with `limit` ends early at this size, so that it fits a
+    /// message.
     pub(super) fn page_bytes(&self) -> usize {
         self.max_payload() / 4 * 3
     }

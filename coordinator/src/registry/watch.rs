@@ -37,7 +37,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// 400 for bad selectors, 410 for a revision that is no longer known, 503 when JetStream is away.
+    /// 400 for bad selectors, 410 for a revision that is no longer known, 503 when JetStream is
+    /// away.
     pub async fn watch_jobs(
         &self,
         namespace: Option<&str>,
@@ -132,7 +133,8 @@ struct Selection {
 }
 
 impl Selection {
-    /// A change as this watch sees it: an object that begins to match is added, one that ceases is deleted.
+    /// A change as this watch sees it: an object that begins to match is added, one that ceases is
+    /// deleted.
     fn translate(&mut self, change: &Change) -> Result<Option<Value>, Error> {
         let object = &change.object;
         let elsewhere =

@@ -1,5 +1,6 @@
-//! A Job's record: the raw object as the user sent and admission completed it, and beside it what the
-//! owner knows: status, ledger, deletion. One value, so that counters and closed attempts change together.
+//! A Job's record: the raw object as the user sent and admission completed it, and beside it what
+//! the owner knows: status, ledger, deletion. One value, so that counters and closed attempts
+//! change together.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

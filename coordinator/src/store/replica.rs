@@ -171,15 +171,16 @@ impl Replica {
         self.state().live.get(&key).cloned()
     }
 
-    /// What a new object of this name must expect at its subject: 0, or its predecessor's tombstone.
+    /// What a new object of this name must expect at its subject: 0, or its predecessor's
+    /// tombstone.
     #[must_use]
     pub fn tombstone(&self, resource: &str, namespace: &str, name: &str) -> u64 {
         let key = (resource.to_owned(), namespace.to_owned(), name.to_owned());
         self.state().tombstones.get(&key).copied().unwrap_or(0)
     }
 
-    /// All objects of a resource, in one namespace or in all, by namespace and name; and the revision that
-    /// this list is of.
+    /// All objects of a resource, in one namespace or in all, by namespace and name; and the
+    /// revision that this list is of.
     #[must_use]
     pub fn list(&self, resource: &str, namespace: Option<&str>) -> (Vec<Arc<Object>>, u64) {
         let state = self.state();

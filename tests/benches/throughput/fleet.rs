@@ -92,7 +92,8 @@ impl Fleet {
         Ok(value)
     }
 
-    /// Submits a Job and waits for its end; seconds from submit to completion as the client sees it.
+    /// Submits a Job and waits for its end; seconds from submit to completion as the client sees
+    /// it.
     pub(crate) async fn run(&self, manifest: &Value) -> anyhow::Result<f64> {
         let name = manifest["metadata"]["name"].as_str().context("a Job has a name")?;
         let inbox = self.client.new_inbox();

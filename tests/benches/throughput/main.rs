@@ -1,7 +1,8 @@
 //! The speed of the whole road, as ratios measured in one run on this machine.
 //!
-//! `cargo bench -p stint-tests --bench throughput [-- ROW…]` prints a table; rows are named in [`rows`]. This
-//! one program plays every part: nats-server is a child, coordinator and workers are this program again.
+//! `cargo bench -p stint-tests --bench throughput [-- ROW…]` prints a table; rows are named in
+//! [`rows`]. This one program plays every part: nats-server is a child, coordinator and workers are
+//! this program again.
 
 mod fleet;
 mod roles;

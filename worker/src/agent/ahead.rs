@@ -1,7 +1,7 @@
 //! How many pods to claim beyond those that can start at once. Pure.
 //!
-//! Claimed ahead is only what recent run times say will start within about a round trip: short pods leave no
-//! gap, and no pod waits behind a long one while another worker idles.
+//! Claimed ahead is only what recent run times say will start within about a round trip: short pods
+//! leave no gap, and no pod waits behind a long one while another worker idles.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -44,7 +44,8 @@ impl Ahead {
             if self.round_trip.is_zero() { took } else { (self.round_trip * 7 + took) / 8 };
     }
 
-    /// Whether the pods that occupy places are soon over: of `running`, (Job, started) each, how many are.
+    /// Whether the pods that occupy places are soon over: of `running`, (Job, started) each, how
+    /// many are.
     pub(super) fn soon_over(
         &self,
         running: impl Iterator<Item = (JobUid, Instant)>,
@@ -60,7 +61,8 @@ impl Ahead {
             .count()
     }
 
-    /// How many pods of `job` may be claimed beyond the free places, if `places` are free or soon over.
+    /// How many pods of `job` may be claimed beyond the free places, if `places` are free or soon
+    /// over.
     pub(super) fn allowance(&self, job: JobUid, places: usize) -> usize {
         let Some(run) = self.runs.get(&job) else { return 0 };
         let wait = (self.round_trip * ROUND_TRIPS).max(SHORT_WAIT).as_secs_f64();

@@ -1,7 +1,7 @@
 //! The fence: without the lease's proof no pod of this worker runs on.
 //!
-//! A thread of its own, so that nothing the agent waits for holds it up. The proof counts on CLOCK_BOOTTIME,
-//! which goes on while the machine sleeps.
+//! A thread of its own, so that nothing the agent waits for holds it up. The proof counts on
+//! CLOCK_BOOTTIME, which goes on while the machine sleeps.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};

@@ -1,7 +1,7 @@
 //! The worker's lease: a compare-and-set chain, each renewal expecting the one before.
 //!
-//! A renewal's confirmation is the proof, counted from sending it. Another's link in the chain (the owner's
-//! word that this worker is lost, or a newer life's hello) ends this life.
+//! A renewal's confirmation is the proof, counted from sending it. Another's link in the chain (the
+//! owner's word that this worker is lost, or a newer life's hello) ends this life.
 
 use std::sync::Arc;
 use std::time::Duration;

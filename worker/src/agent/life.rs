@@ -1,4 +1,5 @@
-//! What happens to a claimed pod: synchronous, one event at a time; decides nothing about containers.
+//! What happens to a claimed pod: synchronous, one event at a time; decides nothing about
+//! containers.
 
 use std::time::Duration;
 
@@ -127,7 +128,8 @@ impl<R: Runtime> Agent<R> {
             }
             StartError::Cancelled => self.step(id, Event::StartCancelled { index }, out),
             StartError::Worker { .. } => {
-                // The machine's fault and not the pod's: tried again, and nothing more is taken meanwhile.
+                // The machine's fault and not the pod's: tried again, and nothing more is taken
+                // meanwhile.
                 tracing::warn!(pod = %id, %error, "no room to start a container; trying again");
                 self.retries.insert((after(now(), START_AGAIN), id, index));
             }

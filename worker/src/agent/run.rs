@@ -185,8 +185,8 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    /// Ends of short pods wait a moment for company while more pods wait for a place: a single end goes at
-    /// once, a flood in groups.
+    /// Ends of short pods wait a moment for company while more pods wait for a place: a single end
+    /// goes at once, a flood in groups.
     fn hold_ends(&mut self, out: &mut Outbox) {
         self.held_ends.append(&mut out.ends);
         if self.held_ends.is_empty() {
@@ -452,7 +452,8 @@ impl<R: Runtime> Agent<R> {
     }
 }
 
-/// What the machine knows of a pod whose template cannot be made ready: its one container fails to start.
+/// What the machine knows of a pod whose template cannot be made ready: its one container fails to
+/// start.
 fn unprepared() -> PodSettings {
     PodSettings {
         containers: vec![Arc::from("main")],

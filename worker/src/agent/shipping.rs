@@ -1,6 +1,8 @@
-//! Shipping output to the logs' stream, a chunk at a time, in order, without holding anything else up.
+//! Shipping output to the logs' stream, a chunk at a time, in order, without holding anything else
+//! up.
 //!
-//! A chunk is one byte that says which stream it is of (`1`, `2`), then bytes; `.` alone ends the log.
+//! A chunk is one byte that says which stream it is of (`1`, `2`), then bytes; `.` alone ends the
+//! log.
 
 use std::time::Duration;
 

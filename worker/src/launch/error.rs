@@ -1,7 +1,7 @@
 //! Why a template cannot be run here.
 
-/// What stands in the way, with the field that does. Admission refuses such Jobs; a template that gets here all
-/// the same fails its pods, and never runs with a field left out.
+/// What stands in the way, with the field that does. Admission refuses such Jobs; a template that
+/// gets here all the same fails its pods, and never runs with a field left out.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// It is not a pod template.

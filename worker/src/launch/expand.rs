@@ -1,4 +1,5 @@
-//! `$(NAME)` and `$$`, exactly as Kubernetes' `third_party/forked/golang/expansion`: parsed once per Job.
+//! `$(NAME)` and `$$`, exactly as Kubernetes' `third_party/forked/golang/expansion`: parsed once
+//! per Job.
 
 use std::sync::Arc;
 
@@ -38,8 +39,9 @@ impl Text {
     }
 }
 
-/// Parses `text`. `lookup` says where a variable stands; a reference to a name that it does not know stays as
-/// it was written, and so does everything that is not a whole reference. `$$` becomes `$`.
+/// Parses `text`. `lookup` says where a variable stands; a reference to a name that it does not
+/// know stays as it was written, and so does everything that is not a whole reference. `$$` becomes
+/// `$`.
 pub(super) fn parse(text: &str, lookup: impl Fn(&str) -> Option<usize>) -> Text {
     let mut pieces = Vec::new();
     let mut literal = String::new();

@@ -12,7 +12,8 @@ pub(super) const DEFAULT_PATH: &str =
 pub struct Host {
     /// The worker's name: `spec.nodeName` of its pods.
     pub node_name: String,
-    /// The machine's address: `status.hostIP`, and `status.podIP` too, since its pods share its network.
+    /// The machine's address: `status.hostIP`, and `status.podIP` too, since its pods share its
+    /// network.
     pub ip: String,
     /// Where a container without `workingDir` runs; a relative `workingDir` starts here. Absolute.
     pub working_dir: String,

@@ -99,7 +99,8 @@ impl PreparedJob {
         pod_meta::pod_metadata(PodSource { job_name, indexed: *indexed, template }, pod)
     }
 
-    /// What is to be executed for the container at `index` of `pod`; `None` if the template has no such one.
+    /// What is to be executed for the container at `index` of `pod`; `None` if the template has no
+    /// such one.
     #[must_use]
     pub fn launch(
         &self,

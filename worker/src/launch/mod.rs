@@ -1,16 +1,19 @@
 //! From a Job's template and a pod's identity to what is to be executed. Pure.
 //!
-//! What all pods of a Job share is worked out once, in [`PreparedJob`]; a pod then costs a few microseconds.
+//! What all pods of a Job share is worked out once, in [`PreparedJob`]; a pod then costs a few
+//! microseconds.
 //!
 //! The environment of a container, later lines winning over earlier ones:
 //!
-//! 1. `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `SHELL`, `TMPDIR` as the worker itself has them (they stand in for
+//! 1. `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `SHELL`, `TMPDIR` as the worker itself has them (they
+//! stand in for
 //!    what an image would set); nothing else of the worker's environment;
 //! 2. `HOSTNAME` (the pod's hostname), `TRACEPARENT` and `TRACESTATE` where the pod is traced;
 //! 3. `STINT_POD_UID`, `STINT_JOB_UID`, `STINT_ATTEMPT`;
 //! 4. the container's `env`, with `JOB_COMPLETION_INDEX` for Indexed Jobs.
 //!
-//! `$(NAME)` sees 3 and 4 only, as in Kubernetes, where it sees neither the image's environment nor the host's.
+//! `$(NAME)` sees 3 and 4 only, as in Kubernetes, where it sees neither the image's environment nor
+//! the host's.
 
 mod env;
 mod error;

@@ -1,8 +1,9 @@
 //! The files that output goes to, and the pool they come from.
 //!
-//! A file has no name, so nothing is left of it when the last holder is gone, the worker's death included.
-//! Making one costs an inode and a journal entry; most pods write nothing or little, so files are used again
-//! when the runtime knows that no process of the earlier pod is left ([`Capture::release`]).
+//! A file has no name, so nothing is left of it when the last holder is gone, the worker's death
+//! included. Making one costs an inode and a journal entry; most pods write nothing or little, so
+//! files are used again when the runtime knows that no process of the earlier pod is left
+//! ([`Capture::release`]).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -94,8 +95,8 @@ fn nameless_unsupported(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| unsupported.contains(&code))
 }
 
-/// Empties a file that was little used. A process may have changed the flags of what it was given; such a
-/// file is not used again.
+/// Empties a file that was little used. A process may have changed the flags of what it was given;
+/// such a file is not used again.
 fn is_as_new(file: &File) -> bool {
     let Ok(metadata) = file.metadata() else { return false };
     let cut = metadata.len() == 0 || (metadata.len() <= CUT_BYTES && file.set_len(0).is_ok());
@@ -105,7 +106,8 @@ fn is_as_new(file: &File) -> bool {
     })
 }
 
-/// The two files of one run. Shared by the runtime, which gives them to the process, and the reader.
+/// The two files of one run. Shared by the runtime, which gives them to the process, and the
+/// reader.
 #[derive(Debug)]
 pub struct Capture {
     files: Option<[File; 2]>,
@@ -126,7 +128,8 @@ impl Capture {
         &self.files()[1]
     }
 
-    /// No process holds the files any more: when the last holder drops this they may serve another run.
+    /// No process holds the files any more: when the last holder drops this they may serve another
+    /// run.
     pub fn release(&self) {
         self.released.store(true, Ordering::Release);
     }

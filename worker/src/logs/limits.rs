@@ -12,6 +12,6 @@ pub const TAIL_BYTES: u64 = 64 * 1024;
 pub const STDERR_TAIL_BYTES: u64 = 1024;
 /// Holes are punched behind the reader in steps of this size: a system call each.
 pub(super) const PUNCH_BYTES: u64 = 1024 * 1024;
-/// A file past its head is begun anew when it has grown to this size, before it meets the file system's limit
-/// (16 TiB on ext4), which would end its writer with SIGXFSZ.
+/// A file past its head is begun anew when it has grown to this size, before it meets the file
+/// system's limit (16 TiB on ext4), which would end its writer with SIGXFSZ.
 pub(super) const ROLL_BYTES: u64 = 1 << 40;

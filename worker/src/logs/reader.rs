@@ -34,9 +34,9 @@ pub struct Chunk {
 
 /// Reads the output of one run.
 ///
-/// While it runs: [`poll`](Self::poll) as often as followers are to see something, and at least a few times a
-/// second [`tend`](Self::tend) (which `poll` includes), so that a flood does not fill the disk. After its exit:
-/// [`finish`](Self::finish), once, then `poll` until it gives nothing.
+/// While it runs: [`poll`](Self::poll) as often as followers are to see something, and at least a
+/// few times a second [`tend`](Self::tend) (which `poll` includes), so that a flood does not fill
+/// the disk. After its exit: [`finish`](Self::finish), once, then `poll` until it gives nothing.
 #[derive(Debug)]
 pub struct LogReader {
     /// Absent for a run without output files.
@@ -68,7 +68,8 @@ impl LogReader {
         }
     }
 
-    /// The next new bytes, at most `max_bytes` and never more than a chunk; `None` if there are none now.
+    /// The next new bytes, at most `max_bytes` and never more than a chunk; `None` if there are
+    /// none now.
     ///
     /// # Errors
     ///
@@ -105,8 +106,8 @@ impl LogReader {
         }
     }
 
-    /// The run has ended as `exit`: what its record says of its output. Output that is small and of which
-    /// nothing was read rides inline; then `poll` gives nothing more.
+    /// The run has ended as `exit`: what its record says of its output. Output that is small and of
+    /// which nothing was read rides inline; then `poll` gives nothing more.
     pub fn finish(&mut self, exit: Exit) -> LogSummary {
         let Some(capture) = &self.capture else { return LogSummary::default() };
         let untouched = self.stdout.is_untouched() && self.stderr.is_untouched();
@@ -130,7 +131,8 @@ impl LogReader {
     }
 }
 
-/// The last `most` bytes of a stream as text; what is not UTF-8 is replaced, what cannot be read is left out.
+/// The last `most` bytes of a stream as text; what is not UTF-8 is replaced, what cannot be read is
+/// left out.
 fn last_text(file: &File, end: StreamEnd, most: u64) -> String {
     let length = end.size.min(most);
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
@@ -140,7 +142,8 @@ fn last_text(file: &File, end: StreamEnd, most: u64) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The last whole lines of a stream, as many as fit; the end of the last one if it is longer than that.
+/// The last whole lines of a stream, as many as fit; the end of the last one if it is longer than
+/// that.
 fn last_lines(file: &File, end: StreamEnd) -> String {
     let mut text = last_text(file, end, STDERR_TAIL_BYTES);
     let most = usize::try_from(STDERR_TAIL_BYTES).unwrap_or(usize::MAX);

@@ -139,8 +139,8 @@ fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// Gives the disk back what lies between `from` and `to`. Where the file system cannot (NFS), the output stays
-/// on disk until the run ends.
+/// Gives the disk back what lies between `from` and `to`. Where the file system cannot (NFS), the
+/// output stays on disk until the run ends.
 fn punch(file: &File, from: u64, to: u64) {
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     if let (Ok(offset), Ok(length)) = (i64::try_from(from), i64::try_from(to.saturating_sub(from)))

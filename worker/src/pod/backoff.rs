@@ -1,7 +1,7 @@
 //! When a container that failed is started again: kubelet's back-off, of one container.
 //!
-//! The first restart comes at once; the next ones wait 10 s, 20 s, 40 s… after the exit, at most 5 min.
-//! More than 10 min between the last restart and the exit forget all that.
+//! The first restart comes at once; the next ones wait 10 s, 20 s, 40 s… after the exit, at most 5
+//! min. More than 10 min between the last restart and the exit forget all that.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use stint_common::time;
 const BASE: Duration = Duration::from_secs(10);
 /// No delay is longer (kubelet's `MaxCrashLoopBackOff`).
 const CAP: Duration = Duration::from_secs(300);
-/// Having run for longer than this wipes the slate: twice the cap, as in client-go's `flowcontrol.Backoff`.
+/// Having run for longer than this wipes the slate: twice the cap, as in client-go's
+/// `flowcontrol.Backoff`.
 const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// The back-off of one container. Default: it never failed.

@@ -1,6 +1,7 @@
 //! The state machine of one pod: containers side by side, restarts, grace periods, one end.
 //!
-//! Every decision about a pod's containers is made here. The executor carries effects out and reports back.
+//! Every decision about a pod's containers is made here. The executor carries effects out and
+//! reports back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +144,8 @@ impl Machine {
         self.phase == Phase::Ended
     }
 
-    /// What the pod's record should say while it runs; `None` before its first process and after its end.
+    /// What the pod's record should say while it runs; `None` before its first process and after
+    /// its end.
     #[must_use]
     pub fn running(&self) -> Option<Running> {
         if self.phase == Phase::Ended {
@@ -302,7 +304,8 @@ impl Machine {
         let all_succeeded = self.containers.iter().all(Container::succeeded);
         let (outcome, reason, message) = match phase {
             Phase::Stopping { why, .. } | Phase::Killing { why } => match why {
-                // Kubelet's word on a pod past its own deadline is Failed, whatever its containers say.
+                // Kubelet's word on a pod past its own deadline is Failed, whatever its containers
+                // say.
                 Why::Deadline => (Outcome::Failed, DEADLINE_REASON, DEADLINE_MESSAGE.to_owned()),
                 Why::Ordered { .. } if all_succeeded => (Outcome::Succeeded, "", String::new()),
                 Why::Ordered { message } => (Outcome::Failed, "", message),

@@ -1,4 +1,5 @@
-//! The machine's rules, each in a few steps of made-up time; and what holds for any order of events.
+//! The machine's rules, each in a few steps of made-up time; and what holds for any order of
+//! events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -268,7 +269,8 @@ proptest! {
         for (choice, index, seconds) in steps {
             world.now = time::after(world.now, Duration::from_secs(seconds));
             let mut effects = Vec::new();
-            let result = world.machine.step(event(choice, index, world.now), world.now, &mut effects);
+            let event = event(choice, index, world.now);
+            let result = world.machine.step(event, world.now, &mut effects);
             prop_assert!(result.is_ok() || effects.is_empty());
             prop_assert!(!ended || effects.is_empty());
             let ends = effects.iter().filter(|effect| matches!(effect, Effect::Ended(_))).count();

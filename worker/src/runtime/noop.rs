@@ -1,7 +1,8 @@
 //! A runtime that runs nothing: for tests, and to measure the protocol alone.
 //!
-//! Every run exits 0 at once, on the caller's thread; `["exit", "3"]` exits 3, `["sleep-ms", "50"]` runs for
-//! 50 ms unless it is stopped, `["missing"]` cannot be started, `["no-room"]` meets a full machine.
+//! Every run exits 0 at once, on the caller's thread; `["exit", "3"]` exits 3, `["sleep-ms", "50"]`
+//! runs for 50 ms unless it is stopped, `["missing"]` cannot be started, `["no-room"]` meets a full
+//! machine.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};

@@ -5,8 +5,8 @@
 //!                                            └─ NotStarted ─▶
 //! ```
 //!
-//! For each accepted start the sink hears either `NotStarted`, or `Started` and later `Exited`: exactly once
-//! each, in this order. No call waits for a process.
+//! For each accepted start the sink hears either `NotStarted`, or `Started` and later `Exited`:
+//! exactly once each, in this order. No call waits for a process.
 
 use jiff::Timestamp;
 use stint_common::wire::Exit;
@@ -51,14 +51,15 @@ pub enum RuntimeEvent {
 /// Why a run has no process.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It can never start: the pod's own fault. The text is the `message` that Kubernetes shows beside
-    /// `StartError`, and names the file.
+    /// It can never start: the pod's own fault. The text is the `message` that Kubernetes shows
+    /// beside `StartError`, and names the file.
     #[error("{message}")]
     Container {
         /// For people.
         message: String,
     },
-    /// The machine had no room for it (processes, memory, files, disk): try again later, or elsewhere.
+    /// The machine had no room for it (processes, memory, files, disk): try again later, or
+    /// elsewhere.
     #[error("{what}")]
     Worker {
         /// What was tried.
@@ -98,17 +99,19 @@ pub trait Runtime: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StartError::Worker`] when more starts wait than the runtime takes; the sink hears nothing then.
+    /// [`StartError::Worker`] when more starts wait than the runtime takes; the sink hears nothing
+    /// then.
     fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError>;
 
-    /// Sends TERM to every process of the run's tree, or withdraws its start. A run that is over or unknown is
-    /// passed over.
+    /// Sends TERM to every process of the run's tree, or withdraws its start. A run that is over or
+    /// unknown is passed over.
     fn terminate(&self, run: RunId);
 
     /// Sends KILL to every process of the run's tree, or withdraws its start.
     fn kill(&self, run: RunId);
 
-    /// Stops all processes of all runs where they stand (SIGSTOP); no run is started until they are thawed.
+    /// Stops all processes of all runs where they stand (SIGSTOP); no run is started until they are
+    /// thawed.
     fn freeze_all(&self);
 
     /// Lets them go on.

@@ -23,11 +23,12 @@ pub const CASES: [Case; 5] = [
     ("death::closing_kills", closing_kills),
 ];
 
-/// The first argument of this program when it is to be a worker that runs the cases' pods until it is killed.
+/// The first argument of this program when it is to be a worker that runs the cases' pods until it
+/// is killed.
 pub const ROLE: &str = "be-worker";
 
-/// What a worker's death must not leave: a leader, members of its group, sessions of their own, and a leader
-/// whose environment is empty. The tag is the first argument.
+/// What a worker's death must not leave: a leader, members of its group, sessions of their own, and
+/// a leader whose environment is empty. The tag is the first argument.
 const PODS: [&str; 4] = [
     "sleep 1000 & sleep 1000",
     "setsid sleep 1000 & sleep 1000",

@@ -45,7 +45,8 @@ fn a_flood() {
     assert_eq!(logs.stderr_tail, "bad\n");
 }
 
-/// In the group, in a session of its own, and in one whose parent is gone: each says that it heard TERM.
+/// In the group, in a session of its own, and in one whose parent is gone: each says that it heard
+/// TERM.
 fn term_reaches_the_whole_tree() {
     let mut world = World::new();
     let child = "trap 'echo heard; exit 0' TERM; echo ready; while :; do sleep 0.01; done";

@@ -1,7 +1,7 @@
 //! The process runtime with real processes.
 //!
-//! This program is its own watchdog and its own dying worker, so it has its own `main`. Every case runs twice:
-//! with the main thread lent to the reaper, as in the worker, and without.
+//! This program is its own watchdog and its own dying worker, so it has its own `main`. Every case
+//! runs twice: with the main thread lent to the reaper, as in the worker, and without.
 
 mod death;
 mod ends;

@@ -45,18 +45,16 @@ pub async fn serve(
     prefix: String,
     shutdown: CancellationToken,
 ) -> Result<(), ServiceError> {
+    let root = registry.names().api_root();
     let service = start(&client, &prefix).await.map_err(ServiceError)?;
     let mut endpoint = service
         .endpoint_builder()
         .name("api")
         .metadata(
-            [(
-                "subjects".to_owned(),
-                format!("{prefix}.v1.<namespace>.<resource>.<verb>[.<name>]"),
-            )]
-            .into(),
+            [("subjects".to_owned(), format!("{root}.<namespace>.<resource>.<verb>[.<name>]"))]
+                .into(),
         )
-        .add(format!("{prefix}.v1.>"))
+        .add(format!("{root}.>"))
         .await
         .map_err(ServiceError)?;
     let front = Arc::new(Front {

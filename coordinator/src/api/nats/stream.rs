@@ -1,7 +1,8 @@
-//! Streamed answers: messages to the reply subject, heartbeats in between, an empty message at the end.
+//! Streamed answers: messages to the reply subject, heartbeats in between, an empty message at the
+//! end.
 //!
-//! A heartbeat asks for an answer that no client needs to give: when nobody listens on the reply subject
-//! any more, the server itself says so, and the stream ends.
+//! A heartbeat asks for an answer that no client needs to give: when nobody listens on the reply
+//! subject any more, the server itself says so, and the stream ends.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use tokio::sync::mpsc;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Marks a heartbeat.
 const HEARTBEAT_HEADER: &str = "Stint-Heartbeat";
-/// How long a "nobody listens" may take; clients do not answer, so this always runs out while they do.
+/// How long a "nobody listens" may take; clients do not answer, so this always runs out while they
+/// do.
 const NO_RESPONDERS: Duration = Duration::from_millis(500);
 
 /// Sends what comes from `stream` until it ends or nobody listens.

@@ -1,7 +1,7 @@
 //! The end of a run's tree: nothing of it may be left when its exit is told.
 //!
-//! The cheap question comes first: is the group empty, and has the worker no orphans at all? Only if not are
-//! processes looked at one by one.
+//! The cheap question comes first: is the group empty, and has the worker no orphans at all? Only
+//! if not are processes looked at one by one.
 
 use std::collections::HashSet;
 use std::io;
@@ -20,7 +20,8 @@ use super::registry::{Leader, Run};
 use super::spawn::{How, Which, wait};
 use crate::runtime::{RunId, RuntimeEvent};
 
-/// A look at all processes costs milliseconds on a full machine: between two there is this many times as long.
+/// A look at all processes costs milliseconds on a full machine: between two there is this many
+/// times as long.
 const LOOK_SHARE: u32 = 10;
 /// The dead need a moment to go.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
@@ -119,7 +120,8 @@ impl Reaper {
             || registry.watchdog == Some(process.pid)
             || process.group == getpgrp();
         drop(registry);
-        // On the main thread it is certain: leaders that are not noted yet are children of spawners.
+        // On the main thread it is certain: leaders that are not noted yet are children of
+        // spawners.
         let of_another = || wait(Which::OneOfThisThread(process.pid), How::Look).is_err();
         !(known || self.on_main && of_another())
     }
@@ -151,8 +153,8 @@ impl Reaper {
         }
     }
 
-    /// The run that an orphan belongs to, by its environment; or, if it emptied that, by elimination: when every
-    /// run that could have borne it is over, it counts as one of theirs.
+    /// The run that an orphan belongs to, by its environment; or, if it emptied that, by
+    /// elimination: when every run that could have borne it is over, it counts as one of theirs.
     fn run_of(&mut self, orphan: &Process) -> Option<RunId> {
         if let Some(Some(run)) = self.orphans.get(&orphan.pid) {
             return Some(*run);

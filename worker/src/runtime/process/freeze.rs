@@ -10,8 +10,8 @@ use super::proc::{self, Process, State};
 use super::shared::Shared;
 use super::sweep::with_descendants;
 
-/// Each look stops all that it finds; what forks between two looks is found by the next. Past this many, a run
-/// forks faster than it is stopped, and only KILL to its group (which is atomic) helps.
+/// Each look stops all that it finds; what forks between two looks is found by the next. Past this
+/// many, a run forks faster than it is stopped, and only KILL to its group (which is atomic) helps.
 const LOOKS: usize = 50;
 
 /// Sends STOP to every process of every run, until none is found going.

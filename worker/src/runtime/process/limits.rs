@@ -18,9 +18,10 @@ pub struct FilesError {
 
 /// Makes room for the output files of `runs` runs at a time.
 ///
-/// Containers inherit the limit, and it can be set back for them only by a program between us and them. So it
-/// is not raised to what the system allows at most, but to what is needed and no further: below some 380 runs
-/// it stays at the usual 1024, beyond which programs that call `select` break.
+/// Containers inherit the limit, and it can be set back for them only by a program between us and
+/// them. So it is not raised to what the system allows at most, but to what is needed and no
+/// further: below some 380 runs it stays at the usual 1024, beyond which programs that call
+/// `select` break.
 ///
 /// # Errors
 ///

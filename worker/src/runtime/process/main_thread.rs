@@ -1,8 +1,9 @@
 //! Lends the process' main thread to the reaper.
 //!
-//! The kernel hands orphans to the *first thread* of their subreaper, and `waitid` with `__WNOTHREAD` asks for the
-//! caller's own children only. On the main thread, whose children are orphans and nothing else, one system call
-//! tells that there are none. So the program itself moves to a second thread.
+//! The kernel hands orphans to the *first thread* of their subreaper, and `waitid` with
+//! `__WNOTHREAD` asks for the caller's own children only. On the main thread, whose children are
+//! orphans and nothing else, one system call tells that there are none. So the program itself moves
+//! to a second thread.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -19,8 +20,8 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 static MAIN: Mutex<Option<Sender<Task>>> = Mutex::new(None);
 
-/// Runs `program` on a second thread, and lends the main thread to the process runtime that it opens. To be
-/// called in `main`. No child may be spawned on the main thread.
+/// Runs `program` on a second thread, and lends the main thread to the process runtime that it
+/// opens. To be called in `main`. No child may be spawned on the main thread.
 ///
 /// # Errors
 ///

@@ -6,21 +6,21 @@
 //!                        ▼                                    ▼
 //!  terminate, kill ─▶ registry ◀──────────── reaper: KILL to the group, reap, orphans? ─▶ sink
 //!
-//!  watchdog (own session) ── reads a pipe; its end means that the worker died ─▶ kills all that is left
+//!  watchdog (own session) ── reads a pipe; its end: the worker died ─▶ kills all that is left
 //! ```
 //!
-//! Each run is a process group of its own, made by `posix_spawn` itself: nothing of ours runs between fork and
-//! exec. The worker is a child subreaper, so what leaves the group (`setsid`, double fork) comes to it when its
-//! parent ends, and is known by the variable `marker::VARIABLE` in its environment. A run is over when its
-//! group is empty and no such orphan is left.
+//! Each run is a process group of its own, made by `posix_spawn` itself: nothing of ours runs
+//! between fork and exec. The worker is a child subreaper, so what leaves the group (`setsid`,
+//! double fork) comes to it when its parent ends, and is known by the variable `marker::VARIABLE`
+//! in its environment. A run is over when its group is empty and no such orphan is left.
 //!
-//! Whoever hosts this calls [`with_main_thread`] in `main`: orphans are handed to the main thread, so the
-//! reaper can ask there, in one system call, whether there are any. Elsewhere (tests) it must look through
-//! `/proc` at every exit.
+//! Whoever hosts this calls [`with_main_thread`] in `main`: orphans are handed to the main thread,
+//! so the reaper can ask there, in one system call, whether there are any. Elsewhere (tests) it
+//! must look through `/proc` at every exit.
 //!
-//! Limits of what can be done without cgroups: a process that left its group *and* emptied its environment
-//! cannot be told from those of other runs that were alive when it was born; it is killed when the last of
-//! these is over.
+//! Limits of what can be done without cgroups: a process that left its group *and* emptied its
+//! environment cannot be told from those of other runs that were alive when it was born; it is
+//! killed when the last of these is over.
 
 mod close;
 mod freeze;

@@ -61,7 +61,8 @@ pub struct WatchdogCommand {
 }
 
 impl WatchdogCommand {
-    /// This very program: the file that is executed now, even if an upgrade has replaced it on disk.
+    /// This very program: the file that is executed now, even if an upgrade has replaced it on
+    /// disk.
     #[must_use]
     pub fn this_program() -> Self {
         Self { program: PathBuf::from("/proc/self/exe"), args: Vec::new() }
@@ -100,12 +101,13 @@ pub struct ProcessRuntime {
 }
 
 impl ProcessRuntime {
-    /// Kills what an earlier life left in `data_dir`, and starts the threads. Blocks for a few milliseconds; for
-    /// longer only if there is something to be killed.
+    /// Kills what an earlier life left in `data_dir`, and starts the threads. Blocks for a few
+    /// milliseconds; for longer only if there is something to be killed.
     ///
     /// # Errors
     ///
-    /// When something of an earlier life cannot be killed, or the system refuses files, threads or a watchdog.
+    /// When something of an earlier life cannot be killed, or the system refuses files, threads or
+    /// a watchdog.
     pub fn open(config: Config, sink: impl EventSink) -> Result<Self, OpenError> {
         let system = |what| move |source: io::Error| OpenError::System { what, source };
         set_child_subreaper(true).map_err(|errno| system("becoming a subreaper")(errno.into()))?;

@@ -1,4 +1,5 @@
-//! What `/proc` says of processes. A process may be gone by the time it is looked at: then there is nothing.
+//! What `/proc` says of processes. A process may be gone by the time it is looked at: then there is
+//! nothing.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -62,8 +63,8 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
-/// A variable of a process' environment, as it was when its program was started. Nothing for a zombie, for a
-/// process of another user, or when it is not text.
+/// A variable of a process' environment, as it was when its program was started. Nothing for a
+/// zombie, for a process of another user, or when it is not text.
 pub(super) fn variable(pid: Pid, name: &str) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let mut entries = environment.split(|byte| *byte == 0);

@@ -1,7 +1,7 @@
 //! Finds the file that a command names, once per program and not once per pod.
 //!
-//! `posix_spawn` keeps its fast path only for a program given by path, and the search along `PATH` would cost
-//! every pod a few failed system calls.
+//! `posix_spawn` keeps its fast path only for a program given by path, and the search along `PATH`
+//! would cost every pod a few failed system calls.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,8 +27,8 @@ struct Key {
 }
 
 impl Programs {
-    /// The file that `spec` wants executed; `None` when its `PATH` does not lead to one. A name with a slash is a
-    /// path already, and is not looked at.
+    /// The file that `spec` wants executed; `None` when its `PATH` does not lead to one. A name
+    /// with a slash is a path already, and is not looked at.
     pub(super) fn find(&self, spec: &LaunchSpec) -> Option<Arc<Path>> {
         let name = spec.argv.first()?;
         if name.contains('/') {

@@ -1,7 +1,7 @@
 //! The reaper: the one thread that takes the ends of children.
 //!
-//! A leader's zombie is kept until its group was sent KILL, as the kernel does to a container whose first
-//! process ends; so no signal can meet a pid that is somebody else's by then.
+//! A leader's zombie is kept until its group was sent KILL, as the kernel does to a container whose
+//! first process ends; so no signal can meet a pid that is somebody else's by then.
 
 use std::collections::HashMap;
 use std::io;

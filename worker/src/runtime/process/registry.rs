@@ -1,4 +1,5 @@
-//! Which runs there are, and what each is doing. Guarded by one lock, which is never held over a wait.
+//! Which runs there are, and what each is doing. Guarded by one lock, which is never held over a
+//! wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -60,8 +61,8 @@ pub(super) enum Chore {
 }
 
 impl Registry {
-    /// Sends `signal` to the group of a run, now or as soon as there is one. The leader is not reaped while the
-    /// registry is locked, so its group cannot be somebody else's.
+    /// Sends `signal` to the group of a run, now or as soon as there is one. The leader is not
+    /// reaped while the registry is locked, so its group cannot be somebody else's.
     pub(super) fn signal(&mut self, run: RunId, signal: Signal) {
         match self.runs.get_mut(&run) {
             Some(Run::Running(leader)) => signal_group(leader.pid, signal),
@@ -122,7 +123,8 @@ impl Registry {
         self.runs.remove(&run);
     }
 
-    /// The leader has ended and is about to be reaped: no more signals go to its group from elsewhere.
+    /// The leader has ended and is about to be reaped: no more signals go to its group from
+    /// elsewhere.
     pub(super) fn take_leader(&mut self, pid: Pid) -> Option<(RunId, Leader)> {
         let run = self.leaders.remove(&pid)?;
         match self.runs.insert(run, Run::Closing) {

@@ -1,7 +1,8 @@
 //! The two ends of a process: it is spawned here, and its exit is taken here.
 //!
-//! Spawning stays on the fast path of `std::process::Command`, which is `posix_spawn`: no code of ours in the
-//! child, the program given by path. `fork` would copy the page tables of the whole worker each time.
+//! Spawning stays on the fast path of `std::process::Command`, which is `posix_spawn`: no code of
+//! ours in the child, the program given by path. `fork` would copy the page tables of the whole
+//! worker each time.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeWriter, Read as _};
@@ -147,7 +148,8 @@ pub(super) enum How {
     Reap,
 }
 
-/// The end of a child; `None` if there are such children and none has ended. `ECHILD`: there are none.
+/// The end of a child; `None` if there are such children and none has ended. `ECHILD`: there are
+/// none.
 ///
 /// Not nix's `waitid`, which fails on a child that a real-time signal ended.
 #[expect(unsafe_code, reason = "waitid fills a siginfo_t, whose fields are a union")]
@@ -166,7 +168,8 @@ pub(super) fn wait(which: Which, how: How) -> io::Result<Option<Ended>> {
         How::Reap => libc::WNOHANG,
     };
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: `info` is writable and large enough; the kernel fills it, or leaves it zero where no child ended.
+    // SAFETY: `info` is writable and large enough; the kernel fills it, or leaves it zero where no
+    // child ended.
     let info = unsafe {
         if libc::waitid(kind, id, info.as_mut_ptr(), libc::WEXITED | how | thread) != 0 {
             return Err(io::Error::last_os_error());

@@ -1,7 +1,7 @@
 //! A spawner: a thread that starts runs, one after another.
 //!
-//! It must live as long as the runtime: children of a thread that ends go to the main thread, where they would
-//! be taken for orphans.
+//! It must live as long as the runtime: children of a thread that ends go to the main thread, where
+//! they would be taken for orphans.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -57,7 +57,8 @@ fn start(shared: &Shared, run: RunId, spec: &LaunchSpec) {
     match try_start(shared, run, spec) {
         Ok(leader) => {
             let logs = LogReader::new(leader.capture.clone());
-            // Told before it is noted: the reaper, who knows it only then, cannot tell of its end earlier.
+            // Told before it is noted: the reaper, who knows it only then, cannot tell of its end
+            // earlier.
             shared.deliver(RuntimeEvent::Started { run, at: time::now(), logs });
             shared.registry().started(run, leader);
         }
@@ -102,8 +103,8 @@ fn spawn_program(
     }
 }
 
-/// Starts a watchdog. While there is none, only the death of the worker itself goes unwatched; so a failure
-/// holds nobody up, and it is tried again.
+/// Starts a watchdog. While there is none, only the death of the worker itself goes unwatched; so a
+/// failure holds nobody up, and it is tried again.
 pub(super) fn watchdog(shared: &Shared) {
     let Some(command) = &shared.watchdog_command else { return };
     match spawn::watchdog(command, &shared.data_dir) {

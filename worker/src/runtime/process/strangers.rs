@@ -1,5 +1,5 @@
-//! Children that are no leaders: orphans of pods, which are ours to reap, and children that other parts of the
-//! program spawned (a nats-server in `stint dev`), which are not.
+//! Children that are no leaders: orphans of pods, which are ours to reap, and children that other
+//! parts of the program spawned (a nats-server in `stint dev`), which are not.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -31,7 +31,8 @@ impl Reaper {
 
     fn is_orphan(&mut self, pid: Pid) -> bool {
         let group = getpgid(Some(pid)).ok();
-        // No process of a run is in our group; children of other parts of the program are, as a rule.
+        // No process of a run is in our group; children of other parts of the program are, as a
+        // rule.
         if group == Some(getpgrp()) {
             return false;
         }

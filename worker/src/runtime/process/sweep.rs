@@ -1,6 +1,7 @@
 //! Kills everything that a life of the worker left behind.
 //!
-//! Used by the watchdog when the worker died, and by the worker's next life before it takes its first pod.
+//! Used by the watchdog when the worker died, and by the worker's next life before it takes its
+//! first pod.
 
 use std::collections::HashSet;
 use std::thread;
@@ -13,7 +14,8 @@ use super::marker::Marker;
 use super::proc::{self, Process, State};
 use super::table::Life;
 
-/// Between two looks: long enough for the dead to go, and for a child between fork and exec to show its marker.
+/// Between two looks: long enough for the dead to go, and for a child between fork and exec to show
+/// its marker.
 const PAUSE: Duration = Duration::from_millis(10);
 /// One look may fall between a fork and an exec; a second one, later, does not.
 const CLEAN_LOOKS: u32 = 2;

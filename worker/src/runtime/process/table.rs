@@ -1,8 +1,8 @@
 //! The groups that live now, in a file: for the watchdog, and for the worker's next life.
 //!
-//! The marker in the environment finds every process but those that emptied it (`env -i`). Their group is found
-//! here. One small write into the page cache when a run starts and one when it is over; never synced, since it
-//! says nothing after a reboot.
+//! The marker in the environment finds every process but those that emptied it (`env -i`). Their
+//! group is found here. One small write into the page cache when a run starts and one when it is
+//! over; never synced, since it says nothing after a reboot.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +21,8 @@ const FILE: &str = "life";
 const HEADER_BYTES: usize = 128;
 /// A pid and the ticks when it was noted, eight bytes each.
 const RECORD_BYTES: usize = 16;
-/// A process was started at most this long before it was noted (a loaded machine), or its pid is another's.
+/// A process was started at most this long before it was noted (a loaded machine), or its pid is
+/// another's.
 const NOTED_WITHIN_TICKS: u64 = 1_000;
 
 /// The place of a group in the table.

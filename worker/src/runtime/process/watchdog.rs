@@ -1,8 +1,9 @@
 //! The watchdog: a tiny process whose one task is to outlive the worker and kill what it left.
 //!
-//! It holds the reading end of a pipe whose other end only the worker has. The end of that pipe means that the
-//! worker is dead, however it died. The watchdog is in a session of its own, deaf to TERM, INT and HUP, and has
-//! neither threads nor memory to speak of; if it dies, the worker starts another.
+//! It holds the reading end of a pipe whose other end only the worker has. The end of that pipe
+//! means that the worker is dead, however it died. The watchdog is in a session of its own, deaf to
+//! TERM, INT and HUP, and has neither threads nor memory to speak of; if it dies, the worker starts
+//! another.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -37,8 +38,8 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 fn watch(data_dir: &Path) -> io::Result<()> {
-    // A session of its own: signals to the worker's group and a closed terminal do not reach it. Failure means
-    // that it leads a group already, which does as well.
+    // A session of its own: signals to the worker's group and a closed terminal do not reach it.
+    // Failure means that it leads a group already, which does as well.
     let _leader = setsid();
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT]
         .into_iter()
