@@ -1,0 +1,33 @@
+//! The `stint` program as these tests run it: the same entry, built with the tests, so that they never
+//! meet an older one.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use stint::args::Cli;
+use stint::{command, report};
+use stint_worker::runtime::process::{watchdog, with_main_thread};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(watchdog::SUBCOMMAND) {
+        return watchdog::main(&arguments.collect::<Vec<_>>());
+    }
+    match with_main_thread(run) {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("stint: cannot start a thread: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> ExitCode {
+    match command::run(Cli::parse()) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprint!("{}", report::render(&error));
+            report::exit(&error).into()
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! A whole Stint of real processes on free ports in a temporary directory: nats-server, coordinators,
+//! workers. Ended when dropped, whatever happens.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions};
+use nix::sys::signal::Signal;
+use stint::nats_server::find_or_fetch;
+use tempfile::TempDir;
+
+use crate::api::Api;
+use crate::parts::{Keeper, Part, Program, tail};
+use crate::wait::until;
+
+/// The part that is nats-server.
+pub const NATS: &str = "nats-server";
+/// Starting takes no longer.
+const START: Duration = Duration::from_secs(30);
+/// Outside the range from which the kernel takes ports for outgoing connections: a server that is
+/// restarted must find its port free.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// How much of each log a failed test shows.
+const TAIL_LINES: usize = 15;
+
+static SERVER: LazyLock<PathBuf> =
+    LazyLock::new(|| find_or_fetch().expect("a nats-server is found or fetched").path);
+
+/// What a world consists of.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// How many coordinators: `coordinator-0`…
+    pub coordinators: usize,
+    /// How many workers: `worker-0`…
+    pub workers: usize,
+    /// How many pods each worker runs at a time.
+    pub slots: u32,
+    /// Lease, renewal and grace of the workers, in seconds.
+    pub lease: (f64, f64, f64),
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { coordinators: 1, workers: 1, slots: 8, lease: (60.0, 15.0, 10.0) }
+    }
+}
+
+/// The processes, and a connection.
+#[derive(Debug)]
+pub struct World {
+    parts: Mutex<BTreeMap<String, Part>>,
+    keeper: Keeper,
+    client: Client,
+    stint: PathBuf,
+    port: u16,
+    shape: Shape,
+    dir: TempDir,
+}
+
+impl World {
+    /// Starts everything; returns when the API answers and all workers have said hello.
+    ///
+    /// # Panics
+    ///
+    /// When something does not start.
+    pub async fn start(stint: &str, shape: Shape) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let keeper = Keeper::start();
+        let (port, server) = start_server(&keeper, Path::new(stint), dir.path()).await;
+        let client = connect(port).await;
+        let parts = Mutex::new(BTreeMap::from([(NATS.to_owned(), server)]));
+        let stint = PathBuf::from(stint);
+        let world = Self { parts, keeper, client, stint, port, shape, dir };
+        for part in world.roles() {
+            world.play(&part);
+            if part == "coordinator-0" {
+                // The streams are its to make.
+                world.await_api().await;
+            }
+        }
+        world.await_workers().await;
+        world
+    }
+
+    /// The world that tests of one program share while any of them runs.
+    pub async fn shared(stint: &str) -> Arc<Self> {
+        static SHARED: Mutex<Weak<World>> = Mutex::new(Weak::new());
+        static STARTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _one_at_a_time = STARTING.lock().await;
+        let there = SHARED.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(world) = there {
+            return world;
+        }
+        let shape = Shape { slots: 32, ..Shape::default() };
+        let world = Arc::new(Self::start(stint, shape).await);
+        *SHARED.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&world);
+        world
+    }
+
+    fn roles(&self) -> Vec<String> {
+        let coordinators = (0..self.shape.coordinators).map(|n| format!("coordinator-{n}"));
+        coordinators.chain((0..self.shape.workers).map(|n| format!("worker-{n}"))).collect()
+    }
+
+    /// The address of nats-server.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// A new connection, which lives in the runtime of whoever asks for it.
+    pub async fn connect(&self) -> Client {
+        connect(self.port).await
+    }
+
+    /// The connection of the test that started this world: of no use to others that share it.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The temporary directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The API as seen from a namespace of this test's own.
+    #[must_use]
+    pub fn api(&self, namespace: &str) -> Api {
+        Api { client: self.client.clone(), namespace: namespace.to_owned() }
+    }
+
+    /// Starts a part (again), on the same data.
+    ///
+    /// # Panics
+    ///
+    /// When it runs already, or there is no such part.
+    pub fn play(&self, part: &str) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let program = match part {
+            NATS => server_program(&self.stint, self.dir.path()),
+            _ => self.program(part),
+        };
+        let before = parts.insert(part.to_owned(), self.keeper.run(program));
+        assert!(before.is_none(), "{part} runs already");
+    }
+
+    /// `kill -9`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such part.
+    pub fn kill(&self, part: &str) {
+        self.take(part).kill();
+    }
+
+    /// Takes a part out of the world's hands.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such part.
+    pub fn take(&self, part: &str) -> Part {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.remove(part).unwrap_or_else(|| panic!("{part} does not run"))
+    }
+
+    /// Sends a part a signal.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such part.
+    pub fn signal(&self, part: &str, signal: Signal) {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.get(part).unwrap_or_else(|| panic!("{part} does not run")).signal(signal);
+    }
+
+    /// What a part has said, from its first start on.
+    #[must_use]
+    pub fn log(&self, part: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(format!("{part}.log"))).unwrap_or_default()
+    }
+
+    /// Parts that have ended by themselves.
+    #[must_use]
+    pub fn ended_by_themselves(&self) -> Vec<String> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = parts.iter_mut().filter_map(|(name, part)| Some((name, part.ended()?)));
+        ended.map(|(name, status)| format!("{name}: {status}")).collect()
+    }
+
+    /// Waits until the API answers.
+    pub async fn await_api(&self) {
+        let api = self.api("default");
+        until("the API answers", START, || async {
+            let body = bytes::Bytes::new();
+            let answer = api.raw("stint.v1.default.jobs.list".to_owned(), &[], body).await;
+            answer.is_ok_and(|answer| crate::api::read(&answer).code.is_none()).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every worker has said that it takes pods.
+    pub async fn await_workers(&self) {
+        for worker in 0..self.shape.workers {
+            let part = format!("worker-{worker}");
+            until(&format!("{part} is ready"), START, || {
+                let said = self.log(&part);
+                async move { said.lines().any(|line| line == "ready").then_some(()) }
+            })
+            .await;
+        }
+    }
+
+    fn program(&self, part: &str) -> Program {
+        let role = part.split('-').next().unwrap_or(part);
+        let mut arguments = vec![role.to_owned(), "--nats".to_owned(), self.url()];
+        if role == "worker" {
+            let (lease, renew, grace) = self.shape.lease;
+            let flags = [
+                ("--data", self.dir.path().join(part).display().to_string()),
+                ("--name", part.to_owned()),
+                ("--slots", self.shape.slots.to_string()),
+                ("--lease-seconds", lease.to_string()),
+                ("--renew-seconds", renew.to_string()),
+                ("--grace-seconds", grace.to_string()),
+            ];
+            for (flag, value) in flags {
+                arguments.extend([flag.to_owned(), value]);
+            }
+        }
+        Program {
+            launcher: self.stint.clone(),
+            program: self.stint.clone(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            log: self.dir.path().join(format!("{part}.log")),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let parts = self.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
+            for part in parts.keys() {
+                let log = tail(&self.dir.path().join(format!("{part}.log")), TAIL_LINES);
+                eprintln!("--- {part}\n{log}");
+            }
+        }
+        let parts = self.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Workers first: what they run ends with them while their servers still stand.
+        while let Some((_, part)) = parts.pop_last() {
+            drop(part);
+        }
+    }
+}
+
+/// A connection that comes back by itself.
+async fn connect(port: u16) -> Client {
+    ConnectOptions::new()
+        .reconnect_delay_callback(|_| Duration::from_millis(50))
+        .request_timeout(Some(Duration::from_secs(10)))
+        .connect(format!("nats://127.0.0.1:{port}"))
+        .await
+        .expect("the server answers")
+}
+
+fn server_program(stint: &Path, dir: &Path) -> Program {
+    Program {
+        launcher: stint.to_owned(),
+        program: SERVER.clone(),
+        arguments: vec!["--config".into(), dir.join("nats.conf").into()],
+        log: dir.join(format!("{NATS}.log")),
+    }
+}
+
+/// Starts nats-server on a free port; another one when somebody was faster.
+async fn start_server(keeper: &Keeper, stint: &Path, dir: &Path) -> (u16, Part) {
+    loop {
+        let port = free_port();
+        let config = format!(
+            "listen: 127.0.0.1:{port}\nserver_name: \"test-{port}-{}\"\n\
+             jetstream {{ store_dir: \"{}\" }}\n",
+            std::process::id(),
+            dir.join("jetstream").display()
+        );
+        std::fs::write(dir.join("nats.conf"), config).expect("the directory can be written to");
+        let mut server = keeper.run(server_program(stint, dir));
+        let outcome = until("nats-server answers", START, || {
+            let ended = server.ended();
+            async move {
+                if ended.is_some() {
+                    return Some(false);
+                }
+                let connected =
+                    async_nats::connect(format!("nats://127.0.0.1:{port}")).await.ok()?;
+                let ours = format!("test-{port}-{}", std::process::id());
+                (connected.server_info().server_name == ours).then_some(true)
+            }
+        });
+        if outcome.await {
+            return (port, server);
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let start = u16::try_from(uuid::Uuid::new_v4().as_u128() % u128::from(PORTS.end - PORTS.start));
+    let start = PORTS.start + start.unwrap_or(0);
+    (start..PORTS.end)
+        .chain(PORTS)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("some port is free")
+}

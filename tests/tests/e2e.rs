@@ -1,0 +1,38 @@
+//! The whole road: a real nats-server, coordinator and worker, asked through the NATS API as a foreign
+//! client would.
+//!
+//! Tests share one world and keep to a namespace of their own; those that look at everything start
+//! their own.
+
+#[path = "e2e/cli.rs"]
+mod cli;
+#[path = "e2e/delete.rs"]
+mod delete;
+#[path = "e2e/failures.rs"]
+mod failures;
+#[path = "e2e/kinds.rs"]
+mod kinds;
+#[path = "e2e/list.rs"]
+mod list;
+#[path = "e2e/logs.rs"]
+mod logs;
+#[path = "e2e/pods.rs"]
+mod pods;
+#[path = "e2e/refusals.rs"]
+mod refusals;
+#[path = "e2e/watch.rs"]
+mod watch;
+
+use std::sync::Arc;
+
+use stint_tests::{Api, World};
+
+/// The program under test.
+const STINT: &str = env!("CARGO_BIN_EXE_stint-under-test");
+
+/// The shared world, and the API as seen from one namespace.
+async fn shared(namespace: &str) -> (Arc<World>, Api) {
+    let world = World::shared(STINT).await;
+    let api = Api { client: world.connect().await, namespace: namespace.to_owned() };
+    (world, api)
+}
