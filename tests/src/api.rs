@@ -137,6 +137,26 @@ impl Api {
         .await
     }
 
+    /// A Job as it stands, if anybody answers just now.
+    pub async fn try_job(&self, name: &str) -> Option<Value> {
+        let subject = format!("stint.v1.{}.jobs.get.{name}", self.namespace);
+        let answer = read(&self.raw(subject, &[], Bytes::new()).await.ok()?);
+        answer.code.is_none().then_some(answer.body)
+    }
+
+    /// Waits until a Job has ended, however often nobody answers meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// When it has not after `limit`.
+    pub async fn ended_at_last(&self, name: &str, limit: Duration) -> (String, Value) {
+        let job = until(&format!("{name} ends"), limit, || async {
+            self.try_job(name).await.filter(|job| terminal(job).is_some())
+        })
+        .await;
+        (terminal(&job).unwrap_or_default().to_owned(), job)
+    }
+
     /// Waits until a Job has ended, and says how: `Complete` or `Failed`.
     pub async fn ended(&self, name: &str) -> (String, Value) {
         let job = self.until_job(name, "its end", |job| terminal(job).is_some()).await;

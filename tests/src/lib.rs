@@ -1,12 +1,14 @@
-//! What tests from the outside share: a [`World`] of real processes, a client that knows NATS only, and
-//! builders of manifests.
+//! What tests from the outside share: a [`World`] of real processes, a client that knows NATS only,
+//! and builders of manifests.
 //!
-//! Nothing here knows how Stint decides; it starts things, asks, waits with a deadline, ends things.
+//! Nothing here knows how Stint decides; it starts things, asks, waits with a deadline, ends
+//! things.
 
 pub mod api;
 pub mod job;
 pub mod parts;
 pub mod proc;
+pub mod records;
 pub mod wait;
 pub mod world;
 

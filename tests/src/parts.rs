@@ -1,8 +1,8 @@
 //! The processes of a world, each one a guarded child.
 //!
-//! A child is started under the launcher, which has the kernel kill it when the *thread* that started it
-//! ends. So one thread, the keeper, starts them all, and lives as long as the world does: whatever
-//! becomes of a test, nothing of it is left.
+//! A child is started under the launcher, which has the kernel kill it when the *thread* that
+//! started it ends. So one thread, the keeper, starts them all, and lives as long as the world
+//! does: whatever becomes of a test, nothing of it is left.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

@@ -1,5 +1,5 @@
-//! A whole Stint of real processes on free ports in a temporary directory: nats-server, coordinators,
-//! workers. Ended when dropped, whatever happens.
+//! A whole Stint of real processes on free ports in a temporary directory: nats-server,
+//! coordinators, workers. Ended when dropped, whatever happens.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

@@ -1,5 +1,5 @@
-//! The `stint` program as these tests run it: the same entry, built with the tests, so that they never
-//! meet an older one.
+//! The `stint` program as these tests run it: the same entry, built with the tests, so that they
+//! never meet an older one.
 
 use std::process::ExitCode;
 

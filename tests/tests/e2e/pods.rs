@@ -1,4 +1,5 @@
-//! What a pod's containers get and what they leave: environment, exit codes, signals, several at once.
+//! What a pod's containers get and what they leave: environment, exit codes, signals, several at
+//! once.
 
 use serde_json::{Value, json};
 use stint_tests::api::{counters, name};

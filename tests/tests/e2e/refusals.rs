@@ -1,5 +1,5 @@
-//! Requests that are refused: each with its code, a whole `Status` and the service's headers, and with
-//! nothing left behind.
+//! Requests that are refused: each with its code, a whole `Status` and the service's headers, and
+//! with nothing left behind.
 
 use serde_json::{Value, json};
 use stint_tests::{Api, Shape, World, job};

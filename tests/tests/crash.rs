@@ -1,0 +1,18 @@
+//! What holds when processes are killed, paused, or cut off: nothing acknowledged is lost, no attempt
+//! runs twice, counters equal the durable records, and in the end the Job is done.
+//!
+//! `STINT_CRASH_SEED` repeats a storm; `STINT_CRASH_ROUNDS` runs so many of them.
+
+#[path = "crash/away.rs"]
+mod away;
+#[path = "crash/dev.rs"]
+mod dev;
+#[path = "crash/failover.rs"]
+mod failover;
+#[path = "crash/paused.rs"]
+mod paused;
+#[path = "crash/storm.rs"]
+mod storm;
+
+/// The program under test.
+const STINT: &str = env!("CARGO_BIN_EXE_stint-under-test");
