@@ -22,6 +22,7 @@ use async_nats::{HeaderMap, Message, Request, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
 use stint_common::names::{self, Names};
+use tokio::sync::watch as watch_channel;
 
 pub use call::Call;
 pub use connection::{Auth, Flags, Settings};
@@ -39,6 +40,8 @@ pub struct Client {
     nats: async_nats::Client,
     names: Names,
     url: String,
+    /// Counts how often the connection was lost.
+    losses: watch_channel::Receiver<u64>,
 }
 
 /// An answer that came.
@@ -58,12 +61,19 @@ impl Client {
     /// When no server answers, or it refuses the credentials.
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
         let url = settings.url.clone();
+        let (count, losses) = watch_channel::channel(0_u64);
         let nats = settings
             .options()?
+            .event_callback(move |event| {
+                if matches!(event, async_nats::Event::Disconnected) {
+                    count.send_modify(|count| *count += 1);
+                }
+                std::future::ready(())
+            })
             .connect(url.as_str())
             .await
             .map_err(|source| Error::Connect { url: url.clone(), source })?;
-        Ok(Self { nats, names: Names::default(), url })
+        Ok(Self { nats, names: Names::default(), url, losses })
     }
 
     /// Asks and waits for the one answer.
@@ -95,6 +105,9 @@ impl Client {
     /// When the connection is closed. That nobody answers is said by the first message.
     pub async fn stream(&self, call: &Call) -> Result<Stream, Error> {
         let lost = || Error::Lost { call: call.to_string() };
+        // Seen now: whatever is lost from here on may have been a part of the answer.
+        let mut losses = self.losses.clone();
+        losses.mark_unchanged();
         let inbox = self.nats.new_inbox();
         let messages = self.nats.subscribe(inbox.clone()).await.map_err(|_| lost())?;
         let subject = call.subject(&self.names);
@@ -102,7 +115,7 @@ impl Client {
             .publish_with_reply_and_headers(subject, inbox, call.headers(), call.body())
             .await
             .map_err(|_| lost())?;
-        Ok(Stream::new(self.clone(), call.clone(), messages))
+        Ok(Stream::new(self.clone(), call.clone(), messages, losses))
     }
 
     /// Lists, then watches.

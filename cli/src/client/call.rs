@@ -51,6 +51,12 @@ impl Call {
         self
     }
 
+    /// Whether an option is set.
+    #[must_use]
+    pub fn has_option(&self, name: &str) -> bool {
+        self.options.iter().any(|(known, _)| *known == name)
+    }
+
     /// Gives it a body.
     #[must_use]
     pub fn json(mut self, body: &Value) -> Self {

@@ -6,12 +6,13 @@ use async_nats::Subscriber;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use stint_common::names;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Call, Client, Error};
 
-/// Heartbeats come every few seconds; so much silence means that whoever answered is gone.
-const SILENCE: Duration = Duration::from_secs(20);
+/// Heartbeats come every five seconds; so much silence means that whoever answered is gone.
+const SILENCE: Duration = Duration::from_secs(12);
 /// Header of a message that only says that the stream lives.
 const HEARTBEAT: &str = "Stint-Heartbeat";
 
@@ -30,11 +31,17 @@ pub struct Stream {
     client: Client,
     call: Call,
     messages: Subscriber,
+    losses: watch::Receiver<u64>,
 }
 
 impl Stream {
-    pub(super) fn new(client: Client, call: Call, messages: Subscriber) -> Self {
-        Self { client, call, messages }
+    pub(super) fn new(
+        client: Client,
+        call: Call,
+        messages: Subscriber,
+        losses: watch::Receiver<u64>,
+    ) -> Self {
+        Self { client, call, messages, losses }
     }
 
     /// Waits for the next part. Heartbeats are taken in and not shown.
@@ -44,10 +51,16 @@ impl Stream {
     /// When the answer is an error, or nothing comes any more.
     pub async fn next(&mut self) -> Result<Frame, Error> {
         loop {
-            let message = timeout(SILENCE, self.messages.next())
-                .await
-                .map_err(|_| Error::Silent { call: self.call.to_string() })?
-                .ok_or_else(|| Error::Lost { call: self.call.to_string() })?;
+            let message = tokio::select! {
+                // What came before the loss is still good.
+                biased;
+                message = timeout(SILENCE, self.messages.next()) => {
+                    message.map_err(|_| Error::Silent { call: self.call.to_string() })?
+                }
+                // The connection mends itself, but parts of the answer may have been sent meanwhile.
+                _ = self.losses.changed() => None,
+            };
+            let message = message.ok_or_else(|| Error::Lost { call: self.call.to_string() })?;
             let body = self.client.check(&self.call, message)?;
             if let Some(reason) = body.headers.get(names::STREAM_END) {
                 return Ok(Frame::End(reason.as_str().to_owned()));

@@ -13,6 +13,7 @@ pub(super) async fn run(args: CreateArgs) -> anyhow::Result<Exit> {
         manifests.extend(manifests::read(file)?);
     }
     let session = Session::open(&args.connect).await?;
+    manifests::check(&session, &manifests).await?;
     for manifest in &manifests {
         let object = manifests::create(&session, manifest, None).await?;
         let kind = object["kind"].as_str().unwrap_or("object").to_ascii_lowercase();

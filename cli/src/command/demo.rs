@@ -53,8 +53,10 @@ async fn demo(args: &DemoArgs, scratch: &Path) -> anyhow::Result<Exit> {
         () = interrupts.next() => return Ok(Exit::Interrupted),
     };
     let shown = tokio::select! {
-        shown = show(dev.url(), &plan, args.burst) => shown,
+        // First: a Job that is followed hears the signal too, and would say that it goes on.
+        biased;
         () = interrupts.next() => Ok(Exit::Interrupted),
+        shown = show(dev.url(), &plan, args.burst) => shown,
     };
     tokio::select! {
         () = dev.stop() => {}
@@ -67,8 +69,8 @@ async fn demo(args: &DemoArgs, scratch: &Path) -> anyhow::Result<Exit> {
 async fn show(url: &str, plan: &Plan<'_>, burst: u32) -> anyhow::Result<Exit> {
     let session = &Session::open(&connection(url)).await?;
     say(&format!(
-        "An Indexed Job: {} pods count the crates in {}. Index {} fails once, on purpose; Kubernetes \
-         tries again after 10 s.",
+        "An Indexed Job: {} pods count the crates in {}. Index {} fails once, on purpose, and \
+         is tried again after Kubernetes' back-off of 10 s.",
         plan.shares,
         plan.root.display(),
         plan.stumbling()

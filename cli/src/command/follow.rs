@@ -107,7 +107,7 @@ impl<'a> Follower<'a> {
     /// Shows what is new. The end, if this is it.
     async fn take_in(&mut self, job: &Value) -> anyhow::Result<Option<End>> {
         let progress = Progress::read(JobView(job));
-        self.pace.note(self.following.submitted.elapsed(), progress.ended());
+        self.pace.note(self.following.submitted.elapsed(), &progress);
         self.display.show(&progress, &self.pace);
         if progress.failed > self.failed && self.shown.len() < SHOWN_FAILURES {
             self.failed = progress.failed;

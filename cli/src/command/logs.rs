@@ -1,15 +1,17 @@
 //! `stint logs`: one pod's output, or that of all pods of a Job.
 
+mod copy;
+
 use std::collections::HashSet;
-use std::io::{self, Write as _};
 
 use serde_json::Value;
 use stint_common::index_set::IndexSet;
 use tokio::task::JoinSet;
 
+use self::copy::copy;
 use super::session::Session;
 use crate::args::{LogsArgs, Prefix};
-use crate::client::{Call, Client, Error, Event, Frame};
+use crate::client::{Call, Error, Event};
 use crate::exit::{Exit, Expected};
 use crate::output::job::JobView;
 use crate::output::pod::PodView;
@@ -18,8 +20,6 @@ use crate::signals::Interrupts;
 
 /// Pods that are followed at a time; others follow when one of them has ended.
 const FOLLOWED: usize = 100;
-/// A line longer than this is printed in parts.
-const LONGEST_LINE: usize = 64 * 1024;
 /// The HTTP code for a pod that has not started, so has no output yet.
 const NOT_YET: u16 = 400;
 
@@ -105,6 +105,8 @@ pub(super) async fn of_job(session: &Session, job: &Value) -> anyhow::Result<()>
 }
 
 async fn one(session: &Session, pod: &str, wanted: &Wanted) -> anyhow::Result<()> {
+    // Whatever fails later is worth another try: the pod is known, and a coordinator was there.
+    session.get(Resource::Pods, pod).await?;
     let prefix = if wanted.prefix == Prefix::Always { format!("{pod} | ") } else { String::new() };
     copy(&session.client, &wanted.call(&session.namespace, pod), &prefix).await
 }
@@ -196,7 +198,7 @@ fn prefix(pod: PodView<'_>, wanted: bool) -> String {
         (false, _) => String::new(),
         (true, None) => format!("{} | ", pod.name()),
         (true, Some(index)) => match pod.attempt() {
-            Some(attempt) if attempt > 0 => format!("{index} (attempt {}) | ", attempt + 1),
+            Some(attempt) if attempt > 0 => format!("{index} (attempt {attempt}) | "),
             _ => format!("{index} | "),
         },
     }
@@ -204,76 +206,4 @@ fn prefix(pod: PodView<'_>, wanted: bool) -> String {
 
 fn is_not_yet(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Error>().and_then(Error::code) == Some(NOT_YET)
-}
-
-/// Copies one pod's output, line by line when the lines get a prefix.
-async fn copy(client: &Client, call: &Call, prefix: &str) -> anyhow::Result<()> {
-    let mut stream = client.stream(call).await?;
-    let mut lines = LineBuffer { prefix: prefix.as_bytes(), line: Vec::new() };
-    while let Frame::Body(part) = stream.next().await? {
-        io::stdout().lock().write_all(&lines.push(&part))?;
-    }
-    io::stdout().lock().write_all(&lines.finish())?;
-    io::stdout().lock().flush()?;
-    Ok(())
-}
-
-/// Puts a prefix before each line; a line is given out when it is whole, so that pods do not mix in
-/// it.
-struct LineBuffer<'a> {
-    prefix: &'a [u8],
-    line: Vec<u8>,
-}
-
-impl LineBuffer<'_> {
-    fn push(&mut self, part: &[u8]) -> Vec<u8> {
-        if self.prefix.is_empty() {
-            return part.to_vec();
-        }
-        let mut ready = Vec::with_capacity(part.len() + self.prefix.len());
-        for piece in part.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.line.len() >= LONGEST_LINE {
-                self.give(&mut ready);
-            }
-        }
-        ready
-    }
-
-    fn finish(&mut self) -> Vec<u8> {
-        let mut ready = Vec::new();
-        if !self.line.is_empty() {
-            self.give(&mut ready);
-        }
-        ready
-    }
-
-    fn give(&mut self, ready: &mut Vec<u8>) {
-        ready.extend_from_slice(self.prefix);
-        ready.append(&mut self.line);
-        if ready.last() != Some(&b'\n') {
-            ready.push(b'\n');
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_get_their_prefix_when_they_are_whole() {
-        let mut lines = LineBuffer { prefix: b"3 | ", line: Vec::new() };
-        assert_eq!(lines.push(b"one\ntw"), b"3 | one\n");
-        assert_eq!(lines.push(b"o\n\nlast"), b"3 | two\n3 | \n");
-        assert_eq!(lines.finish(), b"3 | last\n");
-        assert_eq!(lines.finish(), b"");
-    }
-
-    #[test]
-    fn without_a_prefix_bytes_stay_as_they_are() {
-        let mut lines = LineBuffer { prefix: b"", line: Vec::new() };
-        assert_eq!(lines.push(b"a\xff\nb"), b"a\xff\nb");
-        assert_eq!(lines.finish(), b"");
-    }
 }

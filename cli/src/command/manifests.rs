@@ -38,16 +38,29 @@ fn resource(object: &Value) -> Result<&'static str, Expected> {
     }
 }
 
+/// Has the server judge all objects before any is submitted: half a file submitted helps nobody.
+pub(super) async fn check(session: &Session, objects: &[Value]) -> anyhow::Result<()> {
+    if let [_] = objects {
+        return Ok(());
+    }
+    for object in objects {
+        session.client.request(&call(session, object)?.option("dryRun", "All")).await?;
+    }
+    Ok(())
+}
+
 /// Submits one object: in its own namespace, else in the session's.
 pub(super) async fn create(
     session: &Session,
     object: &Value,
     traceparent: Option<&str>,
 ) -> anyhow::Result<Value> {
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&session.namespace);
-    let call = Call::new("create", resource(object)?, namespace)
-        .option("traceparent", traceparent.unwrap_or_default())
-        .option("fieldValidation", "Strict")
-        .json(object);
+    let call = call(session, object)?.option("traceparent", traceparent.unwrap_or_default());
     Ok(session.request(&call).await?)
+}
+
+fn call(session: &Session, object: &Value) -> Result<Call, Expected> {
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&session.namespace);
+    let call = Call::new("create", resource(object)?, namespace);
+    Ok(call.option("fieldValidation", "Strict").json(object))
 }

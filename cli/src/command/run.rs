@@ -25,6 +25,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<Exit> {
         return Err(Expected::usage(what).try_next("stint create -f FILE").into());
     }
     let session = Session::open(&args.connect).await?;
+    manifests::check(&session, &manifests).await?;
     let mut jobs = Vec::new();
     for manifest in &manifests {
         let submitted = Instant::now();

@@ -61,7 +61,7 @@ impl Failure {
             None => self.pod.clone(),
         };
         if let Some(attempt) = self.attempt {
-            place.push_str(&format!(", attempt {}", attempt + 1));
+            place.push_str(&format!(", attempt {attempt}"));
         }
         if let Some(node) = &self.node {
             place.push_str(&format!(" on {node}"));
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn its_last_words_stand_under_it() {
         let text = failure(7, "exit code 3").render("one\ntwo\n", Style::Plain);
-        assert_eq!(text, "failed index 7, attempt 1 on vm-1: exit code 3\n    | one\n    | two\n");
+        assert_eq!(text, "failed index 7, attempt 0 on vm-1: exit code 3\n    | one\n    | two\n");
     }
 
     #[test]

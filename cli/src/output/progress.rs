@@ -9,6 +9,8 @@ use super::style::Style;
 
 /// Over how long the speed is measured.
 const WINDOW: Duration = Duration::from_secs(10);
+/// Over less than this a speed says nothing.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// Samples kept of it; a flood of updates is thinned out.
 const SAMPLES: usize = 256;
 
@@ -79,48 +81,59 @@ impl Progress {
     /// `, 4.0 pods/s, about 12s left`; empty when nothing is known.
     #[must_use]
     pub fn speed(&self, pace: &Pace) -> String {
-        let rate = pace.rate();
-        if rate <= 0.0 {
+        let (ended, succeeded) = pace.rates();
+        if ended <= 0.0 {
             return String::new();
         }
         let left = self.total.map_or(0, |total| total.saturating_sub(self.succeeded));
-        let eta = Duration::try_from_secs_f64(float(left) / rate).unwrap_or_default();
-        let eta = if left == 0 {
-            String::new()
-        } else {
-            format!(", about {} left", age::human(eta.as_secs()))
-        };
-        format!(", {} pods/s{eta}", rate_text(rate))
+        // Failed pods bring nothing nearer to its end.
+        let seconds = if left == 0 || succeeded <= 0.0 { 0.0 } else { float(left) / succeeded };
+        let eta = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+        let eta =
+            if eta == 0 { String::new() } else { format!(", about {} left", age::human(eta)) };
+        format!(", {} pods/s{eta}", rate_text(ended))
     }
 }
 
 /// How fast pods end, over the last seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Pace {
-    samples: VecDeque<(Duration, u64)>,
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Duration,
+    ended: u64,
+    succeeded: u64,
 }
 
 impl Pace {
     /// Notes how many pods had ended at a time, counted from any fixed beginning.
-    pub fn note(&mut self, at: Duration, ended: u64) {
+    pub fn note(&mut self, at: Duration, progress: &Progress) {
         let oldest_needed = at.saturating_sub(WINDOW);
         // One sample from before the window stays: the window begins there.
-        while self.samples.get(1).is_some_and(|(time, _)| *time <= oldest_needed)
+        while self.samples.get(1).is_some_and(|sample| sample.at <= oldest_needed)
             || self.samples.len() >= SAMPLES
         {
             self.samples.pop_front();
         }
-        self.samples.push_back((at, ended));
+        let (ended, succeeded) = (progress.ended(), progress.succeeded);
+        self.samples.push_back(Sample { at, ended, succeeded });
     }
 
-    /// Pods a second; zero while too little is known.
+    /// Pods a second that ended, and that succeeded; zero while too little is known.
     #[must_use]
-    pub fn rate(&self) -> f64 {
-        let (Some((from, before)), Some((to, now))) = (self.samples.front(), self.samples.back())
-        else {
-            return 0.0;
+    pub fn rates(&self) -> (f64, f64) {
+        let (Some(from), Some(to)) = (self.samples.front(), self.samples.back()) else {
+            return (0.0, 0.0);
         };
-        per_second(now.saturating_sub(*before), to.saturating_sub(*from))
+        let time = to.at.saturating_sub(from.at);
+        if time < SHORTEST {
+            return (0.0, 0.0);
+        }
+        let rate = |before: u64, now: u64| per_second(now.saturating_sub(before), time);
+        (rate(from.ended, to.ended), rate(from.succeeded, to.succeeded))
     }
 }
 
@@ -191,6 +204,10 @@ mod tests {
         json!({"metadata": {"name": "pi"}, "spec": {"completions": 10}, "status": status})
     }
 
+    fn counted(succeeded: u64, failed: u64) -> Progress {
+        Progress { succeeded, failed, ..Progress::default() }
+    }
+
     #[test]
     fn a_line_says_what_is_known() {
         let running = job(json!({"succeeded": 3, "active": 4, "ready": 2, "failed": 1}));
@@ -198,8 +215,10 @@ mod tests {
         let mut pace = Pace::default();
         let counts = "job/pi: 3/10 succeeded, 2 running, 2 pending, 1 failed";
         assert_eq!(progress.line("pi", &pace), counts);
-        pace.note(Duration::ZERO, 0);
-        pace.note(Duration::from_secs(2), 4);
+        pace.note(Duration::ZERO, &counted(0, 0));
+        pace.note(Duration::from_millis(900), &counted(3, 1));
+        assert_eq!(progress.line("pi", &pace), counts);
+        pace.note(Duration::from_secs(2), &counted(4, 0));
         assert_eq!(progress.line("pi", &pace), format!("{counts}, 2.0 pods/s, about 3s left"));
         let suspended = job(json!({"conditions": [{"type": "Suspended", "status": "True"}]}));
         let progress = Progress::read(JobView(&suspended));
@@ -209,13 +228,16 @@ mod tests {
     #[test]
     fn the_pace_is_that_of_the_last_seconds() {
         let mut pace = Pace::default();
-        (0..60).for_each(|second| pace.note(Duration::from_secs(second), second * 100));
-        assert!((pace.rate() - 100.0).abs() < 1e-9);
-        (60..80).for_each(|second| pace.note(Duration::from_secs(second), 6000));
-        assert!(pace.rate() < 1e-9);
-        (0..1000).for_each(|step| {
-            pace.note(Duration::from_secs(80) + Duration::from_millis(step), 6000)
-        });
+        let mut note =
+            |seconds: u64, ended| pace.note(Duration::from_secs(seconds), &counted(ended, 0));
+        (0..60).for_each(|second| note(second, second * 100));
+        assert!((pace.rates().0 - 100.0).abs() < 1e-9);
+        let mut note =
+            |seconds: u64, ended| pace.note(Duration::from_secs(seconds), &counted(ended, 0));
+        (60..80).for_each(|second| note(second, 6000));
+        assert!(pace.rates().0 < 1e-9);
+        let millis = (0..1000).map(|step| Duration::from_millis(80_000 + step));
+        millis.for_each(|at| pace.note(at, &counted(6000, 0)));
         assert!(pace.samples.len() <= SAMPLES);
     }
 
