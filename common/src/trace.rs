@@ -58,6 +58,12 @@ pub fn job_span_id(job: JobUid) -> u64 {
     first_half(Uuid::new_v5(&job.0, b"job span"))
 }
 
+/// The mark that a Job is there: sent at once, where its span can be sent only at its end.
+#[must_use]
+pub fn accepted_span_id(job: JobUid) -> u64 {
+    first_half(Uuid::new_v5(&job.0, b"job accepted"))
+}
+
 /// The span of a pod, from claim to end.
 #[must_use]
 pub fn pod_span_id(pod: PodId) -> u64 {

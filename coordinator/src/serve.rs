@@ -14,6 +14,7 @@ use crate::api;
 use crate::control;
 use crate::registry::Registry;
 use crate::store::Replica;
+use crate::trace;
 
 /// What a coordinator is started with.
 #[derive(Clone, Debug)]
@@ -58,12 +59,14 @@ pub async fn run(
     let work = Committer::start(jet.clone(), names.work_stream());
     let replica = Replica::start(jet.clone()).await;
     let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), replica);
+    let traces = trace::start();
     let shared = control::Shared {
         jet: jet.clone(),
         objects,
         pods,
         work,
         incarnation: Incarnation::random(),
+        tracer: traces.as_ref().map(trace::Exporter::tracer),
     };
     let control = tokio::spawn(control::run(shared, shutdown.clone()));
     ready.cancel();
@@ -73,6 +76,9 @@ pub async fn run(
     shutdown.cancel();
     if let Err(error) = control.await {
         tracing::error!(%error, "the owner's loop ended badly");
+    }
+    if let Some(traces) = traces {
+        traces.flush().await;
     }
     Ok(served?)
 }

@@ -52,7 +52,8 @@ impl Owner {
         match self.jobs.get_mut(&uid) {
             Some(managed) => managed.replace(parsed, revision),
             None => {
-                let managed = Managed::new(parsed, subject, revision);
+                let mut managed = Managed::new(parsed, subject, revision);
+                managed.trace_with(self.tracer.as_ref());
                 self.by_subject.insert(subject.to_owned(), uid);
                 self.jobs.insert(uid, managed);
                 self.orphans.remove(&uid);
@@ -60,6 +61,7 @@ impl Owner {
         }
         if let Some(managed) = self.jobs.get_mut(&uid) {
             managed.dirty = false;
+            managed.trace_end();
         }
         self.touch(uid);
         self.stops.look_at(uid);
@@ -71,7 +73,10 @@ impl Owner {
 
     /// A Job is gone: its pods, if any still run, are stopped as orphans.
     fn drop_job(&mut self, uid: JobUid) {
-        let Some(managed) = self.jobs.remove(&uid) else { return };
+        let Some(mut managed) = self.jobs.remove(&uid) else { return };
+        if self.rebuilt {
+            managed.trace_removal();
+        }
         self.by_subject.remove(&managed.subject);
         if let Some(at) = managed.wake_at {
             self.timers.remove(&(at, uid));
@@ -127,6 +132,9 @@ impl Owner {
     }
 
     fn take_record(&mut self, pod: PodId, record: PodRecord, entry: &Entry, now: Instant) {
+        if let Some(managed) = self.jobs.get(&pod.job) {
+            managed.trace_pod(pod, &record);
+        }
         let PodRecord { claim, state, template, created_at, .. } = record;
         let fact = match &state {
             PodState::Claimed => PodFact::Claimed,
@@ -245,6 +253,7 @@ impl Owner {
                     self.drop_job(uid);
                     return;
                 }
+                managed.trace_end();
                 let events = std::mem::take(&mut managed.events);
                 round.events.extend(events.into_iter().map(|event| (uid, event)));
             }

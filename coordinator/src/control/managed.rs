@@ -12,6 +12,7 @@ use stint_common::wire::{TraceContext, VERSION};
 
 use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger};
 use crate::store::JobRecord;
+use crate::trace::JobTrace;
 
 /// More unclaimed pods than this are plenty.
 const PLENTY: u32 = 48;
@@ -27,7 +28,10 @@ pub(super) struct Managed {
     pub(super) object: Box<RawValue>,
     pub(super) template: String,
     pub(super) trace: Option<TraceContext>,
+    pub(super) created_at: Option<Timestamp>,
     pub(super) deletion: Option<Deletion>,
+    /// Where its spans go, if traces are on.
+    pub(super) spans: Option<JobTrace>,
     /// A write of the record is under way; the next plan waits for its outcome.
     pub(super) writing: bool,
     /// Something happened since the last plan.
@@ -86,7 +90,8 @@ pub(super) fn parse(subject: &str, payload: &[u8]) -> Option<Parsed> {
 impl Managed {
     pub(super) fn new(parsed: Parsed, subject: &str, revision: u64) -> Self {
         let Parsed { uid, name, spec, record } = parsed;
-        let JobRecord { object, template, trace, status, ledger, deletion, .. } = record;
+        let JobRecord { object, template, trace, created_at, status, ledger, deletion, .. } =
+            record;
         Self {
             job: Job::restore(uid, name.clone(), spec, status, ledger, deletion),
             name,
@@ -95,7 +100,9 @@ impl Managed {
             object,
             template,
             trace,
+            created_at,
             deletion,
+            spans: None,
             writing: false,
             dirty: true,
             wake_at: None,
@@ -138,6 +145,7 @@ impl Managed {
             object: &self.object,
             template: &self.template,
             trace: self.trace.as_ref(),
+            created_at: self.created_at,
             status: self.job.status(),
             ledger: self.job.ledger(),
             deletion: self.deletion.as_ref(),
@@ -158,6 +166,8 @@ struct RecordView<'a> {
     template: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<&'a TraceContext>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
     status: &'a JobStatus,
     ledger: &'a Ledger,
     #[serde(skip_serializing_if = "Option::is_none")]

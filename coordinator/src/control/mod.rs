@@ -18,6 +18,7 @@ mod leader;
 mod managed;
 mod owner;
 mod run;
+mod spans;
 mod stops;
 mod window;
 mod workers;

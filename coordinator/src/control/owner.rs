@@ -16,6 +16,7 @@ use super::stops::Stops;
 use super::window::Window;
 use super::workers::Workers;
 use crate::job::{self, Dispose};
+use crate::trace::Tracer;
 
 /// Records larger than this are written less often, so that a Job of 10^6 indexes does not write
 /// its bitmap a hundred times a second.
@@ -51,6 +52,7 @@ pub(super) struct Orphan {
 pub(super) struct Owner {
     pub(super) names: Names,
     pub(super) me: Incarnation,
+    pub(super) tracer: Option<Tracer>,
     nonce: u64,
     pub(super) jobs: HashMap<JobUid, Managed>,
     pub(super) by_subject: HashMap<String, JobUid>,
@@ -69,10 +71,11 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(names: Names, me: Incarnation, now: Instant) -> Self {
+    pub(super) fn new(names: Names, me: Incarnation, tracer: Option<Tracer>, now: Instant) -> Self {
         Self {
             names,
             me,
+            tracer,
             nonce: 0,
             jobs: HashMap::new(),
             by_subject: HashMap::new(),

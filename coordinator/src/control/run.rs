@@ -14,6 +14,7 @@ use super::carry::{Done, OnItsWay, Round, Writers};
 use super::events;
 use super::leader::{Candidate, Held};
 use super::owner::Owner;
+use crate::trace::Tracer;
 
 /// Pods that have not ended are pressed on, leases checked, the window adapted this often.
 const TICK: Duration = Duration::from_millis(250);
@@ -39,6 +40,8 @@ pub struct Shared {
     pub work: Committer,
     /// This coordinator's life.
     pub incarnation: Incarnation,
+    /// Where spans go, if traces are on.
+    pub tracer: Option<Tracer>,
 }
 
 /// Stands by, reconciles while the lease is held, stands by again; until `shutdown`.
@@ -91,7 +94,7 @@ impl Reign {
         let objects = vec![names.objects(Some("jobs")), names.objects(Some("leases"))];
         let pods = vec![names.pods(None), names.orders(None)];
         Self {
-            owner: Owner::new(names.clone(), shared.incarnation, instant()),
+            owner: Owner::new(names.clone(), shared.incarnation, shared.tracer.clone(), instant()),
             objects: Tail::start(jet.clone(), names.objects_stream(), objects),
             pods: Tail::start(jet.clone(), names.pods_stream(), pods),
             writers: Writers {

@@ -146,6 +146,7 @@ impl Registry {
             object: raw(&object)?,
             template: template_hash(uid, &object),
             trace: options.trace.clone(),
+            created_at: Some(now()),
             status: JobStatus::default(),
             ledger: Ledger::default(),
             deletion: None,

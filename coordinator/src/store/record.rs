@@ -3,6 +3,7 @@
 //! change together.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stint_common::id::Incarnation;
@@ -27,6 +28,9 @@ pub struct JobRecord {
     /// The trace that it belongs to, if the submitter sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,
+    /// When it was created: `creationTimestamp` holds whole seconds only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
     /// Its status.
     pub status: JobStatus,
     /// Which attempts were issued and closed.
