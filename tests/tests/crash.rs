@@ -1,5 +1,5 @@
-//! What holds when processes are killed, paused, or cut off: nothing acknowledged is lost, no attempt
-//! runs twice, counters equal the durable records, and in the end the Job is done.
+//! What holds when processes are killed, paused, or cut off: nothing acknowledged is lost, no
+//! attempt runs twice, counters equal the durable records, and in the end the Job is done.
 //!
 //! `STINT_CRASH_SEED` repeats a storm; `STINT_CRASH_ROUNDS` runs so many of them.
 

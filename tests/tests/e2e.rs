@@ -1,5 +1,5 @@
-//! The whole road: a real nats-server, coordinator and worker, asked through the NATS API as a foreign
-//! client would.
+//! The whole road: a real nats-server, coordinator and worker, asked through the NATS API as a
+//! foreign client would.
 //!
 //! Tests share one world and keep to a namespace of their own; those that look at everything start
 //! their own.

@@ -57,7 +57,8 @@ impl Stream {
                 message = timeout(SILENCE, self.messages.next()) => {
                     message.map_err(|_| Error::Silent { call: self.call.to_string() })?
                 }
-                // The connection mends itself, but parts of the answer may have been sent meanwhile.
+                // The connection mends itself, but parts of the answer may have been sent
+                // meanwhile.
                 _ = self.losses.changed() => None,
             };
             let message = message.ok_or_else(|| Error::Lost { call: self.call.to_string() })?;

@@ -17,8 +17,8 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// The share that fails once, on purpose. The last one: Kubernetes backs off from failures that no
-    /// other pod's success has followed.
+    /// The share that fails once, on purpose. The last one: Kubernetes backs off from failures that
+    /// no other pod's success has followed.
     pub(crate) fn stumbling(&self) -> u32 {
         self.shares.saturating_sub(1)
     }

@@ -1,5 +1,6 @@
-//! When the owner says something for the traces: what is news, and said neither before it is durable
-//! nor again after a rebuild. Each of these is nothing but a look at an `Option` when traces are off.
+//! When the owner says something for the traces: what is news, and said neither before it is
+//! durable nor again after a rebuild. Each of these is nothing but a look at an `Option` when
+//! traces are off.
 
 use stint_common::id::PodId;
 use stint_common::time::now;

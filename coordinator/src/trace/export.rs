@@ -1,5 +1,5 @@
-//! Sending: a thread of its own takes facts from a bounded queue, makes spans of them and posts them,
-//! a batch a request. It may wait and fail as it likes; the owner never knows.
+//! Sending: a thread of its own takes facts from a bounded queue, makes spans of them and posts
+//! them, a batch a request. It may wait and fail as it likes; the owner never knows.
 //!
 //! A thread and not a task: the HTTP client blocks, and must not do so on the runtime's threads.
 

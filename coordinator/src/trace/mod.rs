@@ -5,10 +5,11 @@
 //!        try_send                    (waits, retries and gives up here, and only here)
 //! ```
 //!
-//! Ids are derived (`stint_common::trace`), so whoever owns the Job at its end finishes the span that
-//! another began, and a span that is sent twice is the same span. A Job is one trace: at most about
-//! 5,000 spans of it are sent, besides its failures, which are always kept. Nothing here decides
-//! anything about a Job, and nothing waits for it: a full queue drops spans, and says how many.
+//! Ids are derived (`stint_common::trace`), so whoever owns the Job at its end finishes the span
+//! that another began, and a span that is sent twice is the same span. A Job is one trace: at most
+//! about 5,000 spans of it are sent, besides its failures, which are always kept. Nothing here
+//! decides anything about a Job, and nothing waits for it: a full queue drops spans, and says how
+//! many.
 
 mod config;
 mod export;

@@ -7,8 +7,8 @@ use crate::job::JobSpec;
 
 /// A Job with no more pods than this keeps them all.
 const ALL: u32 = 4_990;
-/// Of a larger one so many are kept on average: by chance seldom more than [`ALL`], so that the Job's
-/// own spans and a few retries still fit into 5,000.
+/// Of a larger one so many are kept on average: by chance seldom more than [`ALL`], so that the
+/// Job's own spans and a few retries still fit into 5,000.
 const SOME: u32 = 4_600;
 
 /// How many pods a Job is expected to have.

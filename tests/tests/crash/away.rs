@@ -1,5 +1,5 @@
-//! nats-server is away for longer than the leases: pods are frozen, thawed when it is back, and none
-//! has failed.
+//! nats-server is away for longer than the leases: pods are frozen, thawed when it is back, and
+//! none has failed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! A worker that is paused for longer than its lease: its pods are replaced only after it is recorded
-//! as lost; when it wakes up, what it says is refused and what it still runs is killed.
+//! A worker that is paused for longer than its lease: its pods are replaced only after it is
+//! recorded as lost; when it wakes up, what it says is refused and what it still runs is killed.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! A storm: while two thousand pods run, coordinator, workers and nats-server are killed in turn, at
-//! moments that a seed gives.
+//! A storm: while two thousand pods run, coordinator, workers and nats-server are killed in turn,
+//! at moments that a seed gives.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
