@@ -36,6 +36,12 @@ impl StoredJob {
         Self::decode(&object.payload, object.revision)
     }
 
+    /// One of many: a record that cannot be read is left out, so that it does not take the whole
+    /// list away. The owner says in its log which one it is.
+    pub(super) fn one_of_many(object: &Object) -> Option<Self> {
+        Self::of(object).ok()
+    }
+
     pub(super) fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }

@@ -240,7 +240,8 @@ impl Registry {
             if after.as_ref().is_some_and(|after| place <= *after) {
                 continue;
             }
-            let job = StoredJob::of(&object)?.view();
+            let Some(job) = StoredJob::one_of_many(&object) else { continue };
+            let job = job.view();
             if !options.labels.matches_object(&job) || !matches(&job) {
                 continue;
             }

@@ -173,7 +173,7 @@ impl Registry {
             if !may_match(&object, options) {
                 continue;
             }
-            let job = StoredJob::of(&object)?;
+            let Some(job) = StoredJob::one_of_many(&object) else { continue };
             if job.record.ledger.cursor > 0 && may_own(&job, options) {
                 jobs.push(job);
             }

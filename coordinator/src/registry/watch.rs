@@ -49,15 +49,14 @@ impl Registry {
         let (sender, stream) = mpsc::channel(EVENTS);
         let mut selection =
             Selection { namespace: namespace.map(str::to_owned), options, known: HashMap::new() };
+        let mut there = Vec::new();
         let from = match selection.options.resource_version {
             Some(revision) if revision > 0 => revision,
             _ => {
                 let (objects, revision) = self.replica.list("jobs", namespace);
                 for object in objects {
                     let change = Change { object, added: true, gone: false };
-                    if let Some(event) = selection.translate(&change)? {
-                        sender.send(event).await.map_err(|_| Error::Timeout("watch".to_owned()))?;
-                    }
+                    there.extend(selection.translate(&change)?);
                 }
                 revision
             }
@@ -68,6 +67,13 @@ impl Registry {
         tokio::spawn(async move {
             let end = tokio::time::sleep(timeout);
             tokio::pin!(end);
+            // Sent from here, where the reader takes them as they come: there may be more of them
+            // than the channel holds.
+            for event in there {
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+            }
             loop {
                 let changes = tokio::select! {
                     () = &mut end => return,
@@ -142,7 +148,7 @@ impl Selection {
         if object.resource != "jobs" || elsewhere {
             return Ok(None);
         }
-        let job = StoredJob::of(object)?;
+        let Some(job) = StoredJob::one_of_many(object) else { return Ok(None) };
         let uid = job.uid.to_string();
         let view = job.view();
         let fields =
@@ -205,11 +211,8 @@ impl PodWatch {
                 self.registry.take_news(&mut self.news, &entry);
             }
         }
-        let uids: Vec<JobUid> = self.jobs.keys().copied().collect();
-        for uid in uids {
-            if self.show_job(uid).is_err() {
-                return;
-            }
+        if self.show_all().await.is_err() {
+            return;
         }
         loop {
             let kept_up = tokio::select! {
@@ -228,6 +231,18 @@ impl PodWatch {
                 return;
             }
         }
+    }
+
+    /// The pods there are. They are waited for: there may be more of them than the channel holds.
+    async fn show_all(&mut self) -> Result<(), CutOff> {
+        let jobs = self.jobs.values();
+        let pods: Vec<PodId> = jobs.flat_map(|job| pods_of(job, &self.news).into_keys()).collect();
+        for pod in pods {
+            if let Some(event) = self.change_of(pod) {
+                self.sender.send(event).await.map_err(|_| CutOff)?;
+            }
+        }
+        Ok(())
     }
 
     fn take_changes(&mut self, changes: Vec<Change>) -> Result<(), CutOff> {
@@ -266,7 +281,7 @@ impl PodWatch {
         let pods: Vec<PodId> = self.shown.keys().filter(|pod| pod.job == uid).copied().collect();
         for pod in pods {
             if let Some(object) = self.shown.remove(&pod) {
-                self.send("DELETED", object)?;
+                self.send(event("DELETED", object))?;
             }
         }
         self.news.retain(|pod, _| pod.job != uid);
@@ -283,7 +298,12 @@ impl PodWatch {
     }
 
     fn show_pod(&mut self, pod: PodId) -> Result<(), CutOff> {
-        let Some(job) = self.jobs.get(&pod.job) else { return Ok(()) };
+        self.change_of(pod).map_or(Ok(()), |event| self.send(event))
+    }
+
+    /// What a pod is now, as an event, if that is news to the watcher.
+    fn change_of(&mut self, pod: PodId) -> Option<Value> {
+        let job = self.jobs.get(&pod.job)?;
         let news = self.news.entry(pod).or_default();
         let object = show(job, pod, news).filter(|object| {
             let fields = self.options.fields.for_pods();
@@ -293,21 +313,18 @@ impl PodWatch {
         match (object, self.shown.get(&pod)) {
             (Some(object), None) => {
                 self.shown.insert(pod, object.clone());
-                self.send("ADDED", object)
+                Some(event("ADDED", object))
             }
             (Some(object), Some(before)) if *before != object => {
                 self.shown.insert(pod, object.clone());
-                self.send("MODIFIED", object)
+                Some(event("MODIFIED", object))
             }
-            (None, Some(_)) => match self.shown.remove(&pod) {
-                Some(object) => self.send("DELETED", object),
-                None => Ok(()),
-            },
-            (Some(_), Some(_)) | (None, None) => Ok(()),
+            (None, Some(_)) => self.shown.remove(&pod).map(|object| event("DELETED", object)),
+            (Some(_), Some(_)) | (None, None) => None,
         }
     }
 
-    fn send(&self, kind: &str, object: Value) -> Result<(), CutOff> {
-        self.sender.try_send(event(kind, object)).map_err(|_| CutOff)
+    fn send(&self, event: Value) -> Result<(), CutOff> {
+        self.sender.try_send(event).map_err(|_| CutOff)
     }
 }

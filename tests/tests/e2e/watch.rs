@@ -1,7 +1,9 @@
 //! Watching: events in order, counting in three steps, and an end when nobody listens.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use stint_tests::api::{condition, counters, name};
 use stint_tests::{World, job, until};
@@ -51,6 +53,27 @@ async fn a_watch_goes_on_from_a_list() {
         }
     };
     assert_eq!(first_added, "after");
+}
+
+#[tokio::test]
+async fn a_watch_begins_with_all_jobs_however_many() {
+    // More than any queue on the way holds.
+    const JOBS: usize = 4200;
+    let world = World::start(STINT, stint_tests::Shape { workers: 0, ..Default::default() }).await;
+    let api = world.api("default");
+    let create = |number: usize| {
+        let manifest = job(&format!("many-{number}")).spec(&json!({"suspend": true})).build();
+        let api = api.clone();
+        async move { api.create(&manifest).await }
+    };
+    let jobs = futures_util::stream::iter(0..JOBS);
+    jobs.for_each_concurrent(64, |number| create(number).map(drop)).await;
+    let mut watch = api.open("jobs.watch", &[]).await;
+    let mut seen = HashSet::new();
+    while seen.len() < JOBS {
+        let (_, job) = watch.event().await;
+        seen.insert(name(&job).to_owned());
+    }
 }
 
 #[tokio::test]
