@@ -4,6 +4,8 @@
 //! Tests share one world and keep to a namespace of their own; those that look at everything start
 //! their own.
 
+#![cfg(test)]
+
 #[path = "e2e/cli.rs"]
 mod cli;
 #[path = "e2e/delete.rs"]

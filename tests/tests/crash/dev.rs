@@ -36,7 +36,7 @@ async fn start(keeper: &Keeper, dir: &Path, log: &str) -> (Part, Api) {
 /// Processes that have this directory in their command line.
 fn of_directory(dir: &Path) -> Vec<String> {
     let wanted = dir.display().to_string();
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+    let processes = std::fs::read_dir("/proc").expect("a /proc").filter_map(|entry| {
         let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let command = String::from_utf8_lossy(&command).replace('\0', " ");

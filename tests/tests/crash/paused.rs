@@ -24,7 +24,7 @@ fn script(dir: &Path) -> String {
 }
 
 fn go(dir: &Path, index: &str, attempt: u32) {
-    std::fs::write(dir.join(format!("go-{index}-{attempt}")), "").unwrap();
+    std::fs::write(dir.join(format!("go-{index}-{attempt}")), "").expect("a file to go by");
 }
 
 async fn pid(dir: &Path, index: &str, attempt: u32) -> i32 {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use stint_common::wire::{Outcome, PodState};
 use stint_tests::api::counters;
 use stint_tests::world::NATS;
-use stint_tests::{Api, Shape, World, eventually, job, proc, records};
+use stint_tests::{Api, Shape, World, eventually, job, proc, records, until};
 
 use super::STINT;
 
@@ -18,8 +18,12 @@ const SLOTS: u32 = 8;
 /// Who is killed in one storm. Few workers: each leaves failures, and failures make others wait.
 const VICTIMS: [&str; 8] =
     ["coordinator-0", NATS, "worker-0", "coordinator-0", NATS, "worker-1", "coordinator-0", NATS];
-/// Between two kills: at least, and at most so much more.
-const PAUSE_MS: (u64, u64) = (150, 900);
+/// Before each kill so many more pods have begun (at least, and at most so many more): everything is
+/// in full flow when it is cut. All kills come before the last pods do, so that a success follows
+/// every failure and spares its replacement the back-off.
+const PROGRESS: (u64, u64) = (40, 140);
+/// And then so many milliseconds pass, at most.
+const PAUSE_MS: u64 = 100;
 
 /// Splitmix64: a seed gives a storm.
 struct Dice(u64);
@@ -61,7 +65,7 @@ async fn storm(seed: u64) {
     let world = World::start(STINT, shape).await;
     let api = world.api("default");
     let out = world.path().join("out");
-    std::fs::create_dir(&out).unwrap();
+    std::fs::create_dir(&out).expect("a folder for the marks");
     let whose = format!("storm-{seed}");
     let script =
         format!("echo $STINT_ATTEMPT >> {}/$JOB_COMPLETION_INDEX; sleep 0.03", out.display());
@@ -76,18 +80,29 @@ async fn storm(seed: u64) {
     let mut victims = VICTIMS;
     dice.shuffle(&mut victims);
     for victim in victims {
-        let pause = Duration::from_millis(PAUSE_MS.0 + dice.throw(PAUSE_MS.1));
-        tokio::time::sleep(pause).await;
+        let wanted = begun(&out)
+            + usize::try_from(PROGRESS.0 + dice.throw(PROGRESS.1)).expect("a small number");
+        until("pods begin", Duration::from_secs(60), || async {
+            (begun(&out) >= wanted).then_some(())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(dice.throw(PAUSE_MS))).await;
+        println!("{} pods have begun: killing {victim}", begun(&out));
         world.kill(victim);
         world.play(victim);
     }
     let (end, done) = api.ended_at_last("storm", Duration::from_secs(90)).await;
     assert_eq!(end, "Complete", "{done}");
     assert_eq!(world.ended_by_themselves(), Vec::<String>::new());
-    let uid = created["metadata"]["uid"].as_str().unwrap();
+    let uid = created["metadata"]["uid"].as_str().expect("a uid");
     check_records(&world, &api, uid, &done).await;
     check_runs(&out);
     eventually("no process is left", || proc::with_variable("WHOSE", &whose).is_empty()).await;
+}
+
+/// How many indexes have begun.
+fn begun(out: &Path) -> usize {
+    std::fs::read_dir(out).map_or(0, Iterator::count)
 }
 
 /// The counters are what the records say: one success an index, and every failure.
@@ -105,7 +120,7 @@ async fn check_records(world: &World, api: &Api, uid: &str, done: &Value) {
         }
     }
     assert_eq!(counters(done), (0, u64::from(PODS), failed), "{done}");
-    assert_eq!(succeeded.len(), usize::try_from(PODS).unwrap());
+    assert_eq!(u32::try_from(succeeded.len()), Ok(PODS));
     assert_eq!(done["status"]["completedIndexes"], format!("0-{}", PODS - 1));
     assert_eq!(api.job("storm").await["status"], done["status"], "an end is final");
     println!("{failed} pods failed");

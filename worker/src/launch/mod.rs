@@ -6,8 +6,7 @@
 //! The environment of a container, later lines winning over earlier ones:
 //!
 //! 1. `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `SHELL`, `TMPDIR` as the worker itself has them (they
-//! stand in for
-//!    what an image would set); nothing else of the worker's environment;
+//!    stand in for what an image would set); nothing else of the worker's environment;
 //! 2. `HOSTNAME` (the pod's hostname), `TRACEPARENT` and `TRACESTATE` where the pod is traced;
 //! 3. `STINT_POD_UID`, `STINT_JOB_UID`, `STINT_ATTEMPT`;
 //! 4. the container's `env`, with `JOB_COMPLETION_INDEX` for Indexed Jobs.
