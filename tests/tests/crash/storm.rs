@@ -18,9 +18,9 @@ const SLOTS: u32 = 8;
 /// Who is killed in one storm. Few workers: each leaves failures, and failures make others wait.
 const VICTIMS: [&str; 8] =
     ["coordinator-0", NATS, "worker-0", "coordinator-0", NATS, "worker-1", "coordinator-0", NATS];
-/// Before each kill so many more pods have begun (at least, and at most so many more): everything is
-/// in full flow when it is cut. All kills come before the last pods do, so that a success follows
-/// every failure and spares its replacement the back-off.
+/// Before each kill so many more pods have begun (at least, and at most so many more): everything
+/// is in full flow when it is cut. All kills come before the last pods do, so that a success
+/// follows every failure and spares its replacement the back-off.
 const PROGRESS: (u64, u64) = (40, 140);
 /// And then so many milliseconds pass, at most.
 const PAUSE_MS: u64 = 100;
