@@ -10,7 +10,7 @@ use stint_common::wire::{Template, VERSION};
 use uuid::Uuid;
 
 use super::Error;
-use super::convert::StoredJob;
+use super::convert::{StoredJob, may_be_selected};
 use super::error::{JOBS, MODIFIED};
 use super::merge::merge;
 use super::options::{Options, Propagation};
@@ -236,6 +236,9 @@ impl Registry {
         let mut bytes = 0;
         let mut more = None;
         for object in objects {
+            if !may_be_selected(&object, &options.fields) {
+                continue;
+            }
             let place = format!("{}/{}", object.namespace, object.name);
             if after.as_ref().is_some_and(|after| place <= *after) {
                 continue;

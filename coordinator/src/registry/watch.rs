@@ -10,7 +10,7 @@ use stint_common::nats::{Tail, TailEvent};
 use tokio::sync::mpsc;
 
 use super::Error;
-use super::convert::StoredJob;
+use super::convert::{StoredJob, may_be_selected};
 use super::options::Options;
 use super::pods::{PodNews, pods_of, show};
 use super::store::Registry;
@@ -145,7 +145,8 @@ impl Selection {
         let object = &change.object;
         let elsewhere =
             self.namespace.as_ref().is_some_and(|namespace| *namespace != object.namespace);
-        if object.resource != "jobs" || elsewhere {
+        if object.resource != "jobs" || elsewhere || !may_be_selected(object, &self.options.fields)
+        {
             return Ok(None);
         }
         let Some(job) = StoredJob::one_of_many(object) else { return Ok(None) };
