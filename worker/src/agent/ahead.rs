@@ -38,6 +38,11 @@ impl Ahead {
         *average = (*average * 7 + took) / 8;
     }
 
+    /// How long a pod of `job` usually runs, if one ran here lately.
+    pub(super) fn usual(&self, job: JobUid) -> Option<Duration> {
+        self.runs.get(&job).copied()
+    }
+
     /// From sending a claim to its confirmation.
     pub(super) fn claimed(&mut self, took: Duration) {
         self.round_trip =

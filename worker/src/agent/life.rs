@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stint_common::id::PodId;
 use stint_common::nats::Outcome;
-use stint_common::time::{after, now};
+use stint_common::time::{after, now, since};
 use stint_common::trace::pod_context;
 use stint_common::wire::{End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
 
@@ -92,8 +92,11 @@ impl<R: Runtime> Agent<R> {
             self.pending.push_back((id, Event::StartFailed { index, message }));
             return;
         };
+        let lined_up = pod.stage == Stage::LinedUp;
         self.runs.insert(run, id);
-        if let Err(error) = self.runtime.start(run, spec) {
+        let asked =
+            if lined_up { self.runtime.line_up(run, spec) } else { self.runtime.start(run, spec) };
+        if let Err(error) = asked {
             self.not_started(run, &error, out);
         }
     }
@@ -106,6 +109,7 @@ impl<R: Runtime> Agent<R> {
                 if let Some(pod) = self.pods.get_mut(&id) {
                     pod.containers[index].output = Output::Captured(logs, clock());
                 }
+                self.takes_its_place(id);
                 self.step(id, Event::ContainerStarted { index, at }, out);
             }
             RuntimeEvent::NotStarted { run, error } => self.not_started(run, &error, out),
@@ -231,9 +235,12 @@ impl<R: Runtime> Agent<R> {
 
     fn ended(&mut self, id: PodId, end: Box<End>, out: &mut Outbox) {
         let shutting_down = self.shutting_down;
+        self.vacate(id);
+        if let Some(started) = end.started_at {
+            self.ahead.ran(id.job, since(end.finished_at, started));
+            self.recent = Some(id.job);
+        }
         let Some(pod) = self.pods.get_mut(&id) else { return };
-        let since = pod.runs();
-        pod.stage = Stage::Ending;
         let mut end = end;
         if shutting_down
             && end.by == EndedBy::Worker
@@ -249,11 +256,6 @@ impl<R: Runtime> Agent<R> {
         pod.end = Some(end);
         let logs: Vec<usize> =
             (0..pod.containers.len()).filter(|index| pod.containers[*index].shipped).collect();
-        if let Some(since) = since {
-            self.running -= 1;
-            self.ahead.ran(id.job, clock().duration_since(since));
-            self.recent = Some(id.job);
-        }
         if logs.is_empty() {
             self.write_end(id, out);
             return;
@@ -297,10 +299,8 @@ impl<R: Runtime> Agent<R> {
     }
 
     pub(super) fn forget(&mut self, id: PodId) {
+        self.vacate(id);
         let Some(pod) = self.pods.remove(&id) else { return };
-        if pod.runs().is_some() {
-            self.running -= 1;
-        }
         for run in pod.containers.iter().filter_map(|container| container.id) {
             self.runs.remove(&run);
             self.exits.remove(&run);
@@ -387,23 +387,6 @@ impl<R: Runtime> Agent<R> {
                 out.answers.extend(reply.map(|reply| (reply, &b"-NAK"[..])));
                 self.forget(id);
             }
-        }
-    }
-
-    /// Pods that were claimed and have waited for a place get one.
-    pub(super) fn start_waiting(&mut self, out: &mut Outbox) {
-        if !self.fence.is_open() {
-            return;
-        }
-        while self.running < self.settings.slots {
-            let Some(id) = self.waiting.pop_front() else { break };
-            let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
-                continue;
-            };
-            pod.stage = Stage::Running(clock());
-            self.running += 1;
-            self.step(id, Event::Start, out);
-            self.settle_pending(out);
         }
     }
 

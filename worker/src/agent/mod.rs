@@ -16,6 +16,7 @@ mod intake;
 mod lease;
 mod life;
 mod outbox;
+mod places;
 mod pods;
 mod run;
 mod shipping;

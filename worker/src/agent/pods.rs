@@ -26,6 +26,8 @@ pub(super) struct Pod {
     /// A write of its record is under way: the next waits for it.
     pub(super) writing: bool,
     pub(super) stage: Stage,
+    /// It holds a place that is not one of the line's.
+    pub(super) apart: bool,
     pub(super) containers: Vec<Run>,
     /// What its record should say by and by.
     pub(super) report: Option<Running>,
@@ -42,6 +44,8 @@ pub(super) enum Stage {
     Claiming,
     /// Claimed; waits for a place.
     Waiting,
+    /// The runtime starts it as soon as there is a place.
+    LinedUp,
     /// It has a place since then.
     Running(Instant),
     /// Its processes are gone; its end is being written.
@@ -74,7 +78,7 @@ impl Pod {
     pub(super) fn runs(&self) -> Option<Instant> {
         match self.stage {
             Stage::Running(since) => Some(since),
-            Stage::Claiming | Stage::Waiting | Stage::Ending => None,
+            Stage::Claiming | Stage::Waiting | Stage::LinedUp | Stage::Ending => None,
         }
     }
 

@@ -19,6 +19,7 @@ use super::ahead::Ahead;
 use super::fence::Fence;
 use super::intake::{Intake, MOST, News, Pulled, clock};
 use super::outbox::{Done, OnItsWay, Outbox, Post};
+use super::places::Places;
 use super::pods::{Pod, Run, Stage, Timer};
 use super::templates::{Fetched, Known, Ready, Templates};
 use crate::launch::Host;
@@ -81,7 +82,7 @@ pub struct Agent<R: Runtime> {
     pub(super) effects: Vec<Effect>,
     pub(super) ahead: Ahead,
     pub(super) recent: Option<JobUid>,
-    pub(super) running: usize,
+    pub(super) places: Places,
     pub(super) last_run: u64,
     pub(super) shutting_down: bool,
     pulled: VecDeque<Pulled>,
@@ -124,7 +125,7 @@ impl<R: Runtime> Agent<R> {
             effects: Vec::new(),
             ahead: Ahead::default(),
             recent: None,
-            running: 0,
+            places: Places::default(),
             last_run: 0,
             shutting_down: false,
             pulled: VecDeque::new(),
@@ -154,8 +155,17 @@ impl<R: Runtime> Agent<R> {
         let jet = self.post.jet.clone();
         let mut nudges = jet.client.subscribe(jet.names.nudge(&self.settings.name)).await?;
         let mut intake = Intake::start(jet, &self.settings.class, clock()).await?;
+        self.share_places();
         loop {
             let mut out = Outbox::default();
+            if let Some(rest) = self.rest() {
+                tokio::select! {
+                    () = tokio::time::sleep(rest) => {}
+                    () = lost.cancelled() => {}
+                    () = shutdown.cancelled() => {}
+                    Some(message) = nudges.next() => self.nudged(&message.payload, &mut out),
+                }
+            }
             let pause = self.pause();
             tokio::select! {
                 () = lost.cancelled() => {
@@ -193,7 +203,8 @@ impl<R: Runtime> Agent<R> {
             return;
         }
         let since = *self.held_since.get_or_insert_with(clock);
-        let busy = self.not_yet_running() > 0;
+        // After a rest there is company already.
+        let busy = self.not_yet_running() > 0 && self.rest().is_none();
         if !busy || self.held_ends.len() >= HELD_ENDS || clock().duration_since(since) >= HOLD_ENDS
         {
             out.ends = std::mem::take(&mut self.held_ends);
@@ -323,9 +334,9 @@ impl<R: Runtime> Agent<R> {
     }
 
     /// Places that are free or will soon be.
-    fn places(&self) -> usize {
+    fn soon_free(&self) -> usize {
         let running = self.pods.iter().filter_map(|(id, pod)| Some((id.job, pod.runs()?)));
-        let free = self.settings.slots.saturating_sub(self.running);
+        let free = self.settings.slots.saturating_sub(self.places.running);
         free + self.ahead.soon_over(running, clock())
     }
 
@@ -335,10 +346,12 @@ impl<R: Runtime> Agent<R> {
         if self.pulled.is_empty() {
             return;
         }
-        let places = self.places();
-        let mut room = self.settings.slots.saturating_sub(self.running + self.not_yet_running());
-        let mut ahead =
-            self.not_yet_running().saturating_sub(self.settings.slots.saturating_sub(self.running));
+        let places = self.soon_free();
+        let mut room =
+            self.settings.slots.saturating_sub(self.places.running + self.not_yet_running());
+        let mut ahead = self
+            .not_yet_running()
+            .saturating_sub(self.settings.slots.saturating_sub(self.places.running));
         let open = self.fence.is_open() && self.retries.is_empty();
         for _ in 0..self.pulled.len() {
             let Some(pulled) = self.pulled.pop_front() else { break };
@@ -360,11 +373,6 @@ impl<R: Runtime> Agent<R> {
                 None => self.pulled.push_back(pulled),
             }
         }
-    }
-
-    /// Pods that are being claimed or wait for a place.
-    fn not_yet_running(&self) -> usize {
-        self.replies.len() + self.waiting.len()
     }
 
     fn template_of(&mut self, pulled: &Pulled, out: &mut Outbox) -> Option<Arc<Ready>> {
@@ -401,6 +409,7 @@ impl<R: Runtime> Agent<R> {
             sequence: 0,
             writing: true,
             stage: Stage::Claiming,
+            apart: false,
             containers,
             report: None,
             wake_at: None,
@@ -423,8 +432,8 @@ impl<R: Runtime> Agent<R> {
         {
             return;
         }
-        let free = self.settings.slots.saturating_sub(self.running);
-        let ahead = 2 * self.ahead.pull_allowance(self.recent, self.places());
+        let free = self.settings.slots.saturating_sub(self.places.running);
+        let ahead = 2 * self.ahead.pull_allowance(self.recent, self.soon_free());
         let have = self.not_yet_running() + self.pulled.len() + intake.asked();
         let want = (free + ahead).min(MOST).saturating_sub(have);
         // Many small pulls cost the server more than few large ones.

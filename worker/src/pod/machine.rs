@@ -39,6 +39,17 @@ pub struct Settings {
     pub active_deadline: Option<Duration>,
 }
 
+impl Settings {
+    /// Whether the pod is over with the first exit of the only process that it starts. Its start
+    /// may then be asked for before there is room for it, since nothing counts from the asking.
+    #[must_use]
+    pub fn is_one_run(&self) -> bool {
+        self.containers.len() == 1
+            && self.restart_policy == RestartPolicy::Never
+            && self.active_deadline.is_none()
+    }
+}
+
 /// One pod.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -117,6 +128,12 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// When [`Event::Wake`] is due, if nothing else happens before.

@@ -5,7 +5,7 @@
 //! machine.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,11 @@ struct Sleepers {
     due: BinaryHeap<Reverse<(Instant, RunId)>>,
     /// Those of `due` that were not stopped.
     live: HashSet<RunId>,
+    /// Runs that wait for a place.
+    line: VecDeque<(RunId, LaunchSpec)>,
+    places: usize,
+    /// Sleepers out of the line.
+    placed: HashSet<RunId>,
     frozen: bool,
     closed: bool,
 }
@@ -68,6 +73,57 @@ impl Shared {
 
     fn exited(&self, run: RunId, exit: Exit) {
         (self.sink)(RuntimeEvent::Exited { run, exit, at: time::now() });
+        if self.sleepers().placed.remove(&run) {
+            self.start_lined_up();
+        }
+    }
+
+    fn start_lined_up(&self) {
+        loop {
+            let mut sleepers = self.sleepers();
+            if sleepers.frozen || sleepers.placed.len() >= sleepers.places {
+                return;
+            }
+            let Some((run, spec)) = sleepers.line.pop_front() else { return };
+            if spec.argv.first().is_some_and(|program| &**program == "sleep-ms") {
+                sleepers.placed.insert(run);
+            }
+            drop(sleepers);
+            self.start(run, &spec);
+        }
+    }
+
+    /// Whether a run was still in the line; it is then no more.
+    fn withdraw(&self, run: RunId) -> bool {
+        let mut sleepers = self.sleepers();
+        let before = sleepers.line.len();
+        sleepers.line.retain(|(other, _)| *other != run);
+        sleepers.line.len() < before
+    }
+
+    fn start(&self, run: RunId, spec: &LaunchSpec) {
+        let argument =
+            spec.argv.get(1).and_then(|argument| argument.parse::<u32>().ok()).unwrap_or(0);
+        let program = spec.argv.first().map_or("", |program| &**program);
+        let error = match program {
+            "missing" => Some(StartError::Container { message: "no such file".to_owned() }),
+            "no-room" => Some(StartError::Worker {
+                what: "starting a process",
+                source: std::io::Error::from_raw_os_error(nix::libc::EAGAIN),
+            }),
+            _ => None,
+        };
+        if let Some(error) = error {
+            (self.sink)(RuntimeEvent::NotStarted { run, error });
+            return;
+        }
+        let logs = LogReader::empty();
+        (self.sink)(RuntimeEvent::Started { run, at: time::now(), logs });
+        match program {
+            "sleep-ms" => self.sleep(run, Duration::from_millis(u64::from(argument))),
+            "exit" => self.exited(run, Exit::Code(i32::try_from(argument).unwrap_or(1))),
+            _ => self.exited(run, Exit::Code(0)),
+        }
     }
 
     /// Wakes sleepers, on the one thread that there is for all of them.
@@ -104,6 +160,9 @@ impl Shared {
     }
 
     fn signal(&self, run: RunId, signal: i32) {
+        if self.withdraw(run) {
+            return (self.sink)(RuntimeEvent::NotStarted { run, error: StartError::Cancelled });
+        }
         let live = self.sleepers().live.remove(&run);
         if live {
             self.exited(run, Exit::Signal(signal));
@@ -113,29 +172,19 @@ impl Shared {
 
 impl Runtime for NoopRuntime {
     fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError> {
-        let argument =
-            spec.argv.get(1).and_then(|argument| argument.parse::<u32>().ok()).unwrap_or(0);
-        let program = spec.argv.first().map_or("", |program| &**program);
-        let error = match program {
-            "missing" => Some(StartError::Container { message: "no such file".to_owned() }),
-            "no-room" => Some(StartError::Worker {
-                what: "starting a process",
-                source: std::io::Error::from_raw_os_error(nix::libc::EAGAIN),
-            }),
-            _ => None,
-        };
-        if let Some(error) = error {
-            (self.shared.sink)(RuntimeEvent::NotStarted { run, error });
-            return Ok(());
-        }
-        let logs = LogReader::empty();
-        (self.shared.sink)(RuntimeEvent::Started { run, at: time::now(), logs });
-        match program {
-            "sleep-ms" => self.shared.sleep(run, Duration::from_millis(u64::from(argument))),
-            "exit" => self.shared.exited(run, Exit::Code(i32::try_from(argument).unwrap_or(1))),
-            _ => self.shared.exited(run, Exit::Code(0)),
-        }
+        self.shared.start(run, &spec);
         Ok(())
+    }
+
+    fn line_up(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError> {
+        self.shared.sleepers().line.push_back((run, spec));
+        self.shared.start_lined_up();
+        Ok(())
+    }
+
+    fn set_places(&self, places: usize) {
+        self.shared.sleepers().places = places;
+        self.shared.start_lined_up();
     }
 
     fn terminate(&self, run: RunId) {
@@ -153,10 +202,17 @@ impl Runtime for NoopRuntime {
     fn thaw_all(&self) {
         self.shared.sleepers().frozen = false;
         self.shared.changed.notify_one();
+        self.shared.start_lined_up();
     }
 
     fn kill_all(&self) {
-        let live: Vec<RunId> = self.shared.sleepers().live.drain().collect();
+        let mut sleepers = self.shared.sleepers();
+        let line: Vec<RunId> = sleepers.line.drain(..).map(|(run, _)| run).collect();
+        let live: Vec<RunId> = sleepers.live.drain().collect();
+        drop(sleepers);
+        for run in line {
+            (self.shared.sink)(RuntimeEvent::NotStarted { run, error: StartError::Cancelled });
+        }
         live.into_iter().for_each(|run| self.shared.exited(run, Exit::Signal(SIGKILL)));
     }
 }
@@ -183,6 +239,34 @@ mod tests {
                 RuntimeEvent::NotStarted { .. } => return Exit::NotStarted,
             }
         }
+    }
+
+    #[test]
+    fn a_line_goes_on_by_itself_and_not_beyond_its_places() {
+        let (sender, events) = mpsc::channel();
+        let sender = Mutex::new(sender);
+        let runtime = NoopRuntime::new(move |event| sender.lock().unwrap().send(event).unwrap());
+        for number in 0..3 {
+            runtime.line_up(RunId(number), spec(&["sleep-ms", "100000"])).unwrap();
+        }
+        assert!(events.try_recv().is_err(), "there is no place yet");
+        runtime.set_places(1);
+        let started = |number| {
+            let event = events.recv_timeout(Duration::from_secs(10)).unwrap();
+            assert!(
+                matches!(event, RuntimeEvent::Started { run, .. } if run == RunId(number)),
+                "{event:?}"
+            );
+        };
+        started(0);
+        assert!(events.try_recv().is_err(), "there is one place");
+        runtime.kill(RunId(1));
+        assert_eq!(exit(&events), Exit::NotStarted);
+        runtime.kill(RunId(0));
+        assert_eq!(exit(&events), Exit::Signal(SIGKILL));
+        started(2);
+        runtime.kill_all();
+        assert_eq!(exit(&events), Exit::Signal(SIGKILL));
     }
 
     #[test]

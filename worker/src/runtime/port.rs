@@ -103,6 +103,19 @@ pub trait Runtime: Send + Sync + 'static {
     /// then.
     fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError>;
 
+    /// Asks for a run to be started as soon as one of the [places](Self::set_places) is free, first
+    /// come, first served. So a place that falls free is taken without a word between the runtime
+    /// and its caller. Else as [`start`](Self::start).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    fn line_up(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError>;
+
+    /// How many runs that were lined up may be going on at once; none before it is said. Those that
+    /// go on already are left alone.
+    fn set_places(&self, places: usize);
+
     /// Sends TERM to every process of the run's tree, or withdraws its start. A run that is over or
     /// unknown is passed over.
     fn terminate(&self, run: RunId);

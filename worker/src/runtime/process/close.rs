@@ -85,7 +85,10 @@ impl Reaper {
         self.shared.table.forget(leader.slot);
         // The reader of its output holds the files from here on.
         drop(leader);
-        self.shared.registry().runs.remove(&run);
+        let next = self.shared.registry().remove(run);
+        if next {
+            self.shared.work.notify_one();
+        }
         self.shared.deliver(RuntimeEvent::Exited { run, exit, at });
         self.shared.changed.notify_all();
     }

@@ -164,6 +164,22 @@ impl ProcessRuntime {
         true
     }
 
+    fn queue(&self, run: RunId, add: impl FnOnce(&mut Registry)) -> Result<(), StartError> {
+        let mut registry = self.shared.registry();
+        if registry.starts.len() + registry.line.len() >= self.shared.queue_limit {
+            let source = io::Error::from(io::ErrorKind::WouldBlock);
+            return Err(StartError::Worker { what: "queueing a start", source });
+        }
+        registry.runs.insert(run, Run::Queued);
+        add(&mut registry);
+        let may_start = !registry.starts.is_empty() || registry.placed.len() < registry.places;
+        drop(registry);
+        if may_start {
+            self.shared.work.notify_one();
+        }
+        Ok(())
+    }
+
     fn cancelled(&self, run: RunId) {
         self.shared.deliver(RuntimeEvent::NotStarted { run, error: StartError::Cancelled });
     }
@@ -197,16 +213,16 @@ impl Drop for ProcessRuntime {
 
 impl Runtime for ProcessRuntime {
     fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError> {
-        let mut registry = self.shared.registry();
-        if registry.starts.len() >= self.shared.queue_limit {
-            let source = io::Error::from(io::ErrorKind::WouldBlock);
-            return Err(StartError::Worker { what: "queueing a start", source });
-        }
-        registry.runs.insert(run, Run::Queued);
-        registry.starts.push_back((run, spec));
-        drop(registry);
-        self.shared.work.notify_one();
-        Ok(())
+        self.queue(run, |registry| registry.starts.push_back((run, spec)))
+    }
+
+    fn line_up(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError> {
+        self.queue(run, |registry| registry.line.push_back((run, spec)))
+    }
+
+    fn set_places(&self, places: usize) {
+        self.shared.registry().places = places;
+        self.shared.work.notify_all();
     }
 
     fn terminate(&self, run: RunId) {

@@ -1,7 +1,7 @@
 //! Which runs there are, and what each is doing. Guarded by one lock, which is never held over a
 //! wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use nix::sys::signal::{Signal, killpg};
@@ -20,6 +20,12 @@ pub(super) struct Registry {
     pub(super) leaders: HashMap<Pid, RunId>,
     /// Starts that no spawner has taken yet; some may have been withdrawn.
     pub(super) starts: VecDeque<(RunId, LaunchSpec)>,
+    /// The same, of runs that wait for a place.
+    pub(super) line: VecDeque<(RunId, LaunchSpec)>,
+    /// How many runs out of the line may be going on.
+    pub(super) places: usize,
+    /// Those that are, from the start of their process to the end of the last of their tree.
+    pub(super) placed: HashSet<RunId>,
     /// What spawners do before any start, and also while all is frozen.
     pub(super) chores: VecDeque<Chore>,
     /// Spawners between taking a start and noting its leader.
@@ -93,14 +99,29 @@ impl Registry {
     /// Takes the next start that was not withdrawn.
     pub(super) fn take_start(&mut self) -> Option<(RunId, LaunchSpec)> {
         while !self.frozen {
-            let (run, spec) = self.starts.pop_front()?;
+            let next = self.starts.pop_front();
+            let placed = next.is_none();
+            let (run, spec) = next.or_else(|| self.next_in_line())?;
             if let Some(state @ Run::Queued) = self.runs.get_mut(&run) {
                 *state = Run::Spawning { signal: None };
                 self.spawning += 1;
+                if placed {
+                    self.placed.insert(run);
+                }
                 return Some((run, spec));
             }
         }
         None
+    }
+
+    fn next_in_line(&mut self) -> Option<(RunId, LaunchSpec)> {
+        if self.placed.len() < self.places { self.line.pop_front() } else { None }
+    }
+
+    /// A run is over, or never began. Whether that lets another one start.
+    pub(super) fn remove(&mut self, run: RunId) -> bool {
+        self.runs.remove(&run);
+        self.placed.remove(&run) && !self.line.is_empty()
     }
 
     /// A spawner has started the run.
@@ -120,7 +141,7 @@ impl Registry {
     /// A spawner could not start the run.
     pub(super) fn not_started(&mut self, run: RunId) {
         self.spawning -= 1;
-        self.runs.remove(&run);
+        self.remove(run);
     }
 
     /// The leader has ended and is about to be reaped: no more signals go to its group from

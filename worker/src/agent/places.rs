@@ -1,0 +1,108 @@
+//! Who has a place: at most so many pods run at a time.
+//!
+//! Pods of one run stand in the runtime's line, so that a place that falls free is taken at once
+//! and the agent need not be quick: it looks at floods of short pods now and then, and what it
+//! writes goes out in large groups. Other pods (several containers, restarts in place) hold a place of
+//! their own from their start to their end.
+
+use std::time::Duration;
+
+use stint_common::id::PodId;
+
+use super::intake::clock;
+use super::outbox::Outbox;
+use super::pods::Stage;
+use super::run::Agent;
+use crate::pod::Event;
+use crate::runtime::Runtime;
+
+/// While the line lasts the agent rests at most so long between two looks.
+const LONGEST_REST: Duration = Duration::from_millis(6);
+/// Shorter rests are none: a timer's step is a millisecond.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+/// A rest takes this part of the time that the line is expected to last.
+const SHARE: u32 = 3;
+
+/// Pods that have a place, or are next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Pods that run.
+    pub(super) running: usize,
+    /// Of these, those that hold a place of their own.
+    pub(super) apart: usize,
+    /// Pods in the runtime's line that are not known to have been started.
+    pub(super) lined_up: usize,
+}
+
+impl<R: Runtime> Agent<R> {
+    /// Pods that were claimed get a place, or stand in line for one.
+    pub(super) fn start_waiting(&mut self, out: &mut Outbox) {
+        if !self.fence.is_open() {
+            return;
+        }
+        while let Some(id) = self.waiting.pop_front() {
+            let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
+                continue;
+            };
+            if pod.machine.settings().is_one_run() {
+                pod.stage = Stage::LinedUp;
+                self.places.lined_up += 1;
+            } else if self.places.running + self.places.lined_up < self.settings.slots {
+                pod.stage = Stage::Running(clock());
+                pod.apart = true;
+                self.places.running += 1;
+                self.places.apart += 1;
+                self.share_places();
+            } else {
+                self.waiting.push_front(id);
+                return;
+            }
+            self.step(id, Event::Start, out);
+            self.settle_pending(out);
+        }
+    }
+
+    /// Tells the runtime how many places there are for those in its line.
+    pub(super) fn share_places(&self) {
+        self.runtime.set_places(self.settings.slots.saturating_sub(self.places.apart));
+    }
+
+    /// A pod in line was started.
+    pub(super) fn takes_its_place(&mut self, id: PodId) {
+        let lined_up = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::LinedUp);
+        if let Some(pod) = lined_up {
+            pod.stage = Stage::Running(clock());
+            self.places.lined_up -= 1;
+            self.places.running += 1;
+        }
+    }
+
+    /// A pod is over: whatever it holds is free.
+    pub(super) fn vacate(&mut self, id: PodId) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        match std::mem::replace(&mut pod.stage, Stage::Ending) {
+            Stage::Running(_) => self.places.running -= 1,
+            Stage::LinedUp => self.places.lined_up -= 1,
+            Stage::Claiming | Stage::Waiting | Stage::Ending => {}
+        }
+        if std::mem::take(&mut pod.apart) {
+            self.places.apart -= 1;
+            self.share_places();
+        }
+    }
+
+    /// Pods that are being claimed or wait for a place.
+    pub(super) fn not_yet_running(&self) -> usize {
+        self.replies.len() + self.waiting.len() + self.places.lined_up
+    }
+
+    /// How long nothing need be looked at, since the runtime's line lasts longer.
+    pub(super) fn rest(&self) -> Option<Duration> {
+        let usual = self.ahead.usual(self.recent?)?;
+        let lined_up = u32::try_from(self.places.lined_up).unwrap_or(u32::MAX);
+        let slots = u32::try_from(self.settings.slots).unwrap_or(u32::MAX).max(1);
+        let lasts = usual.saturating_mul(lined_up) / slots;
+        let rest = (lasts / SHARE).min(LONGEST_REST);
+        (rest >= SHORTEST_REST && !self.shutting_down).then_some(rest)
+    }
+}
