@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 /// Plays the part that the arguments name, if they name one.
 pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
     let (part, rest) = arguments.split_first()?;
+    if part != watchdog::SUBCOMMAND && !part.starts_with("role-") {
+        return None;
+    }
     let [url, data, name, slots] = rest else {
         return (part == watchdog::SUBCOMMAND).then(|| watchdog::main(rest));
     };

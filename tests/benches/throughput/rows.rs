@@ -124,7 +124,7 @@ async fn latency_row() -> anyhow::Result<()> {
     let mut waits = Vec::new();
     for number in 0..300 {
         let name = format!("one-{number}");
-        let manifest = job(&name, 1, 1, &["/bin/sh", "-c", "date +%s%N"]);
+        let manifest = job(&name, 1, 1, &["/bin/date", "+%s%N"]);
         let sent = stint_common::time::now();
         fleet.run(&manifest).await?;
         let pod = pod_log(&fleet, &name).await?;
@@ -198,6 +198,14 @@ async fn jobs_row() -> anyhow::Result<()> {
     }
     drop(creates);
     let submitted = start.elapsed().as_secs_f64();
+    // Asking for all that are not done has the coordinator read all: not before the last is done.
+    loop {
+        let last = format!("stint.v1.default.jobs.get.one-{}", jobs - 1);
+        if fleet.request(&last, String::new()).await?["status"]["succeeded"] == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("fieldSelector", "status.successful=0");
     headers.insert("limit", "1");
