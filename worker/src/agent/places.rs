@@ -2,8 +2,8 @@
 //!
 //! Pods of one run stand in the runtime's line, so that a place that falls free is taken at once
 //! and the agent need not be quick: it looks at floods of short pods now and then, and what it
-//! writes goes out in large groups. Other pods (several containers, restarts in place) hold a place of
-//! their own from their start to their end.
+//! writes goes out in large groups. Other pods (several containers, restarts in place) hold a
+//! place of their own from their start to their end.
 
 use std::time::Duration;
 
