@@ -75,6 +75,17 @@ pub fn pod_metadata(source: PodSource<'_>, pod: PodId) -> PodMetadata {
         labels: strings(&source.template["metadata"]["labels"]),
         annotations: strings(&source.template["metadata"]["annotations"]),
     };
+    // A template has these but under a selector made by hand.
+    // Differs from Kubernetes: there such pods go without. Here pods are found by them.
+    let uid = pod.job.to_string();
+    for (key, value) in [
+        (LEGACY_JOB_NAME, source.job_name),
+        (JOB_NAME, source.job_name),
+        (LEGACY_CONTROLLER_UID, &uid),
+        (CONTROLLER_UID, &uid),
+    ] {
+        metadata.labels.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+    }
     if let Some(index) = index {
         metadata.hostname = Some(format!("{}-{index}", source.job_name));
         metadata.labels.insert(COMPLETION_INDEX.to_owned(), index.to_string());
@@ -148,7 +159,9 @@ mod tests {
         let template = json!({"metadata": {"labels": null}, "spec": {}});
         let source = PodSource { job_name: "pi", indexed: false, template: &template };
         let metadata = pod_metadata(source, pod(7));
-        assert!(metadata.labels.is_empty() && metadata.annotations.is_empty());
+        assert_eq!(metadata.labels[JOB_NAME], "pi");
+        assert_eq!(metadata.labels[CONTROLLER_UID], pod(7).job.to_string());
+        assert!(metadata.labels.len() == 4 && metadata.annotations.is_empty());
         assert_eq!(metadata.hostname, None);
         assert_eq!(metadata.host(), metadata.name);
         let template = json!({"spec": {"hostname": "mine"}});
@@ -156,6 +169,14 @@ mod tests {
             pod_metadata(PodSource { template: &template, ..source }, pod(7)).host(),
             "mine"
         );
+    }
+
+    #[test]
+    fn a_label_of_the_templates_own_stays() {
+        let template = json!({"metadata": {"labels": {"job-name": "other"}}});
+        let source = PodSource { job_name: "pi", indexed: false, template: &template };
+        let labels = pod_metadata(source, pod(7)).labels;
+        assert_eq!((&*labels[LEGACY_JOB_NAME], &*labels[JOB_NAME]), ("other", "pi"));
     }
 
     #[test]
