@@ -10,8 +10,8 @@ use std::fs;
 use serde_json::{Value, json};
 use stint_common::id::JobUid;
 use stint_coordinator::admission::{
-    Admitted, Body, CreateContext, FieldValidation, Rejection, UpdateContext, create, decode,
-    update,
+    Admitted, AdmittedStatus, Body, CreateContext, FieldValidation, Rejection, UpdateContext,
+    create, decode, update, update_status,
 };
 use stint_coordinator::registry::merge::merge;
 use uuid::Uuid;
@@ -133,6 +133,11 @@ fn update_case(case: &Value) -> Result<(), String> {
     let mut old = admit(job_of(case, "old")).map_err(|error| format!("{error:?}"))?.job;
     old["metadata"]["resourceVersion"] = json!("3");
     let mut new = old.clone();
+    if case["deleted"] == true {
+        for object in [&mut old, &mut new] {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-15T12:00:00Z");
+        }
+    }
     old["status"] = case.get("status").cloned().unwrap_or(json!({}));
     merge(&mut new, &case["set"]);
     let answer = update(&old, Body::from(new), UpdateContext::default());
@@ -146,16 +151,41 @@ fn update_case(case: &Value) -> Result<(), String> {
     if *generation == case["generation"] { Ok(()) } else { Err(format!("generation {generation}")) }
 }
 
+/// A status is written as a client does it: read, changed, sent back, with a spec that is wrong.
+fn status_case(case: &Value) -> Result<(), String> {
+    let mut old = admit(job_of(case, "old")).map_err(|error| format!("{error:?}"))?.job;
+    old["metadata"]["resourceVersion"] = json!("3");
+    old["status"] = case.get("status").cloned().unwrap_or(json!({}));
+    let mut new = old.clone();
+    merge(&mut new["status"], &case["set"]);
+    let expected = new["status"].clone();
+    new["spec"]["completions"] = json!(-1);
+    new["metadata"]["annotations"] = json!({"example.com/seen": "yes"});
+    let answer = update_status(&old, Body::from(new), UpdateContext::default());
+    compare(case, &answer.clone().map(|it| Admitted { job: it.job, warnings: it.warnings }))?;
+    let Ok(AdmittedStatus { job, status, .. }) = answer else { return Ok(()) };
+    assert_eq!(status, expected, "a status is taken as it is");
+    assert_eq!(job["spec"], old["spec"], "the spec is not the status' to change");
+    assert_eq!(job["metadata"]["generation"], 1);
+    assert_eq!(job["metadata"]["annotations"], json!({"example.com/seen": "yes"}));
+    Ok(())
+}
+
 #[test]
 fn new_jobs_are_judged() {
-    let files = ["numbers", "metadata", "template", "unsupported"];
+    let files = ["numbers", "metadata", "template", "selector", "unsupported"];
     let count: usize = files.into_iter().map(|file| check(file, create_case)).sum();
-    assert!(count >= 60, "{count}");
+    assert!(count >= 95, "{count}");
 }
 
 #[test]
 fn changes_are_judged() {
-    check("update", update_case);
+    assert!(check("update", update_case) >= 30);
+}
+
+#[test]
+fn statuses_are_judged() {
+    assert!(check("status", status_case) >= 25);
 }
 
 #[test]
@@ -235,7 +265,7 @@ fn unknown_members_are_refused_told_or_dropped() {
         "Job in version \"v1\" cannot be handled as a Job: strict decoding error: {}",
         complaints.join(", ")
     );
-    assert_eq!(refused, Rejection::BadRequest(expected));
+    assert_eq!(refused, Rejection::NoJob(expected));
     let told = create(body.clone(), &context(FieldValidation::Warn)).unwrap();
     assert_eq!(told.warnings[..3], complaints);
     let dropped = create(body, &context(FieldValidation::Ignore)).unwrap();

@@ -150,7 +150,7 @@ impl Stage {
             self.job.set_spec(spec(&self.manifest));
         }
         if step.delete {
-            self.deletion = Some(Deletion { at: self.now, foreground: true });
+            self.deletion = Some(Deletion::foreground(self.now));
             self.job.set_deletion(self.deletion);
         }
         for line in &step.pods {

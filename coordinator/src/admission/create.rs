@@ -70,8 +70,9 @@ fn prepare(job: &mut Value, context: &CreateContext<'_>) -> Result<(), Rejection
     generate::system_metadata(metadata, System { namespace, uid, now, name_suffix });
     generate::selector(job);
     if let Some(members) = job.as_object_mut().filter(|_| !has_labels) {
-        // A Job without labels has its template's, the generated ones included: in Kubernetes the
-        // two share one map here, and every later read copies them once more.
+        // A Job without labels has its template's, the generated ones included. Defaulting comes
+        // before these are generated, but in Kubernetes both labels are one map by then, and where
+        // the template had none, every later read defaults them once more.
         defaults::copy_labels(members);
     }
     Ok(())

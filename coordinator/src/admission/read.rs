@@ -92,9 +92,7 @@ pub(super) fn typed_job(job: &Value) -> Result<Job, Rejection> {
 }
 
 fn unhandled(complaint: &str) -> Rejection {
-    Rejection::BadRequest(format!(
-        "{KIND} in version \"v1\" cannot be handled as a {KIND}: {complaint}"
-    ))
+    Rejection::NoJob(format!("{KIND} in version \"v1\" cannot be handled as a {KIND}: {complaint}"))
 }
 
 /// Takes what is `null` for absent, as Go does.

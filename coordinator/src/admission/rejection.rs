@@ -8,6 +8,10 @@ pub enum Rejection {
     /// 400: the body is not a Job at all.
     #[error("{0}")]
     BadRequest(String),
+    /// 400: the body is no Job: a member has the wrong type, or is unknown. Of what came out of a
+    /// patch it is a fault of the patch (422).
+    #[error("{0}")]
+    NoJob(String),
     /// 409: the object stored is not the one that the request speaks of.
     #[error("{reason}")]
     Conflict {

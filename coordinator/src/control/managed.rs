@@ -11,7 +11,7 @@ use stint_common::id::{Incarnation, JobUid, ObjectRef, PodId};
 use stint_common::wire::{TraceContext, VERSION};
 
 use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger};
-use crate::store::JobRecord;
+use crate::store::{JobRecord, OF_DELETION};
 use crate::trace::JobTrace;
 
 /// More unclaimed pods than this are plenty.
@@ -30,6 +30,10 @@ pub(super) struct Managed {
     pub(super) trace: Option<TraceContext>,
     pub(super) created_at: Option<Timestamp>,
     pub(super) deletion: Option<Deletion>,
+    /// It has finalizers that do not wait for its pods.
+    pub(super) held: bool,
+    /// What clients wrote into its status.
+    pub(super) said: Option<Box<RawValue>>,
     /// Where its spans go, if traces are on.
     pub(super) spans: Option<JobTrace>,
     /// A write of the record is under way; the next plan waits for its outcome.
@@ -59,6 +63,7 @@ pub(super) struct Parsed {
     pub(super) uid: JobUid,
     pub(super) name: ObjectRef,
     pub(super) spec: JobSpec,
+    pub(super) held: bool,
     pub(super) record: JobRecord,
 }
 
@@ -84,14 +89,17 @@ pub(super) fn parse(subject: &str, payload: &[u8]) -> Option<Parsed> {
         namespace: job.metadata.namespace.clone().unwrap_or_default(),
         name: job.metadata.name.clone().unwrap_or_default(),
     };
-    Some(Parsed { uid, name, spec: JobSpec::from_job(&job), record })
+    let mut finalizers = job.metadata.finalizers.iter().flatten();
+    let held = finalizers.any(|name| !OF_DELETION.contains(&name.as_str()));
+    Some(Parsed { uid, name, spec: JobSpec::from_job(&job), held, record })
 }
 
 impl Managed {
     pub(super) fn new(parsed: Parsed, subject: &str, revision: u64) -> Self {
-        let Parsed { uid, name, spec, record } = parsed;
-        let JobRecord { object, template, trace, created_at, status, ledger, deletion, .. } =
-            record;
+        let Parsed { uid, name, spec, held, record } = parsed;
+        let JobRecord {
+            object, template, trace, created_at, status, said, ledger, deletion, ..
+        } = record;
         Self {
             job: Job::restore(uid, name.clone(), spec, status, ledger, deletion),
             name,
@@ -102,6 +110,8 @@ impl Managed {
             trace,
             created_at,
             deletion,
+            held,
+            said,
             spans: None,
             writing: false,
             dirty: true,
@@ -118,10 +128,12 @@ impl Managed {
 
     /// Another's write stands: the durable part is read anew, what is known of pods stays.
     pub(super) fn replace(&mut self, parsed: Parsed, revision: u64) {
-        let JobRecord { object, template, trace, status, ledger, deletion, .. } = parsed.record;
+        let JobRecord { object, template, trace, status, said, ledger, deletion, .. } =
+            parsed.record;
         self.job.replace(parsed.spec, status, ledger, deletion);
         (self.object, self.template, self.trace) = (object, template, trace);
-        (self.deletion, self.revision) = (deletion, revision);
+        (self.deletion, self.held) = (deletion, parsed.held);
+        (self.said, self.revision) = (said, revision);
         self.dirty = true;
     }
 
@@ -147,6 +159,7 @@ impl Managed {
             trace: self.trace.as_ref(),
             created_at: self.created_at,
             status: self.job.status(),
+            said: self.said.as_deref(),
             ledger: self.job.ledger(),
             deletion: self.deletion.as_ref(),
             gone,
@@ -169,6 +182,8 @@ struct RecordView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
     status: &'a JobStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<&'a RawValue>,
     ledger: &'a Ledger,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion: Option<&'a Deletion>,

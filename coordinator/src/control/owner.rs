@@ -15,7 +15,7 @@ use super::managed::Managed;
 use super::stops::Stops;
 use super::window::Window;
 use super::workers::Workers;
-use crate::job::{self, Dispose};
+use crate::job::{self, Deletion, Dispose};
 use crate::trace::Tracer;
 
 /// Records larger than this are written less often, so that a Job of 10^6 indexes does not write
@@ -218,11 +218,17 @@ impl Owner {
             Some(Dispose::Remove) => true,
             Some(Dispose::Delete) => {
                 // The time to live is over: deleted as by an API client, in the foreground.
-                managed.deletion = Some(job::Deletion { at: now, foreground: true });
-                managed.job.set_deletion(managed.deletion);
+                let held = managed.held;
+                managed.deletion = Some(Deletion { held, ..Deletion::foreground(now) });
+                false
+            }
+            Some(Dispose::Release) => {
+                let released = |deletion| Deletion { foreground: false, orphan: false, ..deletion };
+                managed.deletion = managed.deletion.map(released);
                 false
             }
         };
+        managed.job.set_deletion(managed.deletion);
         managed.removing = gone;
         managed.writing = true;
         let payload = managed.encode(self.me, nonce, gone);

@@ -14,7 +14,7 @@ use super::status::{Decided, conclude};
 use super::totals::Totals;
 use super::ttl::expires_at;
 use super::verdict::{Case, Verdict, deadline, judge};
-use super::view::Job;
+use super::view::{Deletion, Job};
 
 /// What is to be done for a Job now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Dispose {
     Delete,
     /// It is being deleted and no pod of it is left: remove the record.
     Remove,
+    /// The same, but finalizers of others hold it: take off the one that waited for the pods.
+    Release,
 }
 
 /// Decides what is to be done for a Job at `now`.
@@ -58,14 +60,16 @@ pub fn plan(job: &Job, now: Timestamp) -> Plan {
     let deadline = deadline(job, now).filter(|_| verdict.is_none());
     let wake_at = [moves.wake_at, deadline].into_iter().flatten().min();
     let change = change(job, status, intake, moves);
-    let gone = job.deletion.is_some() && change.is_none() && job.pods.is_empty();
-    Plan { change, wake_at, events, notes, dispose: gone.then_some(Dispose::Remove) }
+    let empty = change.is_none() && job.pods.is_empty();
+    let deletion = job.deletion.filter(|_| empty);
+    let dispose = deletion.and_then(Deletion::without_pods);
+    Plan { change, wake_at, events, notes, dispose }
 }
 
 /// A finished Job only waits to be deleted.
 fn finished(job: &Job, now: Timestamp) -> Plan {
-    if job.deletion.is_some() {
-        return Plan { dispose: Some(Dispose::Remove), ..Plan::default() };
+    if let Some(deletion) = job.deletion {
+        return Plan { dispose: deletion.without_pods(), ..Plan::default() };
     }
     match expires_at(&job.status, job.spec.ttl_seconds_after_finished) {
         Some(until) if until <= now => Plan { dispose: Some(Dispose::Delete), ..Plan::default() },

@@ -47,9 +47,11 @@ pub(super) fn manage(
         // All of them are failures: they were taken in.
         Some(verdict) if verdict.failed() => Moves::default(),
         Some(_) => drop_all(job, StopReason::JobSucceeded, now, is_open_and_not_due),
-        None if job.deletion.is_some() => {
+        None if job.deletion.is_some_and(|deletion| deletion.foreground) => {
             drop_all(job, StopReason::JobDeleted, now, is_open_and_not_due)
         }
+        // It waits for others, or for its pods to end by themselves: none comes, none is stopped.
+        None if job.deletion.is_some() => Moves::default(),
         // A pod that terminates already stays what it is, and may count as failed later.
         None if spec.suspend => {
             drop_all(job, StopReason::JobSuspended, now, |_, _, pod| pod.is_active())

@@ -35,7 +35,10 @@ pub(super) fn conclude(job: &Job, decided: &Decided<'_>) -> (JobStatus, Vec<Even
         status.start_time = Some(now);
     }
     let completed = match decided.verdict {
-        None if job.deletion.is_none() => reached_completions(job, decided.totals, status.active),
+        // Pods of a Job that is deleted in the foreground are stopped, whatever they came to.
+        None if !job.deletion.is_some_and(|deletion| deletion.foreground) => {
+            reached_completions(job, decided.totals, status.active)
+        }
         Some(_) | None => None,
     };
     match decided.verdict.or(completed.as_ref()) {

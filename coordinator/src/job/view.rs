@@ -11,19 +11,49 @@ use serde::{Deserialize, Serialize};
 use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
 
 use super::ledger::Ledger;
+use super::plan::Dispose;
 use super::pod::{Pod, Stage, Stop, StopReason};
 use super::record::{JobStatus, Key, condition};
 use super::spec::JobSpec;
 use super::tally::{Scale, Tally, Weight};
 
-/// That the Job is being deleted.
+/// That the Job is being deleted, and what it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deletion {
     /// `metadata.deletionTimestamp`.
     pub at: Timestamp,
-    /// Whether the deletion waits for the pods (`propagationPolicy: Foreground`).
+    /// The finalizer `foregroundDeletion`: its pods are stopped, and waited for.
     pub foreground: bool,
+    /// The finalizer `orphan`: its pods run to their ends, and are waited for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub orphan: bool,
+    /// Finalizers of others: whoever put them there takes them off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+}
+
+impl Deletion {
+    /// A deletion with `propagationPolicy: Foreground`.
+    #[must_use]
+    pub fn foreground(at: Timestamp) -> Self {
+        Self { at, foreground: true, orphan: false, held: false }
+    }
+
+    /// Whether there is anything that it waits for.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.foreground || self.orphan || self.held
+    }
+
+    /// What is done when no pod of the Job is left.
+    pub(super) fn without_pods(self) -> Option<Dispose> {
+        match (self.held, self.foreground || self.orphan) {
+            (false, _) => Some(Dispose::Remove),
+            (true, true) => Some(Dispose::Release),
+            (true, false) => None,
+        }
+    }
 }
 
 /// A Job: what is stored of it and what its pods are known to be doing.

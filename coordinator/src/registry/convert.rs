@@ -2,15 +2,19 @@
 
 use serde_json::Value;
 use stint_common::id::{JobUid, PodId, Revision};
-use stint_common::time::format_seconds;
 
 use super::Error;
 use super::job_object::{JobCondition, StatusView, Uncounted, job_object};
 use super::selector::FieldSelector;
+use super::{deletion, status};
 use crate::job::Key;
 use crate::store::{JobRecord, Object};
 
+/// `managedBy` of a Job that Stint manages, where it is said.
+const OWN_CONTROLLER: &str = "kubernetes.io/job-controller";
+
 /// A Job as stored, decoded.
+#[derive(Clone)]
 pub(super) struct StoredJob {
     pub(super) uid: JobUid,
     pub(super) record: JobRecord,
@@ -62,19 +66,27 @@ impl StoredJob {
         self.object["spec"]["completionMode"].as_str() == Some("Indexed")
     }
 
+    /// Whether another controller manages it: then its status is that one's alone.
+    pub(super) fn is_managed_elsewhere(&self) -> bool {
+        let manager = self.object["spec"]["managedBy"].as_str().unwrap_or_default();
+        !["", OWN_CONTROLLER].contains(&manager)
+    }
+
+    /// Whether a client would see nothing of the difference.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        let said = |job: &Self| job.record.said.as_ref().map(|said| said.get().to_owned());
+        self.object == other.object
+            && self.record.status == other.record.status
+            && self.record.deletion == other.record.deletion
+            && self.record.gone == other.record.gone
+            && said(self) == said(other)
+    }
+
     /// The Job as a client sees it.
     pub(super) fn view(&self) -> Value {
         let mut object = job_object(&self.object, &self.status_view(), Revision(self.revision));
-        if let Some(deletion) = &self.record.deletion
-            && let Some(metadata) = object["metadata"].as_object_mut()
-        {
-            metadata
-                .insert("deletionTimestamp".to_owned(), Value::from(format_seconds(deletion.at)));
-            metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(0));
-            if deletion.foreground {
-                metadata.insert("finalizers".to_owned(), Value::from(vec!["foregroundDeletion"]));
-            }
-        }
+        status::show_said(self, &mut object);
+        deletion::show(self, &mut object);
         object
     }
 
@@ -91,6 +103,7 @@ impl StoredJob {
                     reason: condition.reason.clone(),
                     message: condition.message.clone(),
                     at: condition.last_transition,
+                    probed: condition.last_probe,
                 })
                 .collect(),
             start_time: status.start_time,

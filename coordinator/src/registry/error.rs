@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::admission::{Cause, Rejection};
+use super::patch::{ACCEPTED, PatchError, Unreadable};
+use crate::admission::{Cause, Causes, Path, Rejection};
 
 /// A kind of object as the API speaks of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,15 @@ pub enum Error {
         /// How many bytes would have been taken.
         limit: usize,
     },
+    /// 413: a patch that does too much.
+    #[error("Request entity too large: {0}")]
+    TooMuch(String),
+    /// 422: a patch that does not go with the object.
+    #[error("the server rejected our request due to an error in our request")]
+    Unprocessable {
+        /// What does not.
+        why: String,
+    },
     /// 422: everything that is wrong with the object.
     #[error("{}", invalid_message(*resource, name, causes))]
     Invalid {
@@ -179,6 +189,43 @@ pub enum Error {
     Timeout(String),
 }
 
+/// What Kubernetes names when a patch is at fault: no kind, no name.
+const NOTHING: Resource = Resource { group: "", plural: "", kind: "" };
+/// So many bytes of what came out of a patch are repeated in a message.
+const MOST_OF_A_PATCH: usize = 4096;
+
+impl From<PatchError> for Error {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::Malformed(_)
+            | PatchError::BadPrimitiveList
+            | PatchError::BadRetainKeys
+            | PatchError::BadElementOrder => Self::BadRequest(error.to_string()),
+            PatchError::TooManyOperations { .. } | PatchError::TooMuchCopied(_) => {
+                Self::TooMuch(error.to_string())
+            }
+            PatchError::UnknownDirective(_)
+            | PatchError::OrderMismatch { .. }
+            | PatchError::NoMergeKey { .. }
+            | PatchError::MixedList(_)
+            | PatchError::ListOfLists
+            | PatchError::DoesNotApply { .. }
+            | PatchError::TestFailed(_)
+            | PatchError::TooDeep(_) => Self::Unprocessable { why: error.to_string() },
+        }
+    }
+}
+
+impl From<Unreadable> for Error {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::MediaType => Self::UnsupportedMediaType { accepted: ACCEPTED.to_vec() },
+            Unreadable::Rejected(rejection) => Self::from_rejection(rejection),
+            Unreadable::Patch(error) => error.into(),
+        }
+    }
+}
+
 /// The reason of a [`Error::Conflict`] for a `resourceVersion` that is not the latest.
 pub const MODIFIED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
@@ -188,7 +235,7 @@ impl Error {
     #[must_use]
     pub fn from_rejection(rejection: Rejection) -> Self {
         match rejection {
-            Rejection::BadRequest(message) => Self::BadRequest(message),
+            Rejection::BadRequest(message) | Rejection::NoJob(message) => Self::BadRequest(message),
             Rejection::Conflict { name, reason } => Self::Conflict { resource: JOBS, name, reason },
             Rejection::TooLarge { limit } => Self::RequestEntityTooLarge { limit },
             Rejection::UnsupportedMediaType => Self::UnsupportedMediaType {
@@ -196,6 +243,16 @@ impl Error {
             },
             Rejection::Invalid { name, causes } => Self::Invalid { resource: JOBS, name, causes },
         }
+    }
+
+    /// An admission's answer about what came out of a patch, which is `text`.
+    #[must_use]
+    pub fn from_patched(rejection: Rejection, text: &str) -> Self {
+        let Rejection::NoJob(complaint) = rejection else { return Self::from_rejection(rejection) };
+        let cut = text.floor_char_boundary(MOST_OF_A_PATCH);
+        let mut causes = Causes::default();
+        causes.invalid(&Path::root("patch"), &text[..cut], complaint);
+        Self::Invalid { resource: NOTHING, name: String::new(), causes: causes.into_vec() }
     }
 
     /// Whether the same request may succeed a little later.
@@ -236,8 +293,8 @@ impl Error {
             Self::NotAcceptable { .. } => (406, "NotAcceptable"),
             Self::UnsupportedMediaType { .. } => (415, "UnsupportedMediaType"),
             Self::Expired(_) => (410, "Expired"),
-            Self::RequestEntityTooLarge { .. } => (413, "RequestEntityTooLarge"),
-            Self::Invalid { .. } => (422, "Invalid"),
+            Self::RequestEntityTooLarge { .. } | Self::TooMuch(_) => (413, "RequestEntityTooLarge"),
+            Self::Invalid { .. } | Self::Unprocessable { .. } => (422, "Invalid"),
             Self::TooManyRequests { .. } => (429, "TooManyRequests"),
             Self::ServerTimeout { .. } => (500, "ServerTimeout"),
             Self::Internal(_) => (500, "InternalError"),
@@ -287,6 +344,10 @@ impl Error {
             Self::ServerTimeout { resource, operation, retry_after_seconds } => {
                 retry(about(*resource, resource.plural, operation), *retry_after_seconds)
             }
+            // Differs from Kubernetes: there the reason is lost.
+            Self::Unprocessable { why } => {
+                Map::from_iter([("causes".to_owned(), json!([{"message": why}]))])
+            }
             Self::Internal(message) => {
                 Map::from_iter([("causes".to_owned(), json!([{"message": message}]))])
             }
@@ -297,6 +358,7 @@ impl Error {
             | Self::UnsupportedMediaType { .. }
             | Self::Expired(_)
             | Self::RequestEntityTooLarge { .. }
+            | Self::TooMuch(_)
             | Self::Unavailable(_)
             | Self::Timeout(_) => Map::new(),
         }

@@ -46,8 +46,10 @@ pub struct JobCondition {
     pub reason: String,
     /// `message`.
     pub message: String,
-    /// `lastProbeTime` and `lastTransitionTime`, which Kubernetes sets alike.
+    /// `lastTransitionTime`.
     pub at: Timestamp,
+    /// `lastProbeTime`, which Kubernetes' controller sets alike.
+    pub probed: Timestamp,
 }
 
 /// `uncountedTerminatedPods`.
@@ -120,12 +122,11 @@ pub fn status_value(status: &StatusView) -> Value {
 }
 
 fn condition(condition: &JobCondition) -> Value {
-    let at = format_seconds(condition.at);
     let mut value = json!({
         "type": condition.kind,
         "status": if condition.status { "True" } else { "False" },
-        "lastProbeTime": at,
-        "lastTransitionTime": at,
+        "lastProbeTime": format_seconds(condition.probed),
+        "lastTransitionTime": format_seconds(condition.at),
     });
     for (name, text) in [("reason", &condition.reason), ("message", &condition.message)] {
         if !text.is_empty() {
@@ -167,6 +168,7 @@ mod tests {
                 reason: "CompletionsReached".to_owned(),
                 message: String::new(),
                 at,
+                probed: at,
             }],
             start_time: Some(at),
             terminating: Some(0),

@@ -1,28 +1,28 @@
 //! Verbs on Jobs.
 
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 use stint_common::id::{Incarnation, JobUid};
 use stint_common::names::NAME_LETTERS;
 use stint_common::nats::{Expect, Outcome, Write};
 use stint_common::time::now;
 use stint_common::wire::{Template, VERSION};
-use uuid::Uuid;
 
 use super::Error;
-use super::convert::{StoredJob, may_be_selected};
-use super::error::{JOBS, MODIFIED};
-use super::merge::merge;
-use super::options::{Options, Propagation};
+use super::change::{Written, raw, same_revision, template_hash};
+use super::convert::StoredJob;
+use super::deletion::delete;
+use super::error::JOBS;
+use super::options::Options;
+use super::patch::Patch;
+use super::patch::schema::JOB;
+use super::status::take_status;
 use super::store::Registry;
 use crate::admission::{self, Admitted, Body, CreateContext, UpdateContext};
-use crate::job::{Deletion, JobStatus, Ledger};
+use crate::job::{JobStatus, Ledger};
 use crate::store::JobRecord;
 
 /// A Job may be so large; its status and ledger, which live in the same record, need the rest.
 pub const MAX_JOB_BYTES: usize = 512 << 10;
-/// How often a change is tried again when another write came between reading and writing.
-const TRIES: u32 = 100;
 /// How often a generated name is drawn before it is given up.
 const NAME_TRIES: u32 = 8;
 
@@ -33,18 +33,6 @@ pub struct Answer {
     pub object: Value,
     /// Warnings, as HTTP's `Warning` header would carry them.
     pub warnings: Vec<String>,
-}
-
-/// What a change makes of a Job.
-enum Changed {
-    /// Nothing: what stands is the answer.
-    Unchanged,
-    /// This object, with the same status and ledger.
-    Object(Admitted),
-    /// It is to be deleted, in the foreground.
-    Deletion(Deletion),
-    /// It is gone; its pods follow.
-    Gone,
 }
 
 impl Registry {
@@ -148,6 +136,7 @@ impl Registry {
             trace: options.trace.clone(),
             created_at: Some(now()),
             status: JobStatus::default(),
+            said: None,
             ledger: Ledger::default(),
             deletion: None,
             gone: false,
@@ -156,7 +145,7 @@ impl Registry {
     }
 
     /// The template is immutable and written before the Job that names it.
-    async fn store_template(&self, job: &StoredJob) -> Result<(), Error> {
+    pub(super) async fn store_template(&self, job: &StoredJob) -> Result<(), Error> {
         let template = Template {
             v: VERSION,
             namespace: job.namespace().to_owned(),
@@ -198,7 +187,7 @@ impl Registry {
     }
 
     /// The Job as it stands at the leader.
-    async fn read_job(&self, namespace: &str, name: &str) -> Result<StoredJob, Error> {
+    pub(super) async fn read_job(&self, namespace: &str, name: &str) -> Result<StoredJob, Error> {
         let not_found = || Error::NotFound { resource: JOBS, name: name.to_owned() };
         let names = &self.jet.names;
         let subject = names.object("jobs", namespace, name);
@@ -217,57 +206,6 @@ impl Registry {
         Ok(self.read_job(namespace, name).await?.view())
     }
 
-    /// Jobs of one namespace, or of all, that match the selectors.
-    ///
-    /// # Errors
-    ///
-    /// 400 for a bad `continue` or field; 503 when JetStream is away.
-    pub async fn list_jobs(
-        &self,
-        namespace: Option<&str>,
-        options: &Options,
-    ) -> Result<Value, Error> {
-        self.replica.fresh().await?;
-        let (objects, revision) = self.replica.list("jobs", namespace);
-        let matches =
-            options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
-        let after = options.continue_after.as_deref().map(read_continue).transpose()?;
-        let mut items = Vec::new();
-        let mut bytes = 0;
-        let mut more = None;
-        for object in objects {
-            if !may_be_selected(&object, &options.fields) {
-                continue;
-            }
-            let place = format!("{}/{}", object.namespace, object.name);
-            if after.as_ref().is_some_and(|after| place <= *after) {
-                continue;
-            }
-            let Some(job) = StoredJob::one_of_many(&object) else { continue };
-            let job = job.view();
-            if !options.labels.matches_object(&job) || !matches(&job) {
-                continue;
-            }
-            if options.limit > 0 && items.len() == options.limit {
-                more = items.last().map(write_continue);
-                break;
-            }
-            bytes += job.to_string().len();
-            items.push(job);
-            if options.limit > 0 && bytes > self.page_bytes() {
-                more = items.last().map(write_continue);
-                break;
-            }
-        }
-        let mut metadata = json!({"resourceVersion": revision.to_string()});
-        if let Some(more) = more {
-            metadata["continue"] = Value::from(more);
-        }
-        Ok(
-            json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}),
-        )
-    }
-
     /// Replaces a Job by what was sent; without a `resourceVersion` whatever stands there.
     ///
     /// # Errors
@@ -282,19 +220,23 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let body = admission::decode(body, content_type).map_err(Error::from_rejection)?;
-        self.change_job(namespace, name, options, |job, context| {
+        self.change_job(namespace, name, options, |job| {
             same_revision(job, &body.value)?;
+            let context = UpdateContext { field_validation: options.field_validation };
             let admitted = admission::update(&job.view(), body.clone(), context);
-            admitted.map(Changed::Object).map_err(Error::from_rejection)
+            let Admitted { job: object, warnings } = admitted.map_err(Error::from_rejection)?;
+            job.set_object(object);
+            Ok(warnings)
         })
         .await
+        .map(Written::answer)
     }
 
-    /// Applies a merge patch (RFC 7386) to a Job.
+    /// Applies a patch to a Job: a JSON patch, a merge patch or a strategic merge patch.
     ///
     /// # Errors
     ///
-    /// As [`Registry::update_job`]; 415 for other kinds of patch.
+    /// As [`Registry::update_job`]; 415 for other kinds of patch, 422 for one that does not apply.
     pub async fn patch_job(
         &self,
         namespace: &str,
@@ -303,26 +245,76 @@ impl Registry {
         content_type: Option<&str>,
         options: &Options,
     ) -> Result<Answer, Error> {
-        let accepted = ["application/merge-patch+json"];
-        if content_type.is_some_and(|kind| !accepted.contains(&kind)) {
-            return Err(Error::UnsupportedMediaType { accepted: accepted.to_vec() });
-        }
-        let patch = admission::decode(body, None).map_err(Error::from_rejection)?;
-        self.change_job(namespace, name, options, |job, context| {
+        let patch = Patch::read(body, content_type)?;
+        self.change_job(namespace, name, options, |job| {
             let old = job.view();
-            let mut new = old.clone();
-            merge(&mut new, &patch.value);
-            same_revision(job, &new)?;
-            if new == old {
-                return Ok(Changed::Unchanged);
-            }
-            let admitted = admission::update(&old, Body::from(new), context);
-            admitted.map(Changed::Object).map_err(Error::from_rejection)
+            let Some(new) = patched(&patch, &old)? else { return Ok(Vec::new()) };
+            same_revision(job, &new.value)?;
+            let text = new.value.to_string();
+            let context = UpdateContext { field_validation: options.field_validation };
+            let admitted = admission::update(&old, new, context);
+            let Admitted { job: object, warnings } =
+                admitted.map_err(|rejection| Error::from_patched(rejection, &text))?;
+            job.set_object(object);
+            Ok(warnings)
         })
         .await
+        .map(Written::answer)
     }
 
-    /// Deletes a Job with its pods.
+    /// Replaces a Job's status by what was sent, and its metadata; the spec stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::update_job`].
+    pub async fn update_job_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let body = admission::decode(body, content_type).map_err(Error::from_rejection)?;
+        self.change_job(namespace, name, options, |job| {
+            same_revision(job, &body.value)?;
+            let context = UpdateContext { field_validation: options.field_validation };
+            let admitted = admission::update_status(&job.view(), body.clone(), context);
+            take_status(job, admitted.map_err(Error::from_rejection)?, now())
+        })
+        .await
+        .map(Written::answer)
+    }
+
+    /// Applies a patch to a Job's status and metadata.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::patch_job`].
+    pub async fn patch_job_status(
+        &self,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let patch = Patch::read(body, content_type)?;
+        self.change_job(namespace, name, options, |job| {
+            let old = job.view();
+            let Some(new) = patched(&patch, &old)? else { return Ok(Vec::new()) };
+            same_revision(job, &new.value)?;
+            let text = new.value.to_string();
+            let context = UpdateContext { field_validation: options.field_validation };
+            let admitted = admission::update_status(&old, new, context);
+            let admitted = admitted.map_err(|rejection| Error::from_patched(rejection, &text))?;
+            take_status(job, admitted, now())
+        })
+        .await
+        .map(Written::answer)
+    }
+
+    /// Deletes a Job with its pods: at once, or when what it waits for has happened.
     ///
     /// # Errors
     ///
@@ -333,84 +325,47 @@ impl Registry {
         name: &str,
         options: &Options,
     ) -> Result<Answer, Error> {
-        self.change_job(namespace, name, options, |job, _| {
-            if let Some(uid) = &options.uid
-                && *uid != job.uid.to_string()
-            {
-                let reason = format!(
-                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                    job.uid
-                );
-                return Err(Error::Conflict { resource: JOBS, name: name.to_owned(), reason });
-            }
-            Ok(match options.propagation {
-                Propagation::Background => Changed::Gone,
-                Propagation::Foreground if job.record.deletion.is_some() => Changed::Unchanged,
-                Propagation::Foreground => {
-                    Changed::Deletion(Deletion { at: now(), foreground: true })
-                }
-            })
-        })
-        .await
+        self.remove_job(namespace, name, options).await.map(Written::deleted)
     }
 
-    /// Reads, changes and writes back a Job, again and again while others write in between.
-    async fn change_job(
+    /// Deletes a Job, and gives what was written.
+    pub(super) async fn remove_job(
         &self,
         namespace: &str,
         name: &str,
         options: &Options,
-        change: impl Fn(&StoredJob, UpdateContext) -> Result<Changed, Error>,
-    ) -> Result<Answer, Error> {
-        for _ in 0..TRIES {
-            let mut job = self.read_job(namespace, name).await?;
-            let context = UpdateContext { field_validation: options.field_validation };
-            let mut warnings = Vec::new();
-            match change(&job, context)? {
-                Changed::Unchanged => return Ok(Answer { object: job.view(), warnings }),
-                Changed::Object(admitted) => {
-                    warnings = admitted.warnings;
-                    let template = template_hash(job.uid, &admitted.job);
-                    job.record.object = raw(&admitted.job)?;
-                    job.object = admitted.job;
-                    if template != job.record.template {
-                        job.record.template = template;
-                        self.store_template(&job).await?;
-                    }
-                }
-                Changed::Deletion(deletion) => job.record.deletion = Some(deletion),
-                Changed::Gone => job.record.gone = true,
-            }
-            if options.dry_run {
-                return Ok(Answer { object: job.view(), warnings });
-            }
-            (job.record.writer, job.record.nonce) = (self.writer, self.next_nonce());
-            let subject = self.jet.names.object("jobs", namespace, name);
-            let expect = Expect::Sequence(job.revision);
-            let write = Write { subject, payload: job.record.encode(), expect };
-            match self.objects.write(write).await {
-                Outcome::Stored(revision) => {
-                    job.revision = revision;
-                    return Ok(Answer { object: job.view(), warnings });
-                }
-                Outcome::Lost(_) => {}
-                Outcome::Refused(reason) => {
-                    return Err(Error::Unavailable(format!("the Job was not stored: {reason}")));
-                }
-            }
-        }
-        Err(Error::Conflict { resource: JOBS, name: name.to_owned(), reason: MODIFIED.to_owned() })
+    ) -> Result<Written, Error> {
+        self.change_job(namespace, name, options, |job| {
+            preconditions(job, options)?;
+            delete(job, options.propagation, now());
+            Ok(Vec::new())
+        })
+        .await
     }
 }
 
-/// A write that names a revision means that one and no other.
-fn same_revision(job: &StoredJob, new: &Value) -> Result<(), Error> {
-    let meant = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if meant.is_empty() || meant == job.revision.to_string() {
-        return Ok(());
+/// What the object would be with the patch in it; nothing if that changes nothing.
+fn patched(patch: &Patch, old: &Value) -> Result<Option<Body>, Error> {
+    let new = patch.apply(old, &JOB)?;
+    Ok((new.value != *old || !new.duplicates.is_empty()).then_some(new))
+}
+
+/// A delete may mean one object of the name, or one revision of it, and no other.
+fn preconditions(job: &StoredJob, options: &Options) -> Result<(), Error> {
+    let (uid, revision) = (job.uid.to_string(), job.revision);
+    let conflict = |what: &str, wanted: &dyn std::fmt::Display, there: &dyn std::fmt::Display| {
+        let reason = format!(
+            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}"
+        );
+        Err(Error::Conflict { resource: JOBS, name: job.name().to_owned(), reason })
+    };
+    if let Some(wanted) = options.uid.as_ref().filter(|wanted| **wanted != uid) {
+        return conflict("UID", wanted, &uid);
     }
-    let name = job.name().to_owned();
-    Err(Error::Conflict { resource: JOBS, name, reason: MODIFIED.to_owned() })
+    if let Some(wanted) = options.resource_version.filter(|wanted| *wanted != revision) {
+        return conflict("ResourceVersion", &wanted, &revision);
+    }
+    Ok(())
 }
 
 /// Five of Kubernetes' letters.
@@ -420,39 +375,4 @@ fn name_suffix() -> String {
         .iter()
         .map(|byte| char::from(NAME_LETTERS[usize::from(*byte) % NAME_LETTERS.len()]))
         .collect()
-}
-
-fn raw(object: &Value) -> Result<Box<RawValue>, Error> {
-    let raw = serde_json::value::to_raw_value(object)
-        .map_err(|error| Error::Internal(format!("encoding a Job: {error}")))?;
-    if raw.get().len() > MAX_JOB_BYTES {
-        return Err(Error::RequestEntityTooLarge { limit: MAX_JOB_BYTES });
-    }
-    Ok(raw)
-}
-
-/// Names a template within its Job, by its content.
-fn template_hash(uid: JobUid, object: &Value) -> String {
-    let text = object["spec"]["template"].to_string();
-    let hash = Uuid::new_v5(&uid.0, text.as_bytes()).simple().to_string();
-    hash[..12].to_owned()
-}
-
-/// A `continue` token is the place of the last object given, in hexadecimal: opaque to clients.
-fn write_continue(last: &Value) -> String {
-    let metadata = &last["metadata"];
-    let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
-    let place = format!("{}/{}", text("namespace"), text("name"));
-    place.bytes().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read_continue(token: &str) -> Result<String, Error> {
-    let bad = || {
-        Error::BadRequest("continue key is not valid: it must come from the list before".to_owned())
-    };
-    let bytes: Option<Vec<u8>> = (0..token.len())
-        .step_by(2)
-        .map(|at| token.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-        .collect();
-    String::from_utf8(bytes.ok_or_else(bad)?).map_err(|_| bad())
 }

@@ -2,17 +2,21 @@
 //!
 //! Both front ends call the same functions; neither holds a rule.
 
+mod change;
 mod convert;
+mod deletion;
 pub mod error;
+mod job_list;
 pub mod job_object;
 mod jobs;
 mod logs;
-pub mod merge;
 mod options;
+pub mod patch;
 pub mod pod_object;
 mod pod_status;
 mod pods;
 pub mod selector;
+mod status;
 mod store;
 mod watch;
 
@@ -20,5 +24,6 @@ pub use error::Error;
 pub use jobs::{Answer, MAX_JOB_BYTES};
 pub use logs::LogStream;
 pub use options::{LogStreams, Options, Propagation};
+pub use patch::merge;
 pub use store::Registry;
 pub use watch::WatchStream;

@@ -8,13 +8,14 @@ use super::selector::{FieldSelector, LabelSelector};
 use crate::admission::FieldValidation;
 
 /// `propagationPolicy` of a delete.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
     /// The Job goes at once, its pods after it.
-    #[default]
     Background,
     /// The Job stays until its pods are gone.
     Foreground,
+    /// The Job's pods run to their ends, none comes after them; the Job stays until then.
+    Orphan,
 }
 
 /// A request's options, parsed and checked.
@@ -28,10 +29,11 @@ pub struct Options {
     pub limit: usize,
     /// `continue`: the last object of the page before.
     pub continue_after: Option<String>,
-    /// `resourceVersion`, where it means something.
+    /// `resourceVersion`: where a list or watch begins; of a delete,
+    /// `preconditions.resourceVersion`.
     pub resource_version: Option<u64>,
-    /// `propagationPolicy`.
-    pub propagation: Propagation,
+    /// `propagationPolicy`; the older `orphanDependents` says `Orphan` or `Background`.
+    pub propagation: Option<Propagation>,
     /// `gracePeriodSeconds`.
     pub grace_seconds: Option<u32>,
     /// `dryRun=All`: everything but the write.
@@ -86,7 +88,10 @@ impl Options {
             limit: size("limit")?.unwrap_or(0),
             continue_after: text("continue"),
             resource_version: parsed("resourceVersion")?,
-            propagation: propagation(text("propagationPolicy").as_deref())?,
+            propagation: propagation(
+                text("propagationPolicy").as_deref(),
+                text("orphanDependents").as_deref(),
+            )?,
             grace_seconds: number::<u32>("gracePeriodSeconds", text("gracePeriodSeconds"))?,
             dry_run: dry_run(text("dryRun").as_deref())?,
             field_validation: field_validation(text("fieldValidation").as_deref())?,
@@ -132,16 +137,26 @@ fn flag(name: &str, value: Option<&str>) -> Result<bool, Error> {
     }
 }
 
-fn propagation(value: Option<&str>) -> Result<Propagation, Error> {
-    match value {
-        None | Some("Background") => Ok(Propagation::Background),
-        Some("Foreground") => Ok(Propagation::Foreground),
-        Some("Orphan") => Err(Error::BadRequest(
-            "propagationPolicy: Orphan is not supported: pods cannot outlive their Job yet; \
-             use Background or Foreground"
-                .to_owned(),
+fn propagation(
+    policy: Option<&str>,
+    orphan_dependents: Option<&str>,
+) -> Result<Option<Propagation>, Error> {
+    match (policy, orphan_dependents) {
+        (Some(_), Some(_)) => Err(Error::BadRequest(
+            "orphanDependents and deletionPropagation cannot be both set".to_owned(),
         )),
-        Some(other) => Err(bad("propagationPolicy", other, "Background or Foreground")),
+        (Some("Background"), None) => Ok(Some(Propagation::Background)),
+        (Some("Foreground"), None) => Ok(Some(Propagation::Foreground)),
+        (Some("Orphan"), None) => Ok(Some(Propagation::Orphan)),
+        (Some(other), None) => {
+            Err(bad("propagationPolicy", other, "Background, Foreground or Orphan"))
+        }
+        (None, None) => Ok(None),
+        (None, orphan) => Ok(Some(if flag("orphanDependents", orphan)? {
+            Propagation::Orphan
+        } else {
+            Propagation::Background
+        })),
     }
 }
 

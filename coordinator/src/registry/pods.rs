@@ -170,11 +170,12 @@ impl Registry {
         let (objects, _) = self.replica.list("jobs", namespace);
         let mut jobs = Vec::new();
         for object in objects {
-            if !may_match(&object, options) {
+            let by_hand = has_own_labels(&object);
+            if !by_hand && !may_match(&object, options) {
                 continue;
             }
             let Some(job) = StoredJob::one_of_many(&object) else { continue };
-            if job.record.ledger.cursor > 0 && may_own(&job, options) {
+            if job.record.ledger.cursor > 0 && (by_hand || may_own(&job, options)) {
                 jobs.push(job);
             }
         }
@@ -349,6 +350,13 @@ pub(super) fn pods_of(job: &StoredJob, news: &HashMap<PodId, PodNews>) -> BTreeM
         }
     }
     pods
+}
+
+/// Whether a Job's pods may have other labels than the generated ones under the same keys: its
+/// selector was made by hand. Looked for in the bytes, since it is asked of every Job.
+fn has_own_labels(object: &Object) -> bool {
+    const BY_HAND: &[u8] = b"\"manualSelector\":true";
+    object.payload.windows(BY_HAND.len()).any(|bytes| bytes == BY_HAND)
 }
 
 /// Whether a Job's pods can match a selector that asks for one Job by uid.

@@ -6,5 +6,5 @@
 mod record;
 mod replica;
 
-pub use record::{DecodeError, JobRecord};
+pub use record::{DecodeError, JobRecord, OF_DELETION};
 pub use replica::{Change, Object, Replica, WatchError, Watcher};

@@ -11,6 +11,10 @@ use stint_common::wire::{TraceContext, VERSION};
 
 use crate::job::{Deletion, JobStatus, Ledger};
 
+/// Finalizers that stand for how a Job is deleted. While it is, they are in its [`Deletion`], and
+/// only those of others in its object.
+pub const OF_DELETION: [&str; 2] = ["orphan", "foregroundDeletion"];
+
 /// The value at a Job's subject.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,6 +37,10 @@ pub struct JobRecord {
     pub created_at: Option<Timestamp>,
     /// Its status.
     pub status: JobStatus,
+    /// What clients wrote into its status, as far as the owner does not keep it: conditions that
+    /// it does not know, and the whole status of a Job that another manages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Box<RawValue>>,
     /// Which attempts were issued and closed.
     pub ledger: Ledger,
     /// Set when it is to be deleted.

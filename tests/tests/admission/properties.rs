@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use stint_coordinator::admission::{
-    Body, FieldValidation, UpdateContext, create, decode, defaults, semantic, update,
+    Body, FieldValidation, UpdateContext, create, decode, defaults, semantic, update, update_status,
 };
+use stint_coordinator::registry::patch::schema::JOB;
+use stint_coordinator::registry::patch::{ACCEPTED, Patch};
 
 use super::{admit, context, plain_job};
 
@@ -58,6 +60,25 @@ fn member() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Directives of strategic merge patches, and members that they speak of.
+fn directive() -> impl Strategy<Value = String> {
+    let names = ["containers", "volumes", "imagePullSecrets", "tolerations", "hostAliases"];
+    let prefixes = ["", "$setElementOrder/", "$deleteFromPrimitiveList/"];
+    let whole = ["$patch", "$retainKeys", "$setElementOrder", "$deleteFromPrimitiveList"];
+    prop_oneof![
+        prop::sample::select(whole.to_vec()).prop_map(ToOwned::to_owned),
+        (prop::sample::select(prefixes.to_vec()), prop::sample::select(names.to_vec()))
+            .prop_map(|(prefix, name)| format!("{prefix}{name}")),
+    ]
+}
+
+/// JSON pointers, many of them into a Job.
+fn pointer() -> impl Strategy<Value = String> {
+    let tokens = ["spec", "metadata", "template", "containers", "0", "-", "-1", "env", "a~1b", ""];
+    prop::collection::vec(prop::sample::select(tokens.to_vec()), 0..6)
+        .prop_map(|tokens| tokens.iter().map(|token| format!("/{token}")).collect())
+}
+
 /// A Job that is let in, with most of what one can say.
 fn any_good_job() -> impl Strategy<Value = Value> {
     let numbers = (
@@ -67,15 +88,25 @@ fn any_good_job() -> impl Strategy<Value = Value> {
         prop::option::of(0..100_i64),
     );
     let texts = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9]{0,8}", 0..3);
-    (numbers, any::<(bool, bool, bool)>(), texts, 1..3_usize).prop_map(
-        |((parallelism, completions, limit, seconds), (indexed, suspend, twice), labels, count)| {
+    let finalizers = prop::collection::btree_set("[a-z]{1,5}/[a-z]{1,5}", 0..3);
+    let manual = any::<bool>();
+    (numbers, any::<(bool, bool, bool)>(), (texts, finalizers, manual), 1..3_usize).prop_map(
+        |(numbers, (indexed, suspend, twice), (labels, finalizers, manual), count)| {
+            let (parallelism, completions, limit, seconds) = numbers;
             let mut job = plain_job();
+            job["metadata"]["finalizers"] = json!(finalizers);
             let spec = &mut job["spec"];
+            if manual {
+                spec["manualSelector"] = json!(true);
+                spec["selector"] = json!({"matchLabels": labels});
+            }
             for (name, value) in [
                 ("parallelism", json!(parallelism)),
                 ("completions", json!(completions.or(indexed.then_some(1)))),
                 ("backoffLimit", json!(limit)),
                 ("activeDeadlineSeconds", json!(seconds)),
+                ("ttlSecondsAfterFinished", json!(limit)),
+                ("podReplacementPolicy", json!(twice.then_some("Failed"))),
                 ("suspend", json!(suspend)),
             ] {
                 spec[name] = value;
@@ -119,7 +150,9 @@ proptest! {
         for name in ["uid", "resourceVersion", "creationTimestamp"] {
             copy["metadata"].as_object_mut().unwrap().shift_remove(name);
         }
-        copy["spec"].as_object_mut().unwrap().shift_remove("selector");
+        if copy["spec"]["manualSelector"] != true {
+            copy["spec"].as_object_mut().unwrap().shift_remove("selector");
+        }
         let same_uid = context(FieldValidation::Strict);
         let created = create(Body::from(copy), &same_uid).unwrap();
         prop_assert!(semantic::equal(&created.job["spec"], &again.job["spec"]));
@@ -145,6 +178,43 @@ proptest! {
             drop(create(Body::from(job.clone()), &context));
             drop(update(&stored, Body::from(job), UpdateContext { field_validation }));
         }
+    }
+
+    #[test]
+    fn no_patch_panics_and_an_empty_one_changes_nothing(
+        junk in any_json(),
+        member in directive(),
+        paths in prop::collection::vec((pointer(), any_json()), 0..6),
+    ) {
+        let stored = admit(plain_job()).unwrap().job;
+        let operations: Vec<Value> = paths
+            .into_iter()
+            .map(|(path, value)| json!({"op": "add", "path": path, "value": value}))
+            .collect();
+        let pod = json!({"template": {"spec": {member.as_str(): junk, "containers": junk}}});
+        let bodies = [json!(operations), json!({"spec": pod, "metadata": pod["template"]["spec"]})];
+        for (body, kind) in bodies.iter().flat_map(|body| ACCEPTED.map(|kind| (body, kind))) {
+            let Ok(patch) = Patch::read(body.to_string().as_bytes(), Some(kind)) else { continue };
+            if let Ok(body) = patch.apply(&stored, &JOB) {
+                drop(update(&stored, body.clone(), UpdateContext::default()));
+                drop(update_status(&stored, body, UpdateContext::default()));
+            }
+        }
+        for (empty, kind) in [("[]", ACCEPTED[0]), ("{}", ACCEPTED[1]), ("{}", ACCEPTED[2])] {
+            let patch = Patch::read(empty.as_bytes(), Some(kind)).unwrap();
+            prop_assert_eq!(&patch.apply(&stored, &JOB).unwrap().value, &stored);
+        }
+    }
+
+    /// A patch that names the whole object, by members, leads there from anywhere.
+    #[test]
+    fn a_merge_patch_of_everything_leads_to_it(one in any_good_job(), other in any_good_job()) {
+        let (one, other) = (admit(one).unwrap().job, admit(other).unwrap().job);
+        let patch = Patch::read(other.to_string().as_bytes(), None).unwrap();
+        let merged = patch.apply(&one, &JOB).unwrap().value;
+        prop_assert_eq!(&patch.apply(&merged, &JOB).unwrap().value, &merged);
+        let containers = "/spec/template/spec/containers";
+        prop_assert_eq!(merged.pointer(containers), other.pointer(containers));
     }
 
     #[test]

@@ -150,7 +150,7 @@ pub(crate) fn job(input: &Value) -> Result<Job, Refusal> {
     status.uncounted_succeeded.sort_unstable();
     status.uncounted_failed.sort_unstable();
     let deletion = timestamp(&value["metadata"]["deletionTimestamp"]);
-    let deletion = deletion.map(|at| Deletion { at, foreground: true });
+    let deletion = deletion.map(Deletion::foreground);
     let object = ObjectRef { namespace: "default".to_owned(), name: "foobar".to_owned() };
     let uid = JobUid(uuid::Uuid::from_u128(1));
     let mut job = Job::restore(uid, object, spec, status, ledger, deletion);

@@ -62,6 +62,7 @@ pub fn job(job: &Job, options: &Options) -> Causes {
     let mut causes = Causes::default();
     let path = Path::root("metadata");
     metadata::object_meta(&job.metadata, &path, &mut causes);
+    metadata::finalizer_names(&job.metadata, &path, &mut causes);
     let default = JobSpec::default();
     let spec = job.spec.as_ref().unwrap_or(&default);
     generated_selector(job, spec, options, &mut causes);

@@ -119,6 +119,20 @@ fn finalizers(finalizers: Option<&[String]>, path: &Path<'_>, causes: &mut Cause
     }
 }
 
+/// Finalizers without a domain that Kubernetes knows.
+const PLAIN_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+
+/// Finalizers must be said in full, but for those known to all.
+pub(super) fn finalizer_names(meta: &ObjectMeta, path: &Path<'_>, causes: &mut Causes) {
+    let list = path.child("finalizers");
+    for (index, name) in meta.finalizers.iter().flatten().enumerate() {
+        if !name.contains('/') && !PLAIN_FINALIZERS.contains(&name.as_str()) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.invalid(&list.index(index), name, detail);
+        }
+    }
+}
+
 /// What of an object's metadata may not change.
 pub(super) fn meta_update(
     new: &ObjectMeta,
@@ -166,6 +180,7 @@ pub(super) fn meta_update(
     labels(new.labels.as_ref(), &path.child("labels"), causes);
     annotations(new.annotations.as_ref(), &path.child("annotations"), causes);
     owners(new.owner_references.as_deref(), &path.child("ownerReferences"), causes);
+    finalizer_names(new, path, causes);
 }
 
 /// A value that must stay as it is.

@@ -14,8 +14,10 @@ mod metadata;
 mod pod;
 mod selector;
 mod spec;
+mod status;
 mod success_policy;
 
 pub(crate) use environment::subscript;
 pub use immutable::{Both, job_update, update};
 pub use job::{Options, job};
+pub use status::{Changed, job_status, status_update};

@@ -152,6 +152,14 @@ impl Front {
                 let (namespace, name) = (target.one_namespace()?, target.one_name()?);
                 plain(registry.get_job(namespace, name).await?)
             }
+            "update" if status_only => {
+                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
+                registry.update_job_status(namespace, name, body, content_type, &options).await?
+            }
+            "patch" if status_only => {
+                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
+                registry.patch_job_status(namespace, name, body, content_type, &options).await?
+            }
             _ if status_only => return Err(not_allowed(JOBS, target)),
             "create" => {
                 registry.create_job(target.one_namespace()?, body, content_type, &options).await?
@@ -174,6 +182,7 @@ impl Front {
                 let (namespace, name) = (target.one_namespace()?, target.one_name()?);
                 registry.delete_job(namespace, name, &options).await?
             }
+            "deletecollection" => registry.delete_jobs(target.one_namespace()?, &options).await?,
             _ => return Err(not_allowed(JOBS, target)),
         };
         Ok(Reply::Object(answer))
@@ -270,26 +279,32 @@ fn one_line(text: &str) -> String {
 
 /// A delete may carry its options as a `DeleteOptions` body, as over HTTP; headers come first.
 fn body_options(target: &Target, body: &[u8], mut options: Options) -> Result<Options, Error> {
-    if target.verb != "delete" || body.iter().all(u8::is_ascii_whitespace) {
+    if target.verb == "deletecollection" {
+        // Here the header is where the list begins, which is not asked for: no precondition.
+        options.resource_version = None;
+    }
+    let deletes = ["delete", "deletecollection"].contains(&target.verb.as_str());
+    if !deletes || body.iter().all(u8::is_ascii_whitespace) {
         return Ok(options);
     }
     let body: Value = serde_json::from_slice(body).map_err(|error| {
         Error::BadRequest(format!("the body of a delete must be DeleteOptions: {error}"))
     })?;
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
     let from_body = Options::read(|name| match name {
-        "uid" => body["preconditions"]["uid"].as_str().map(str::to_owned),
-        "dryRun" => body["dryRun"][0].as_str().map(str::to_owned),
-        name => match &body[name] {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        },
+        "uid" | "resourceVersion" => text(&body["preconditions"][name]),
+        "dryRun" => text(&body["dryRun"][0]),
+        name => text(&body[name]),
     })?;
-    if body.get("propagationPolicy").is_some() {
-        options.propagation = from_body.propagation;
-    }
+    options.propagation = options.propagation.or(from_body.propagation);
     options.grace_seconds = options.grace_seconds.or(from_body.grace_seconds);
     options.uid = options.uid.or(from_body.uid);
+    options.resource_version = options.resource_version.or(from_body.resource_version);
     options.dry_run |= from_body.dry_run;
     Ok(options)
 }

@@ -230,7 +230,7 @@ impl World {
     }
 
     pub(super) fn delete(&mut self) {
-        self.deletion = Some(Deletion { at: self.now, foreground: true });
+        self.deletion = Some(Deletion::foreground(self.now));
         self.job.set_deletion(self.deletion);
     }
 

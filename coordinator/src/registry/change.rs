@@ -1,0 +1,119 @@
+//! Changing a Job that is there: read at the leader, changed, written back by compare-and-set;
+//! again and again while others write in between.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use stint_common::id::JobUid;
+use stint_common::nats::{Expect, Outcome, Write};
+use uuid::Uuid;
+
+use super::Error;
+use super::convert::StoredJob;
+use super::error::{JOBS, MODIFIED};
+use super::jobs::{Answer, MAX_JOB_BYTES};
+use super::options::Options;
+use super::store::Registry;
+
+/// How often a change is tried again when another write came between reading and writing.
+const TRIES: u32 = 100;
+
+/// A Job after a change, written or not.
+pub(super) struct Written {
+    pub(super) job: StoredJob,
+    warnings: Vec<String>,
+}
+
+impl Written {
+    /// The object.
+    pub(super) fn answer(self) -> Answer {
+        Answer { object: self.job.view(), warnings: self.warnings }
+    }
+
+    /// The answer to a delete: the object while it is still there, else that it is gone.
+    pub(super) fn deleted(self) -> Answer {
+        if !self.job.record.gone {
+            return self.answer();
+        }
+        let object = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": {
+                "name": self.job.name(),
+                "group": JOBS.group,
+                "kind": JOBS.plural,
+                "uid": self.job.uid,
+            },
+        });
+        Answer { object, warnings: self.warnings }
+    }
+}
+
+impl Registry {
+    /// Reads, changes and writes back a Job. `change` gives warnings. What changes nothing is not
+    /// written, nor is anything in a dry run.
+    pub(super) async fn change_job(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+        change: impl Fn(&mut StoredJob) -> Result<Vec<String>, Error>,
+    ) -> Result<Written, Error> {
+        for _ in 0..TRIES {
+            let before = self.read_job(namespace, name).await?;
+            let mut job = before.clone();
+            let warnings = change(&mut job)?;
+            if options.dry_run || job.is_as(&before) {
+                return Ok(Written { job, warnings });
+            }
+            job.record.object = raw(&job.object)?;
+            let template = template_hash(job.uid, &job.object);
+            if template != job.record.template {
+                job.record.template = template;
+                self.store_template(&job).await?;
+            }
+            (job.record.writer, job.record.nonce) = (self.writer, self.next_nonce());
+            let subject = self.jet.names.object("jobs", namespace, name);
+            let expect = Expect::Sequence(job.revision);
+            let write = Write { subject, payload: job.record.encode(), expect };
+            match self.objects.write(write).await {
+                Outcome::Stored(revision) => {
+                    job.revision = revision;
+                    return Ok(Written { job, warnings });
+                }
+                Outcome::Lost(_) => {}
+                Outcome::Refused(reason) => {
+                    return Err(Error::Unavailable(format!("the Job was not stored: {reason}")));
+                }
+            }
+        }
+        Err(Error::Conflict { resource: JOBS, name: name.to_owned(), reason: MODIFIED.to_owned() })
+    }
+}
+
+/// A write that names a revision means that one and no other.
+pub(super) fn same_revision(job: &StoredJob, new: &Value) -> Result<(), Error> {
+    let meant = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if meant.is_empty() || meant == job.revision.to_string() {
+        return Ok(());
+    }
+    let name = job.name().to_owned();
+    Err(Error::Conflict { resource: JOBS, name, reason: MODIFIED.to_owned() })
+}
+
+pub(super) fn raw(object: &Value) -> Result<Box<RawValue>, Error> {
+    let raw = serde_json::value::to_raw_value(object)
+        .map_err(|error| Error::Internal(format!("encoding a Job: {error}")))?;
+    if raw.get().len() > MAX_JOB_BYTES {
+        return Err(Error::RequestEntityTooLarge { limit: MAX_JOB_BYTES });
+    }
+    Ok(raw)
+}
+
+/// Names a template within its Job, by its content.
+pub(super) fn template_hash(uid: JobUid, object: &Value) -> String {
+    let text = object["spec"]["template"].to_string();
+    let hash = Uuid::new_v5(&uid.0, text.as_bytes()).simple().to_string();
+    hash[..12].to_owned()
+}

@@ -1,0 +1,131 @@
+//! Many Jobs at once: lists, page by page, and deleting whatever matches.
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::Error;
+use super::change::Written;
+use super::convert::{StoredJob, may_be_selected};
+use super::jobs::Answer;
+use super::options::Options;
+use super::store::Registry;
+
+/// Deletes of a collection that are under way at once.
+const AT_ONCE: usize = 32;
+
+impl Registry {
+    /// Jobs of one namespace, or of all, that match the selectors.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a bad `continue` or field; 503 when JetStream is away.
+    pub async fn list_jobs(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<Value, Error> {
+        self.replica.fresh().await?;
+        let (objects, revision) = self.replica.list("jobs", namespace);
+        let matches =
+            options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
+        let after = options.continue_after.as_deref().map(read_continue).transpose()?;
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        let mut more = None;
+        for object in objects {
+            if !may_be_selected(&object, &options.fields) {
+                continue;
+            }
+            let place = format!("{}/{}", object.namespace, object.name);
+            if after.as_ref().is_some_and(|after| place <= *after) {
+                continue;
+            }
+            let Some(job) = StoredJob::one_of_many(&object) else { continue };
+            let job = job.view();
+            if !options.labels.matches_object(&job) || !matches(&job) {
+                continue;
+            }
+            if options.limit > 0 && items.len() == options.limit {
+                more = items.last().map(write_continue);
+                break;
+            }
+            bytes += job.to_string().len();
+            items.push(job);
+            if options.limit > 0 && bytes > self.page_bytes() {
+                more = items.last().map(write_continue);
+                break;
+            }
+        }
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if let Some(more) = more {
+            metadata["continue"] = Value::from(more);
+        }
+        Ok(
+            json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}),
+        )
+    }
+
+    /// Deletes every Job of a namespace that matches the selectors, each as
+    /// [`Registry::delete_job`] does; what is gone meanwhile is passed over.
+    ///
+    /// The answer lists them, as far as it fits a message; `metadata.remainingItemCount` tells how
+    /// many others were deleted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::list_jobs`] and [`Registry::delete_job`]: Jobs before the one that could not
+    /// be deleted are gone then.
+    pub async fn delete_jobs(&self, namespace: &str, options: &Options) -> Result<Answer, Error> {
+        let list = self.list_jobs(Some(namespace), options).await?;
+        let names = list["items"].as_array().into_iter().flatten();
+        let names: Vec<String> =
+            names.filter_map(|job| job["metadata"]["name"].as_str()).map(str::to_owned).collect();
+        let mut deletes = futures_util::stream::iter(names)
+            .map(|name| async move { self.remove_job(namespace, &name, options).await })
+            .buffered(AT_ONCE);
+        let (mut items, mut bytes, mut others) = (Vec::new(), 0, 0);
+        while let Some(outcome) = deletes.next().await {
+            let job = match outcome.map(Written::answer) {
+                Ok(answer) => answer.object,
+                Err(Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            bytes += job.to_string().len();
+            if others > 0 || bytes > self.page_bytes() {
+                others += 1;
+            } else {
+                items.push(job);
+            }
+        }
+        let mut metadata = list["metadata"].clone();
+        if others > 0 {
+            metadata["remainingItemCount"] = Value::from(others);
+        }
+        let object = json!({
+            "apiVersion": "batch/v1",
+            "kind": "JobList",
+            "metadata": metadata,
+            "items": items,
+        });
+        Ok(Answer { object, warnings: Vec::new() })
+    }
+}
+
+/// A `continue` token is the place of the last object given, in hexadecimal: opaque to clients.
+fn write_continue(last: &Value) -> String {
+    let metadata = &last["metadata"];
+    let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
+    let place = format!("{}/{}", text("namespace"), text("name"));
+    place.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_continue(token: &str) -> Result<String, Error> {
+    let bad = || {
+        Error::BadRequest("continue key is not valid: it must come from the list before".to_owned())
+    };
+    let bytes: Option<Vec<u8>> = (0..token.len())
+        .step_by(2)
+        .map(|at| token.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .collect();
+    String::from_utf8(bytes.ok_or_else(bad)?).map_err(|_| bad())
+}
