@@ -12,16 +12,22 @@ mod cli;
 mod delete;
 #[path = "e2e/failures.rs"]
 mod failures;
+#[path = "e2e/finalizers.rs"]
+mod finalizers;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/list.rs"]
 mod list;
 #[path = "e2e/logs.rs"]
 mod logs;
+#[path = "e2e/patch.rs"]
+mod patch;
 #[path = "e2e/pods.rs"]
 mod pods;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/status.rs"]
+mod status;
 #[path = "e2e/watch.rs"]
 mod watch;
 

@@ -33,7 +33,7 @@ impl Tally {
                 Err(why) => own.failed.push(format!("{file}: {name}: {why}")),
             }
         }
-        println!("{file}: {} passed, {} failed", own.passed, own.failed.len());
+        println!("{file}: {} passed, 0 not applicable, {} failed", own.passed, own.failed.len());
         self.passed += own.passed;
         self.failed.extend(own.failed);
     }
@@ -41,7 +41,10 @@ impl Tally {
     /// Says that a file does not apply, and why.
     pub(crate) fn skip(&mut self, file: &str, why: &str) {
         let count = cases(file).len();
-        println!("{file}: {count} not applicable: {why}");
+        println!("{file}: 0 passed, {count} not applicable ({why}), 0 failed");
+        for case in cases(file) {
+            println!("    not applicable: {}", case["case"].as_str().unwrap_or_default());
+        }
         self.skipped += count;
     }
 
@@ -57,6 +60,11 @@ fn cases(file: &str) -> Vec<Value> {
     let path = root().join(format!("{file}.jsonl"));
     let text = fs::read_to_string(&path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A file that is one JSON document.
+pub(crate) fn cases_of(file: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(root().join(file)).unwrap()).unwrap()
 }
 
 /// What the real function gave under the feature gates that are on by default.
