@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A set of indexes (or slots). Serialised as the portable Roaring format in base64.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexSet(RoaringBitmap);
 
 impl IndexSet {
@@ -64,6 +64,12 @@ impl IndexSet {
     pub fn count_below(&self, limit: u32) -> u32 {
         let count = limit.checked_sub(1).map_or(0, |last| self.0.rank(last));
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// How many indexes are in both sets.
+    #[must_use]
+    pub fn intersection_len(&self, other: &Self) -> u32 {
+        u32::try_from(self.0.intersection_len(&other.0)).unwrap_or(u32::MAX)
     }
 
     /// Makes the stored form as small as it gets; worth calling before it is written.

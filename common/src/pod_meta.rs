@@ -11,9 +11,14 @@ use serde_json::{Map, Value, json};
 
 use crate::id::PodId;
 use crate::names;
+use crate::wire::IndexFailures;
 
 /// Label and annotation of an Indexed Job's pod: its completion index.
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// Annotation of a pod where each index has its own back-off limit: how often the index has failed.
+pub const INDEX_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-failure-count";
+/// Annotation: how often it has failed in ways that a failure policy ignores, if it has.
+pub const INDEX_IGNORED_FAILURE_COUNT: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 /// Label of a Job's pods: the Job's name.
 pub const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 /// The same label under its older key.
@@ -61,9 +66,14 @@ impl PodMetadata {
     }
 }
 
-/// The metadata of the pod `pod` of a Job.
+/// The metadata of the pod `pod` of a Job; `failures` are those of its index before it, with a
+/// back-off limit per index.
 #[must_use]
-pub fn pod_metadata(source: PodSource<'_>, pod: PodId) -> PodMetadata {
+pub fn pod_metadata(
+    source: PodSource<'_>,
+    pod: PodId,
+    failures: Option<IndexFailures>,
+) -> PodMetadata {
     let index = source.indexed.then_some(pod.slot);
     let mut metadata = PodMetadata {
         name: names::pod_name(source.job_name, source.indexed, pod),
@@ -90,6 +100,15 @@ pub fn pod_metadata(source: PodSource<'_>, pod: PodId) -> PodMetadata {
         metadata.hostname = Some(format!("{}-{index}", source.job_name));
         metadata.labels.insert(COMPLETION_INDEX.to_owned(), index.to_string());
         metadata.annotations.insert(COMPLETION_INDEX.to_owned(), index.to_string());
+    }
+    if let Some(IndexFailures { counted, ignored }) = failures {
+        let mut annotate = |key: &str, count: u32| {
+            metadata.annotations.insert(key.to_owned(), count.to_string());
+        };
+        annotate(INDEX_FAILURE_COUNT, counted);
+        if ignored > 0 {
+            annotate(INDEX_IGNORED_FAILURE_COUNT, ignored);
+        }
     }
     metadata
 }
@@ -145,7 +164,7 @@ mod tests {
             "spec": {"hostname": "mine"},
         });
         let source = PodSource { job_name: "pi", indexed: true, template: &template };
-        let metadata = pod_metadata(source, pod(7));
+        let metadata = pod_metadata(source, pod(7), None);
         assert_eq!(metadata.hostname.as_deref(), Some("pi-7"));
         assert_eq!(metadata.generate_name, "pi-7-");
         assert!(metadata.name.starts_with("pi-7-"));
@@ -158,24 +177,39 @@ mod tests {
     fn a_pod_without_index_is_called_by_its_template_or_its_name() {
         let template = json!({"metadata": {"labels": null}, "spec": {}});
         let source = PodSource { job_name: "pi", indexed: false, template: &template };
-        let metadata = pod_metadata(source, pod(7));
+        let metadata = pod_metadata(source, pod(7), None);
         assert_eq!(metadata.labels[JOB_NAME], "pi");
         assert_eq!(metadata.labels[CONTROLLER_UID], pod(7).job.to_string());
         assert!(metadata.labels.len() == 4 && metadata.annotations.is_empty());
         assert_eq!(metadata.hostname, None);
         assert_eq!(metadata.host(), metadata.name);
         let template = json!({"spec": {"hostname": "mine"}});
-        assert_eq!(
-            pod_metadata(PodSource { template: &template, ..source }, pod(7)).host(),
-            "mine"
-        );
+        let source = PodSource { template: &template, ..source };
+        assert_eq!(pod_metadata(source, pod(7), None).host(), "mine");
+    }
+
+    #[test]
+    fn failures_of_an_index_are_annotations() {
+        let template = json!({});
+        let source = PodSource { job_name: "pi", indexed: true, template: &template };
+        let annotations = |counted, ignored| {
+            let failures = IndexFailures { counted, ignored };
+            let mut all = pod_metadata(source, pod(7), Some(failures)).annotations;
+            all.remove(COMPLETION_INDEX);
+            all
+        };
+        let counted = (INDEX_FAILURE_COUNT.to_owned(), "0".to_owned());
+        assert_eq!(annotations(0, 0), BTreeMap::from([counted]));
+        let both = [(INDEX_FAILURE_COUNT, "2"), (INDEX_IGNORED_FAILURE_COUNT, "1")];
+        let both = both.map(|(key, count)| (key.to_owned(), count.to_owned()));
+        assert_eq!(annotations(2, 1), BTreeMap::from(both));
     }
 
     #[test]
     fn a_label_of_the_templates_own_stays() {
         let template = json!({"metadata": {"labels": {"job-name": "other"}}});
         let source = PodSource { job_name: "pi", indexed: false, template: &template };
-        let labels = pod_metadata(source, pod(7)).labels;
+        let labels = pod_metadata(source, pod(7), None).labels;
         assert_eq!((&*labels[LEGACY_JOB_NAME], &*labels[JOB_NAME]), ("other", "pi"));
     }
 

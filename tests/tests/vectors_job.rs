@@ -33,26 +33,26 @@ type Check = fn(&Value) -> Verdict;
 /// Files, and how their cases are put to Stint.
 const FILES: [(&str, Check); 29] = [
     ("controller-job/TestAppendDuplicatedIndexPodsForRemoval", no_duplicates),
-    ("controller-job/TestCalculateFailedIndexes", not_yet_per_index),
+    ("controller-job/TestCalculateFailedIndexes", units::failed_indexes),
     ("controller-job/TestCalculateSucceededIndexes", units::succeeded_indexes),
     ("controller-job/TestControllerSyncJob", sync::check),
     ("controller-job/TestEnsureJobConditions", units::ensure_condition),
     ("controller-job/TestFirstPendingIndexes", units::first_pending_indexes),
     ("controller-job/TestGetFinishedTime", finish_time_is_recorded),
-    ("controller-job/TestGetIndexFailureCount", no_annotations),
+    ("controller-job/TestGetIndexFailureCount", annotations_are_not_read),
     ("controller-job/TestGetNewFinshedPods", units::new_finished_pods),
-    ("controller-job/TestGetNewIndexFailureCountValue", no_annotations),
-    ("controller-job/TestGetPodCreationInfoForIndependentIndexes", not_yet_per_index),
+    ("controller-job/TestGetNewIndexFailureCountValue", units::failure_counts),
+    ("controller-job/TestGetPodCreationInfoForIndependentIndexes", units::independent_indexes),
     ("controller-job/TestGetPodsForJob", no_adoption),
-    ("controller-job/TestGetPodsWithDelayedDeletionPerIndex", no_annotations),
+    ("controller-job/TestGetPodsWithDelayedDeletionPerIndex", nothing_is_inherited),
     ("controller-job/TestGetRemainingBackoffTime", units::remaining_backoff),
-    ("controller-job/TestGetRemainingBackoffTimePerIndex", no_annotations),
+    ("controller-job/TestGetRemainingBackoffTimePerIndex", units::remaining_per_index),
     ("controller-job/TestIntervalsHaveIndex", units::index_set_has),
-    ("controller-job/TestIsIndexFailed", not_yet_per_index),
+    ("controller-job/TestIsIndexFailed", units::failed_indexes),
     ("controller-job/TestJobBackoffForOnFailure", sync::check),
     ("controller-job/TestJobBackoffOnRestartPolicyNever", sync::check),
-    ("controller-job/TestMatchPodFailurePolicy", not_yet_failure_policy),
-    ("controller-job/TestMatchSuccessPolicy", not_yet_success_policy),
+    ("controller-job/TestMatchPodFailurePolicy", units::match_failure_policy),
+    ("controller-job/TestMatchSuccessPolicy", units::match_success_policy),
     ("controller-job/TestNewBackoffRecord", units::new_backoff_record),
     ("controller-job/TestSyncJobPastDeadline", sync::check),
     ("controller-job/TestSyncJobWhenManagedBy", sync::check),
@@ -66,15 +66,23 @@ const FILES: [(&str, Check); 29] = [
 const UTIL_FILES: [(&str, Check); 3] = [
     ("controller-job-util/TestFinishedCondition", units::finished_condition),
     ("controller-job-util/TestIsJobSucceeded", units::is_job_succeeded),
-    ("controller-job/TestPodGenerateNameWithIndex", names_are_elsewhere),
+    ("controller-job/TestPodGenerateNameWithIndex", units::generate_name),
 ];
 
 fn no_duplicates(_: &Value) -> Verdict {
     Verdict::NotApplicable("an index never has two pods that are not terminating")
 }
 
-fn no_annotations(_: &Value) -> Verdict {
-    Verdict::NotApplicable("failure counts are in the Job's record, not in pod annotations")
+fn annotations_are_not_read(_: &Value) -> Verdict {
+    Verdict::NotApplicable(
+        "failure counts are in the Job's record; the annotations follow from it and are never read",
+    )
+}
+
+fn nothing_is_inherited(_: &Value) -> Verdict {
+    Verdict::NotApplicable(
+        "no failed pod is kept for its replacement to inherit from: the counts are in the record",
+    )
 }
 
 fn no_adoption(_: &Value) -> Verdict {
@@ -84,26 +92,6 @@ fn no_adoption(_: &Value) -> Verdict {
 fn finish_time_is_recorded(_: &Value) -> Verdict {
     Verdict::NotApplicable("a pod's record says when it finished")
 }
-
-fn names_are_elsewhere(_: &Value) -> Verdict {
-    Verdict::NotApplicable("names of pods are no part of the decision")
-}
-
-fn not_yet_per_index(_: &Value) -> Verdict {
-    Verdict::NotApplicable(NOT_YET_PER_INDEX)
-}
-
-fn not_yet_failure_policy(_: &Value) -> Verdict {
-    Verdict::NotApplicable(NOT_YET_FAILURE_POLICY)
-}
-
-fn not_yet_success_policy(_: &Value) -> Verdict {
-    Verdict::NotApplicable(NOT_YET_SUCCESS_POLICY)
-}
-
-pub(crate) const NOT_YET_PER_INDEX: &str = "not yet: backoffLimitPerIndex";
-pub(crate) const NOT_YET_FAILURE_POLICY: &str = "not yet: podFailurePolicy";
-pub(crate) const NOT_YET_SUCCESS_POLICY: &str = "not yet: successPolicy";
 
 /// What Kubernetes v1.36 does by default: where a vector was made with other feature gates, the
 /// result of the real function without them.

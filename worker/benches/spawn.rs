@@ -113,7 +113,7 @@ fn launch_cost(job: &PreparedJob) -> f64 {
     const TIMES: u32 = 20_000;
     let start = Instant::now();
     for slot in 0..TIMES {
-        std::hint::black_box(job.launch(pod(slot), 0, None));
+        std::hint::black_box(job.launch(pod(slot), None, 0, None));
     }
     start.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
 }
@@ -145,7 +145,7 @@ impl Stage {
         while over < pods {
             while begun < pods && begun - over < self.slots {
                 let slot = u32::try_from(begun).expect("few");
-                let spec = job.launch(pod(slot), 0, None).expect("it has a container");
+                let spec = job.launch(pod(slot), None, 0, None).expect("it has a container");
                 let run = RunId(self.next.fetch_add(1, Ordering::Relaxed));
                 self.runtime.start(run, spec).expect("there is room");
                 begun += 1;

@@ -12,11 +12,11 @@ mod work;
 pub use lease::{OwnerLease, WorkerLease, WorkerState};
 pub use order::{Nudge, NudgedPod, Order, OrderKind};
 pub use pod::{
-    Claim, ContainerEnd, End, EndedBy, Exit, InlineOutput, LogSummary, Outcome, PodCondition,
-    PodRecord, PodState, Running,
+    Claim, ContainerEnd, ENDED_CONDITIONS, End, EndedBy, Exit, InlineOutput, LogSummary, Outcome,
+    PodCondition, PodRecord, PodState, Running,
 };
 pub use template::{Template, TraceContext};
-pub use work::WorkItem;
+pub use work::{IndexFailures, WorkItem};
 
 /// The version that this build writes into each record.
 pub const VERSION: u8 = 1;

@@ -4,7 +4,12 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::work::IndexFailures;
 use crate::id::Incarnation;
+
+/// Conditions that every pod shows that a worker had and that has ended, and whether they hold.
+pub const ENDED_CONDITIONS: [(&str, bool); 4] =
+    [("Initialized", true), ("Ready", false), ("ContainersReady", false), ("PodScheduled", true)];
 
 /// The value at a pod's subject.
 ///
@@ -23,6 +28,9 @@ pub struct PodRecord {
     pub template: String,
     /// When the attempt was issued: the pod's `creationTimestamp`.
     pub created_at: Timestamp,
+    /// As its work item says: how often its index had failed before, where that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_failures: Option<IndexFailures>,
     /// Who runs it. `None` only for a pod that was ended before anybody claimed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use stint_common::id::{JobUid, PodId};
 use stint_common::names::{DEFAULT_CLASS, Names};
 use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
@@ -60,9 +59,8 @@ impl Round {
         self.jobs.push((uid, Write { subject, payload, expect: Expect::Sequence(expect) }));
     }
 
-    pub(super) fn item(&mut self, names: &Names, pod: PodId, template: &str, now: Timestamp) {
-        let item = WorkItem { v: VERSION, template: template.to_owned(), created_at: now };
-        let payload = serde_json::to_vec(&item).expect("an item has only string keys");
+    pub(super) fn item(&mut self, names: &Names, pod: PodId, item: &WorkItem) {
+        let payload = serde_json::to_vec(item).expect("an item has only string keys");
         let subject = names.work(DEFAULT_CLASS, pod);
         let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
         self.items.push((pod, write));

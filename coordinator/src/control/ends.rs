@@ -4,10 +4,11 @@
 use jiff::Timestamp;
 use stint_common::id::Incarnation;
 use stint_common::wire::{
-    Claim, End, EndedBy, Outcome, PodCondition, PodRecord, PodState, VERSION,
+    Claim, ENDED_CONDITIONS, End, EndedBy, IndexFailures, Outcome, PodCondition, PodRecord,
+    PodState, VERSION,
 };
 
-use crate::job::{ContainerExit, EndFact};
+use crate::job::{self, ConditionStatus, ContainerExit, EndFact};
 
 /// Who writes, which template the pod has, when it was issued.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub(super) struct Author {
     pub(super) nonce: u64,
     pub(super) template: String,
     pub(super) created_at: Timestamp,
+    pub(super) index_failures: Option<IndexFailures>,
 }
 
 /// The tombstone that a late item or a late claim meets: the pod must not start.
@@ -49,6 +51,7 @@ fn ended(
         nonce: author.nonce,
         template: author.template,
         created_at: author.created_at,
+        index_failures: author.index_failures,
         claim,
         state: PodState::Terminated(Box::new(End {
             outcome: Outcome::Failed,
@@ -64,10 +67,21 @@ fn ended(
 }
 
 /// What the core is told of an end. Decisions use the earlier of the worker's clock and the
-/// record's own time, so that a wrong clock on a worker delays nothing.
-pub(super) fn fact(end: &End, stored_at: Timestamp) -> EndFact {
+/// record's own time, so that a wrong clock on a worker delays nothing. `claimed`: a worker had the
+/// pod.
+pub(super) fn fact(end: &End, claimed: bool, stored_at: Timestamp) -> EndFact {
     let succeeded = end.outcome == Outcome::Succeeded;
+    // Nobody asks how a pod succeeded.
     let exits = end.containers.iter().filter(|_| !succeeded);
+    let usual = ENDED_CONDITIONS.iter().filter(|_| claimed && !succeeded);
+    let usual = usual.map(|(kind, holds)| job::PodCondition {
+        kind: (*kind).into(),
+        status: if *holds { ConditionStatus::True } else { ConditionStatus::False },
+    });
+    let own = end.conditions.iter().map(|condition| job::PodCondition {
+        kind: condition.kind.clone().into(),
+        status: ConditionStatus::True,
+    });
     EndFact {
         succeeded,
         finished_at: end.finished_at.min(stored_at),
@@ -77,6 +91,6 @@ pub(super) fn fact(end: &End, stored_at: Timestamp) -> EndFact {
                 code: container.exit.code(),
             })
             .collect(),
-        conditions: end.conditions.iter().map(|condition| condition.kind.clone()).collect(),
+        conditions: usual.chain(own).collect(),
     }
 }

@@ -135,13 +135,15 @@ impl Owner {
         if let Some(managed) = self.jobs.get(&pod.job) {
             managed.trace_pod(pod, &record);
         }
-        let PodRecord { claim, state, template, created_at, .. } = record;
+        let PodRecord { claim, state, template, created_at, index_failures, .. } = record;
         let fact = match &state {
             PodState::Claimed => PodFact::Claimed,
             PodState::Running(running) => {
                 PodFact::Running { ready: running.ready, restarts: running.restarts }
             }
-            PodState::Terminated(end) => PodFact::Ended(ends::fact(end, entry.time)),
+            PodState::Terminated(end) => {
+                PodFact::Ended(ends::fact(end, claim.is_some(), entry.time))
+            }
         };
         self.window.settle(pod);
         match (&state, claim) {
@@ -162,7 +164,8 @@ impl Owner {
                 if !lives {
                     tracing::debug!(%pod, worker = claim.worker, "claimed by a worker not known to live");
                 }
-                let claimed = Claimed { sequence: entry.sequence, claim, template, created_at };
+                let sequence = entry.sequence;
+                let claimed = Claimed { sequence, claim, template, created_at, index_failures };
                 if self.claims.insert(pod, claimed).is_none()
                     && let Some(managed) = self.jobs.get_mut(&pod.job)
                 {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job as ApiJob;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use stint_common::id::{Incarnation, JobUid, ObjectRef, PodId};
-use stint_common::wire::{TraceContext, VERSION};
+use stint_common::id::{Incarnation, JobUid, ObjectRef, PodId, Slot};
+use stint_common::wire::{IndexFailures, TraceContext, VERSION};
 
 use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger};
 use crate::store::{JobRecord, OF_DELETION};
@@ -146,6 +146,13 @@ impl Managed {
 
     pub(super) fn pod(&self, key: crate::job::Key) -> PodId {
         PodId { job: self.job.uid(), slot: key.0, attempt: key.1 }
+    }
+
+    /// How often the index of the pod that is open in a slot has failed before, where that counts.
+    pub(super) fn index_failures(&self, slot: Slot) -> Option<IndexFailures> {
+        self.job.spec().backoff_limit_per_index?;
+        let state = self.job.ledger().slot(slot);
+        Some(IndexFailures { counted: state.failures, ignored: state.ignored })
     }
 
     /// The record's bytes as the core stands now. `gone` makes it the tombstone.

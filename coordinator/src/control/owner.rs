@@ -8,7 +8,7 @@ use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::names::Names;
 use stint_common::nats::Entry;
 use stint_common::time;
-use stint_common::wire::Claim;
+use stint_common::wire::{Claim, IndexFailures, VERSION, WorkItem};
 
 use super::carry::Round;
 use super::managed::Managed;
@@ -36,6 +36,7 @@ pub(super) struct Claimed {
     pub(super) claim: Claim,
     pub(super) template: String,
     pub(super) created_at: Timestamp,
+    pub(super) index_failures: Option<IndexFailures>,
 }
 
 /// A Job that is gone while pods of it may still run, or records of it may still be kept.
@@ -178,6 +179,7 @@ impl Owner {
         }
         let plan = job::plan(&managed.job, now);
         let Some(change) = plan.change else {
+            round.events.extend(plan.events.into_iter().map(|event| (uid, event)));
             self.dispose(uid, plan.dispose, now, nonce, round);
             self.set_timer(uid, plan.wake_at);
             return;
@@ -256,7 +258,13 @@ impl Owner {
 
     pub(super) fn publish(&self, pod: PodId, now: Timestamp, round: &mut Round) {
         if let Some(managed) = self.jobs.get(&pod.job) {
-            round.item(&self.names, pod, &managed.template, now);
+            let item = WorkItem {
+                v: VERSION,
+                template: managed.template.clone(),
+                created_at: now,
+                index_failures: managed.index_failures(pod.slot),
+            };
+            round.item(&self.names, pod, &item);
         }
     }
 }

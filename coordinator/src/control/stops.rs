@@ -133,8 +133,9 @@ impl Owner {
         }
         let Some(managed) = self.jobs.get(&pod.job) else { return };
         let template = managed.template.clone();
-        let author =
-            Author { writer: self.me, nonce: self.next_nonce(), template, created_at: now };
+        let index_failures = managed.index_failures(pod.slot);
+        let nonce = self.next_nonce();
+        let author = Author { writer: self.me, nonce, template, created_at: now, index_failures };
         round.end(&self.names, pod, &ends::not_started(author, reason, now), 0);
     }
 
@@ -204,6 +205,7 @@ impl Owner {
                 nonce: self.next_nonce(),
                 template: claimed.template,
                 created_at: claimed.created_at,
+                index_failures: claimed.index_failures,
             };
             let record = ends::lost(author, claimed.claim, "was lost or started anew", now);
             round.end(&self.names, pod, &record, claimed.sequence);

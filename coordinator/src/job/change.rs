@@ -1,6 +1,8 @@
 //! What a plan decides that must be stored: a delta, written in one compare-and-set with what it
 //! counts.
 
+use jiff::Timestamp;
+
 use super::backoff::BackoffRecord;
 use super::pod::{Pod, Stage, Stop};
 use super::record::{JobStatus, Key};
@@ -38,6 +40,8 @@ pub struct Close {
     pub outcome: CloseOutcome,
     /// It has not ended: what it is told.
     pub stop: Option<Stop>,
+    /// When it failed, for the back-off of its index; only with a back-off limit per index.
+    pub failed_at: Option<Timestamp>,
 }
 
 /// What an attempt counts as.
@@ -47,6 +51,10 @@ pub enum CloseOutcome {
     Succeeded,
     /// A failure.
     Failed,
+    /// A failure, after which its index is given up.
+    FailedForGood,
+    /// A failure that a failure policy ignores: it counts to no limit, but its replacement waits.
+    Ignored,
     /// Nothing: it was stopped because the Job did not want it any more.
     Dropped,
 }
@@ -60,7 +68,8 @@ impl Job {
         self.status = change.status.clone();
         self.ledger.backoff = change.backoff;
         if let Some(completions) = change.cut {
-            self.waiting.extend(self.ledger.cut(completions));
+            self.ledger.cut(completions);
+            self.failures_above = false;
         }
         for (slot, _) in &change.ends {
             self.settle(*slot);
@@ -86,11 +95,28 @@ impl Job {
             pod.doom = doom;
         });
         self.settle(slot);
+        let per_index = self.spec.backoff_limit_per_index.is_some();
         match close.outcome {
-            CloseOutcome::Succeeded => self.ledger.succeed(slot),
-            CloseOutcome::Failed | CloseOutcome::Dropped => {
-                self.waiting.insert(slot);
+            CloseOutcome::Succeeded => self.succeed(slot),
+            CloseOutcome::FailedForGood => self.ledger.fail(slot),
+            CloseOutcome::Failed | CloseOutcome::Ignored => {
+                if per_index {
+                    let ignored = close.outcome == CloseOutcome::Ignored;
+                    self.ledger.add_failure(slot, ignored, close.failed_at);
+                }
+                self.vacate(slot);
             }
+            CloseOutcome::Dropped => {
+                self.ledger.forget_failures(slot);
+                self.vacate(slot);
+            }
+        }
+    }
+
+    fn succeed(&mut self, slot: Slot) {
+        self.ledger.succeed(slot);
+        if let Some(policy) = &self.spec.success_policy {
+            policy.advance(&mut self.progress, slot.0);
         }
     }
 
@@ -117,6 +143,7 @@ impl Job {
         self.ledger.issue(key.0);
         debug_assert_eq!(self.ledger.slot(key.0).open(), Some(key.1), "issues the next attempt");
         self.waiting.remove(&key.0);
+        self.resting.remove(key.0);
         let known = self.strays.remove(&key).unwrap_or_else(|| Pod::new(Stage::Held));
         self.remember(key, known);
         self.release(key.0);

@@ -2,7 +2,10 @@
 //! that does to the back-off (SEMANTICS 4, 5).
 
 use super::backoff::BackoffRecord;
+use stint_common::time;
+
 use super::change::{Close, CloseOutcome};
+use super::findings::outcome;
 use super::pod::{Pod, Stop};
 use super::record::Key;
 use super::view::Job;
@@ -37,9 +40,12 @@ pub(super) fn take_in(job: &Job, doom: Option<Stop>) -> Intake {
         let close = close(job, *key, pod, doom);
         match (close.outcome, finish_time(pod)) {
             (CloseOutcome::Succeeded, Some(time)) => succeeded.push(time),
-            (CloseOutcome::Failed, Some(time)) => failed.push(time),
-            (CloseOutcome::Succeeded | CloseOutcome::Failed, None) | (CloseOutcome::Dropped, _) => {
-            }
+            // Ignored failures are waited for, though they count to no limit.
+            (
+                CloseOutcome::Failed | CloseOutcome::FailedForGood | CloseOutcome::Ignored,
+                Some(time),
+            ) => failed.push(time),
+            (_, None) | (CloseOutcome::Dropped, _) => {}
         }
         intake.closes.push(close);
     }
@@ -47,16 +53,18 @@ pub(super) fn take_in(job: &Job, doom: Option<Stop>) -> Intake {
     intake
 }
 
-fn close(job: &Job, (slot, attempt): Key, pod: &Pod, doom: Option<Stop>) -> Close {
-    let in_range = slot.0 < job.spec.slot_limit();
-    let outcome = match pod.stage.end() {
-        // Indexes that the Job no longer has count for nothing.
-        Some(_) | None if !in_range => CloseOutcome::Dropped,
-        Some(end) if end.succeeded => CloseOutcome::Succeeded,
-        Some(_) | None => CloseOutcome::Failed,
+fn close(job: &Job, key: Key, pod: &Pod, doom: Option<Stop>) -> Close {
+    let due = job.tally.due.contains(&key);
+    let outcome = match outcome(job, key, pod) {
+        // It is stopped because the Job fails.
+        CloseOutcome::FailedForGood if !due => CloseOutcome::Failed,
+        outcome => outcome,
     };
     let stop = if pod.has_ended() { None } else { pod.stop().copied().or(doom) };
-    Close { slot, attempt, outcome, stop }
+    let rests = matches!(outcome, CloseOutcome::Failed | CloseOutcome::Ignored)
+        && job.spec.backoff_limit_per_index.is_some();
+    let failed_at = finish_time(pod).filter(|_| rests).map(time::whole_seconds);
+    Close { slot: key.0, attempt: key.1, outcome, stop, failed_at }
 }
 
 /// When a pod ended, or, if it has not, when it was told to: upstream computes that back from the

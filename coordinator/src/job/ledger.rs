@@ -6,9 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, Slot};
 use stint_common::index_set::IndexSet;
+use stint_common::time;
 
 use super::backoff::BackoffRecord;
 use super::pod::Stop;
@@ -22,6 +25,9 @@ pub struct Ledger {
     /// Slots that are done: `completedIndexes` of an Indexed Job.
     #[serde(skip_serializing_if = "IndexSet::is_empty")]
     pub succeeded: IndexSet,
+    /// Indexes that failed for good: `failedIndexes` of a Job with a back-off limit per index.
+    #[serde(skip_serializing_if = "IndexSet::is_empty")]
+    pub failed: IndexSet,
     /// Slots below the cursor that are not as [`Ledger::slot`] would say without an entry.
     #[serde(with = "groups", skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<Slot, SlotState>,
@@ -45,6 +51,21 @@ pub struct SlotState {
     /// that anybody can have claimed (I5), so one word is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
+    /// With a back-off limit per index: failures that count to it, in a row. What the open attempt,
+    /// else the next one, is annotated with (`job-index-failure-count`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: u32,
+    /// Failures in between that a failure policy ignores (`job-index-ignored-failure-count`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ignored: u32,
+    /// When the last of both finished, in whole seconds, while nothing has replaced it yet. Seconds
+    /// keep entries alike, and are what Kubernetes' own times have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Timestamp>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl SlotState {
@@ -56,7 +77,28 @@ impl SlotState {
 
     /// `count` attempts, all of them over.
     fn over(count: u32) -> Self {
-        Self { issued: count, closed: count, ended: count, stop: None }
+        Self { issued: count, closed: count, ended: count, ..Self::default() }
+    }
+
+    /// From when on the last failure may be replaced, by the index's own back-off; `None`: at any
+    /// time.
+    #[must_use]
+    pub fn ready_at(&self, backoff: Backoff) -> Option<Timestamp> {
+        let delay = backoff.delay(self.failures.saturating_add(self.ignored));
+        self.failed_at.map(|at| time::after(at, delay))
+    }
+
+    /// The same attempts, with one more failure in a row, which waits for its back-off.
+    pub(super) fn after_failure(self, ignored: bool, at: Option<Timestamp>) -> Self {
+        let mut state = Self { failed_at: at, ..self };
+        let count = if ignored { &mut state.ignored } else { &mut state.failures };
+        *count = count.saturating_add(1);
+        state
+    }
+
+    /// The same attempts, with no failures in a row.
+    fn without_failures(self) -> Self {
+        Self { failures: 0, ignored: 0, failed_at: None, ..self }
     }
 }
 
@@ -67,20 +109,26 @@ impl Ledger {
         self.slots.get(&slot).copied().unwrap_or_else(|| self.implied(slot))
     }
 
-    /// Slots below the cursor that are not done, ascending. Costs what it yields, not the cursor.
+    /// Slots below the cursor of which something may still run or come, ascending: those that are
+    /// not done, and failed indexes whose last pod has not ended. Costs what it yields and what
+    /// failed, not the cursor.
     pub fn unfinished(&self) -> impl Iterator<Item = Slot> + '_ {
         let ends = std::iter::once((self.cursor, self.cursor));
         let mut next = 0;
-        self.succeeded.runs().chain(ends).flat_map(move |(first, last)| {
+        let open = self.succeeded.runs().chain(ends).flat_map(move |(first, last)| {
             let gap = next..first.min(self.cursor);
             next = last.saturating_add(1);
             gap.map(Slot)
+        });
+        open.filter(|slot| {
+            let ended = |state: SlotState| state.ended >= state.closed;
+            !self.failed.contains(slot.0) || !ended(self.slot(*slot))
         })
     }
 
     /// What a slot without an entry stands for.
     fn implied(&self, slot: Slot) -> SlotState {
-        if self.succeeded.contains(slot.0) {
+        if self.is_done(slot) {
             SlotState::over(1)
         } else if slot.0 < self.cursor {
             SlotState { issued: 1, ..SlotState::default() }
@@ -101,7 +149,7 @@ impl Ledger {
     /// Whether the slot needs no more attempts.
     #[must_use]
     pub fn is_done(&self, slot: Slot) -> bool {
-        self.succeeded.contains(slot.0)
+        self.succeeded.contains(slot.0) || self.failed.contains(slot.0)
     }
 
     /// An attempt exists: it is in the account before anybody hears of it.
@@ -109,7 +157,8 @@ impl Ledger {
         let state = self.slot(slot);
         debug_assert!(slot.0 <= self.cursor, "slots are issued in order");
         self.cursor = self.cursor.max(slot.0.saturating_add(1));
-        self.set(slot, SlotState { issued: state.closed.saturating_add(1), ..state });
+        let issued = state.closed.saturating_add(1);
+        self.set(slot, SlotState { issued, failed_at: None, ..state });
     }
 
     /// Takes the open attempt of a slot in; `stop` is what it is told if it has not ended.
@@ -123,7 +172,27 @@ impl Ledger {
     pub(super) fn succeed(&mut self, slot: Slot) {
         let state = self.slot(slot);
         self.succeeded.insert(slot.0);
+        self.set(slot, state.without_failures());
+    }
+
+    /// An index is given up.
+    pub(super) fn fail(&mut self, slot: Slot) {
+        let state = self.slot(slot);
+        self.failed.insert(slot.0);
+        self.set(slot, state.without_failures());
+    }
+
+    /// One more failure of an index in a row, which waits for its back-off.
+    pub(super) fn add_failure(&mut self, slot: Slot, ignored: bool, at: Option<Timestamp>) {
+        let state = self.slot(slot).after_failure(ignored, at);
         self.set(slot, state);
+    }
+
+    /// The index begins anew: in Kubernetes no failed pod is left that the next one could inherit
+    /// from.
+    pub(super) fn forget_failures(&mut self, slot: Slot) {
+        let state = self.slot(slot);
+        self.set(slot, state.without_failures());
     }
 
     /// Closed attempts of a slot below `ended` are over.
@@ -133,23 +202,40 @@ impl Ledger {
         self.set(slot, SlotState { ended, stop, ..state });
     }
 
-    /// `completions` was lowered: indexes at or above it did not succeed after all (SEMANTICS 12).
-    /// Returns the slots that this concerns; their attempts stay in the account.
-    pub(super) fn cut(&mut self, completions: u32) -> Vec<Slot> {
-        let above: Vec<Slot> = self
-            .succeeded
-            .runs()
-            .filter(|(_, last)| *last >= completions)
-            .flat_map(|(first, last)| first.max(completions)..=last)
-            .map(Slot)
-            .collect();
-        for slot in &above {
-            let state = self.slot(*slot);
+    /// `completions` was lowered: indexes at or above it neither succeeded nor failed after all,
+    /// and begin anew should they come back (SEMANTICS 12). Their attempts stay in the account.
+    pub(super) fn cut(&mut self, completions: u32) {
+        for slot in above(&self.succeeded, completions) {
+            let state = self.slot(slot);
             self.succeeded.remove(slot.0);
-            self.set(*slot, state);
+            self.set(slot, state);
         }
-        above
+        for slot in above(&self.failed, completions) {
+            let state = self.slot(slot);
+            self.failed.remove(slot.0);
+            self.set(slot, state);
+        }
+        let entries = self.slots.range(Slot(completions)..);
+        let entries: Vec<Slot> = entries.map(|(slot, _)| *slot).collect();
+        entries.into_iter().for_each(|slot| self.forget_failures(slot));
     }
+
+    /// Whether there is anything to [cut](Self::cut).
+    pub(super) fn has_above(&self, completions: u32) -> bool {
+        let beyond = |set: &IndexSet| set.len() > set.count_below(completions);
+        beyond(&self.succeeded) || beyond(&self.failed)
+    }
+
+    /// Whether an index at or above `completions` has failures in a row. Costs what is up there.
+    pub(super) fn has_failures_above(&self, completions: u32) -> bool {
+        let mut above = self.slots.range(Slot(completions)..);
+        above.any(|(_, state)| *state != state.without_failures())
+    }
+}
+
+fn above(set: &IndexSet, limit: u32) -> Vec<Slot> {
+    let runs = set.runs().filter(|(_, last)| *last >= limit);
+    runs.flat_map(|(first, last)| first.max(limit)..=last).map(Slot).collect()
 }
 
 /// Entries that are alike, stored as one entry with a set of slots: suspending a Job of 10^5 pods
@@ -244,8 +330,51 @@ mod tests {
         ledger.close(Slot(2), None);
         ledger.end(Slot(2), 3);
         ledger.succeed(Slot(2));
-        assert_eq!(ledger.cut(2), [Slot(2)]);
+        assert!(ledger.has_above(2) && !ledger.has_above(3));
+        ledger.cut(2);
         assert_eq!(ledger.slot(Slot(2)), SlotState::over(3));
-        assert!(!ledger.is_done(Slot(2)));
+        assert!(!ledger.is_done(Slot(2)) && !ledger.has_above(2));
+    }
+
+    #[test]
+    fn an_index_counts_its_failures_until_it_is_done() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let mut ledger = issue_to(2);
+        ledger.close(Slot(0), None);
+        ledger.end(Slot(0), 1);
+        ledger.add_failure(Slot(0), false, at(100));
+        assert_eq!(ledger.slot(Slot(0)).ready_at(Backoff::POD_FAILURE), at(110));
+        ledger.issue(Slot(0));
+        assert_eq!(ledger.slot(Slot(0)).failures, 1);
+        assert_eq!(ledger.slot(Slot(0)).ready_at(Backoff::POD_FAILURE), None);
+        ledger.close(Slot(0), None);
+        ledger.end(Slot(0), 2);
+        ledger.add_failure(Slot(0), true, at(200));
+        let state = ledger.slot(Slot(0));
+        assert_eq!(
+            (state.failures, state.ignored, state.ready_at(Backoff::POD_FAILURE)),
+            (1, 1, at(220))
+        );
+        assert!(ledger.has_failures_above(0) && !ledger.has_failures_above(1));
+        ledger.fail(Slot(0));
+        assert_eq!(ledger.slot(Slot(0)), SlotState::over(2));
+        assert!(ledger.is_done(Slot(0)));
+        assert_eq!(ledger.unfinished().collect::<Vec<_>>(), [Slot(1)]);
+    }
+
+    #[test]
+    fn failures_of_one_second_are_stored_together() {
+        let mut ledger = issue_to(100_000);
+        for slot in (0..100_000).map(Slot) {
+            ledger.close(slot, None);
+            ledger.end(slot, 1);
+            let second = i64::from(slot.0 / 1000);
+            ledger.add_failure(slot, false, Timestamp::from_second(second).ok());
+        }
+        let text = serde_json::to_string(&ledger).unwrap();
+        assert!(text.len() < 20_000, "{} bytes", text.len());
+        assert_eq!(serde_json::from_str::<Ledger>(&text).unwrap(), ledger);
+        (0..100_000).for_each(|slot| ledger.fail(Slot(slot)));
+        assert!(ledger.slots.is_empty());
     }
 }

@@ -12,8 +12,11 @@
 
 mod backoff;
 mod change;
+mod failure_policy;
+mod findings;
 mod intake;
 mod ledger;
+mod next;
 mod note;
 mod observe;
 mod plan;
@@ -21,8 +24,10 @@ mod pod;
 mod pods;
 mod publish;
 mod record;
+mod resting;
 mod spec;
 mod status;
+mod success_policy;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -33,14 +38,20 @@ mod view;
 
 pub use backoff::BackoffRecord;
 pub use change::{Change, Close, CloseOutcome};
+pub use failure_policy::{
+    ExitOperator, FailureAction, FailureMatch, FailurePolicy, FailureRule, Matched, MatchedBy,
+};
 pub use intake::MAX_BATCH;
 pub use ledger::{Ledger, SlotState};
 pub use note::{Event, EventKind, Note};
 pub use observe::Observed;
 pub use plan::{Dispose, Plan, plan};
-pub use pod::{ContainerExit, EndFact, PodFact, Stage, Stop, StopReason};
+pub use pod::{
+    ConditionStatus, ContainerExit, EndFact, PodCondition, PodFact, Stage, Stop, StopReason,
+};
 pub use pods::MAX_ISSUES;
 pub use record::{Condition, JobStatus, Key, condition, ensure_condition};
 pub use spec::JobSpec;
+pub use success_policy::{SuccessPolicy, SuccessRule};
 pub use ttl::expires_at;
 pub use view::{Deletion, Job, LivePod, Stopping};

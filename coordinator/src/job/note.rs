@@ -48,6 +48,13 @@ pub enum Note {
         /// Failures since the last success.
         failures: u32,
     },
+    /// So many indexes, each for itself, get no pod yet.
+    IndexesBackingOff {
+        /// How many.
+        indexes: u32,
+        /// When the first of them is ready.
+        until: Timestamp,
+    },
     /// `podReplacementPolicy: Failed`: so many pods must end before others come.
     WaitingForTerminating {
         /// How many pods.
@@ -84,6 +91,12 @@ impl fmt::Display for Note {
             }
             Self::BackingOff { until, failures } => {
                 write!(f, "backing off until {until}: {failures} failures since the last success")
+            }
+            Self::IndexesBackingOff { indexes: 1, until } => {
+                write!(f, "1 index is backing off until {until}")
+            }
+            Self::IndexesBackingOff { indexes, until } => {
+                write!(f, "{indexes} indexes are backing off, the first until {until}")
             }
             Self::WaitingForTerminating { pods } => {
                 write!(f, "waiting for {pods} terminating pods before replacing them")

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::change::Change;
+use super::findings::inspect;
 use super::intake::{Intake, take_in};
 use super::note::{Event, Note};
 use super::pod::StopReason;
@@ -24,7 +25,7 @@ pub struct Plan {
     pub change: Option<Change>,
     /// When to plan again if nothing happens before.
     pub wake_at: Option<Timestamp>,
-    /// Events to record when the change is stored.
+    /// Events to record when the change is stored, or now if there is none.
     pub events: Vec<Event>,
     /// Why the Job is not further on.
     pub notes: Vec<Note>,
@@ -48,8 +49,12 @@ pub fn plan(job: &Job, now: Timestamp) -> Plan {
     if job.status.finished().is_some() {
         return finished(job, now);
     }
-    let totals = Totals::of(job);
-    let verdict = judge(&Case { job, totals, now });
+    if job.spec.managed_by_another || job.spec.unknown_mode {
+        return left_alone(job);
+    }
+    let findings = inspect(job);
+    let totals = Totals::of(job, &findings);
+    let verdict = judge(&Case { job, totals, findings: &findings, now });
     let doom = doom(job, verdict.as_ref(), now);
     let intake = take_in(job, doom);
     let moves = manage(job, &intake, totals, verdict.as_ref(), now);
@@ -82,6 +87,20 @@ fn finished(job: &Job, now: Timestamp) -> Plan {
     }
 }
 
+/// A Job that is another controller's, or of a kind that this build does not know, is never
+/// touched: no pods, no status. It goes when it is deleted.
+fn left_alone(job: &Job) -> Plan {
+    let gone = job.deletion.is_some() && job.pods.is_empty();
+    let unknown = !job.spec.managed_by_another && job.deletion.is_none();
+    let message = "Skipped Job sync because completion mode is unknown";
+    let event = unknown.then(|| Event::warning("UnknownCompletionMode", message));
+    Plan {
+        events: event.into_iter().collect(),
+        dispose: gone.then_some(Dispose::Remove),
+        ..Plan::default()
+    }
+}
+
 /// What pods are told of a Job that fails, be it decided just now.
 fn doom(job: &Job, verdict: Option<&Verdict>, now: Timestamp) -> Option<super::pod::Stop> {
     verdict.filter(|verdict| verdict.failed())?;
@@ -91,7 +110,7 @@ fn doom(job: &Job, verdict: Option<&Verdict>, now: Timestamp) -> Option<super::p
 /// The delta, if there is any.
 fn change(job: &Job, status: JobStatus, intake: Intake, moves: Moves) -> Option<Change> {
     let limit = job.spec.slot_limit();
-    let cut = job.ledger.succeeded.len() > job.ledger.succeeded.count_below(limit);
+    let cut = job.failures_above || job.ledger.has_above(limit);
     let only_live = JobStatus {
         active: job.status.active,
         ready: job.status.ready,

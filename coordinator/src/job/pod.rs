@@ -1,5 +1,6 @@
 //! What is known of one pod: facts from its record and orders, as the owner hears them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -37,8 +38,41 @@ pub struct EndFact {
     pub finished_at: Timestamp,
     /// Exit codes of its containers in the template's order, init containers last (SEMANTICS 8).
     pub exits: Vec<ContainerExit>,
-    /// Types of its conditions whose status is True (`DisruptionTarget`).
-    pub conditions: Vec<String>,
+    /// Its conditions, all that the API shows of it.
+    pub conditions: Vec<PodCondition>,
+}
+
+/// One of a pod's conditions, as far as rules read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodCondition {
+    /// `type`.
+    pub kind: Cow<'static, str>,
+    /// `status`.
+    pub status: ConditionStatus,
+}
+
+/// `status` of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// Reads `True`, `False` or `Unknown`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "True" => Some(Self::True),
+            "False" => Some(Self::False),
+            "Unknown" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
 }
 
 /// The exit of one container.

@@ -2,8 +2,6 @@
 //!
 //! One change either brings pods into being or stops some that are not wanted; stopping wins.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, Slot};
@@ -11,6 +9,7 @@ use stint_common::time;
 
 use super::change::{Close, CloseOutcome};
 use super::intake::Intake;
+use super::next::{attempts, independent_attempts};
 use super::note::Note;
 use super::pod::{Pod, Stage, Stop, StopReason};
 use super::record::Key;
@@ -86,7 +85,7 @@ pub(super) fn stop(job: &Job, reason: StopReason, now: Timestamp) -> Stop {
 
 fn drop_pod((slot, attempt): Key, pod: &Pod, stop: Stop) -> Close {
     let stop = (!pod.has_ended()).then(|| pod.stop().copied().unwrap_or(stop));
-    Close { slot, attempt, outcome: CloseOutcome::Dropped, stop }
+    Close { slot, attempt, outcome: CloseOutcome::Dropped, stop, failed_at: None }
 }
 
 fn scale(job: &Job, intake: &Intake, totals: Totals, now: Timestamp) -> Moves {
@@ -104,12 +103,19 @@ fn scale(job: &Job, intake: &Intake, totals: Totals, now: Timestamp) -> Moves {
         let note = (waiting > 0).then_some(Note::WaitingForTerminating { pods: waiting });
         return Moves { notes: note.into_iter().collect(), ..Moves::default() };
     }
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    if job.spec.backoff_limit_per_index.is_some() {
+        let next = independent_attempts(job, intake, room, now);
+        let note =
+            next.ready_at.map(|until| Note::IndexesBackingOff { indexes: next.resting, until });
+        let notes = note.into_iter().collect();
+        return Moves { issues: next.issues, wake_at: next.ready_at, notes, ..Moves::default() };
+    }
     if let Some(until) = intake.backoff.ready_at(Backoff::POD_FAILURE).filter(|at| *at > now) {
         let note = Note::BackingOff { until, failures: intake.backoff.failures };
         return Moves { wake_at: Some(until), notes: vec![note], ..Moves::default() };
     }
-    let room = usize::try_from(room).unwrap_or(usize::MAX).min(MAX_ISSUES);
-    Moves { issues: next_attempts(job, intake, room), ..Moves::default() }
+    Moves { issues: attempts(job, intake, room).issues, ..Moves::default() }
 }
 
 /// How many pods should be active.
@@ -174,44 +180,4 @@ impl Rank {
             older: std::cmp::Reverse(key),
         }
     }
-}
-
-/// The next attempts of the lowest slots that are neither done nor active, up to `room` of them.
-fn next_attempts(job: &Job, intake: &Intake, room: usize) -> Vec<Key> {
-    let limit = job.spec.slot_limit();
-    let vacated: BTreeSet<Slot> = intake
-        .closes
-        .iter()
-        .filter(|close| close.outcome != CloseOutcome::Succeeded)
-        .map(|close| close.slot)
-        .collect();
-    let waiting = merge(job.waiting.range(..Slot(limit)), vacated.range(..Slot(limit)));
-    let fresh = (job.ledger.cursor..limit).map(Slot);
-    waiting
-        .filter(|slot| !job.spec.replace_only_failed || !is_terminating(job, *slot))
-        .chain(fresh)
-        .take(room)
-        .map(|slot| (slot, Attempt(job.ledger.slot(slot).issued)))
-        .collect()
-}
-
-/// Whether a closed attempt of the slot has not ended.
-fn is_terminating(job: &Job, slot: Slot) -> bool {
-    let state = job.ledger.slot(slot);
-    !job.has_ended_below(slot, state.ended..state.closed)
-}
-
-/// Two ascending runs without a common member, as one.
-fn merge<'a>(
-    one: impl Iterator<Item = &'a Slot>,
-    other: impl Iterator<Item = &'a Slot>,
-) -> impl Iterator<Item = Slot> {
-    let (mut one, mut other) = (one.peekable(), other.peekable());
-    std::iter::from_fn(move || {
-        let first = match (one.peek(), other.peek()) {
-            (Some(left), Some(right)) => left < right,
-            (left, _) => left.is_some(),
-        };
-        if first { one.next().copied() } else { other.next().copied() }
-    })
 }

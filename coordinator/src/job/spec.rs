@@ -3,7 +3,20 @@
 //! The only file here that knows Kubernetes' own types: an admitted Job has its defaults filled in,
 //! so nothing past this point asks "and if it is absent?".
 
-use k8s_openapi::api::batch::v1::Job as ApiJob;
+use k8s_openapi::api::batch::v1::{
+    Job as ApiJob, JobSpec as ApiSpec, PodFailurePolicy as ApiFailurePolicy,
+    PodFailurePolicyRule as ApiFailureRule, SuccessPolicy as ApiSuccessPolicy,
+};
+use stint_common::index_set::IndexSet;
+
+use super::failure_policy::{
+    ExitOperator, FailureAction, FailureMatch, FailurePolicy, FailureRule,
+};
+use super::pod::ConditionStatus;
+use super::success_policy::{SuccessPolicy, SuccessRule};
+
+/// `managedBy` of Jobs that are Stint's, as they would be Kubernetes' own controller's.
+const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 
 /// `spec` of a Job, as far as it decides about pods and conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +27,21 @@ pub struct JobSpec {
     pub completions: Option<u32>,
     /// `completionMode: Indexed`.
     pub indexed: bool,
+    /// `completionMode` is one that this build does not know: the Job is left alone.
+    pub unknown_mode: bool,
+    /// `managedBy` another controller: the Job is never touched, not even its status.
+    pub managed_by_another: bool,
     /// `backoffLimit`: more failures than that fail the Job.
     pub backoff_limit: u32,
+    /// `backoffLimitPerIndex`: an index whose failures reach that before its next one has failed.
+    /// Each index then has a back-off of its own.
+    pub backoff_limit_per_index: Option<u32>,
+    /// `maxFailedIndexes`: more failed indexes than that fail the Job.
+    pub max_failed_indexes: Option<u32>,
+    /// `podFailurePolicy`.
+    pub failure_policy: Option<FailurePolicy>,
+    /// `successPolicy`.
+    pub success_policy: Option<SuccessPolicy>,
     /// `activeDeadlineSeconds`, counted from `status.startTime`.
     pub active_deadline_seconds: Option<u64>,
     /// `ttlSecondsAfterFinished`.
@@ -47,11 +73,20 @@ impl JobSpec {
         let restart_policy = pod.and_then(|pod| pod.restart_policy.as_deref());
         let grace = pod.and_then(|pod| pod.termination_grace_period_seconds);
         let failed_only = spec.pod_replacement_policy.as_deref() == Some("Failed");
+        let mode = spec.completion_mode.as_deref().unwrap_or("NonIndexed");
+        let indexed = mode == "Indexed";
+        let manager = spec.managed_by.as_deref().unwrap_or(JOB_CONTROLLER);
         Self {
             parallelism: spec.parallelism.map_or(1, count),
             completions: spec.completions.map(count),
-            indexed: spec.completion_mode.as_deref() == Some("Indexed"),
+            indexed,
+            unknown_mode: !indexed && mode != "NonIndexed",
+            managed_by_another: manager != JOB_CONTROLLER,
             backoff_limit: spec.backoff_limit.map_or(DEFAULT_BACKOFF_LIMIT, count),
+            backoff_limit_per_index: spec.backoff_limit_per_index.filter(|_| indexed).map(count),
+            max_failed_indexes: spec.max_failed_indexes.map(count),
+            failure_policy: spec.pod_failure_policy.as_ref().map(failure_policy),
+            success_policy: success_policy(spec).filter(|_| indexed),
             active_deadline_seconds: spec.active_deadline_seconds.map(seconds),
             ttl_seconds_after_finished: spec
                 .ttl_seconds_after_finished
@@ -83,6 +118,12 @@ impl Default for JobSpec {
             parallelism: 1,
             completions: Some(1),
             indexed: false,
+            unknown_mode: false,
+            managed_by_another: false,
+            backoff_limit_per_index: None,
+            max_failed_indexes: None,
+            failure_policy: None,
+            success_policy: None,
             backoff_limit: DEFAULT_BACKOFF_LIMIT,
             active_deadline_seconds: None,
             ttl_seconds_after_finished: None,
@@ -101,6 +142,51 @@ fn count(number: i32) -> u32 {
 
 fn seconds(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
+}
+
+fn failure_policy(policy: &ApiFailurePolicy) -> FailurePolicy {
+    FailurePolicy { rules: policy.rules.iter().map(failure_rule).collect() }
+}
+
+/// Admission refuses a rule that asks for nothing; one that came past it matches nothing.
+fn failure_rule(rule: &ApiFailureRule) -> FailureRule {
+    let on = match (&rule.on_exit_codes, &rule.on_pod_conditions) {
+        (Some(codes), _) => FailureMatch::ExitCodes {
+            container: codes.container_name.clone(),
+            operator: match codes.operator.as_str() {
+                "In" => ExitOperator::In,
+                "NotIn" => ExitOperator::NotIn,
+                _ => ExitOperator::Unknown,
+            },
+            values: codes.values.clone(),
+        },
+        (None, patterns) => {
+            let patterns = patterns.iter().flatten().filter_map(|pattern| {
+                let status = ConditionStatus::parse(pattern.status.as_deref().unwrap_or("True"))?;
+                Some((pattern.type_.clone(), status))
+            });
+            FailureMatch::PodConditions(patterns.collect())
+        }
+    };
+    let action = match rule.action.as_str() {
+        "FailJob" => Some(FailureAction::FailJob),
+        "FailIndex" => Some(FailureAction::FailIndex),
+        "Ignore" => Some(FailureAction::Ignore),
+        "Count" => Some(FailureAction::Count),
+        _ => None,
+    };
+    FailureRule { action, on }
+}
+
+fn success_policy(spec: &ApiSpec) -> Option<SuccessPolicy> {
+    let ApiSuccessPolicy { rules } = spec.success_policy.as_ref()?;
+    let completions = spec.completions.map_or(0, count);
+    let indexes = |text: &str| IndexSet::parse_status(text, completions);
+    let rules = rules.iter().map(|rule| SuccessRule {
+        indexes: rule.succeeded_indexes.as_deref().map(indexes),
+        count: rule.succeeded_count.map(count),
+    });
+    Some(SuccessPolicy { rules: rules.collect() })
 }
 
 #[cfg(test)]

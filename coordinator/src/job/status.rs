@@ -91,8 +91,10 @@ fn counted(job: &Job, decided: &Decided<'_>) -> JobStatus {
             // The completed set is enough to never count an index twice.
             CloseOutcome::Succeeded if job.spec.indexed => status.succeeded += 1,
             CloseOutcome::Succeeded => status.uncounted_succeeded.push(key),
-            CloseOutcome::Failed => status.uncounted_failed.push(key),
-            CloseOutcome::Dropped => {}
+            CloseOutcome::Failed | CloseOutcome::FailedForGood => {
+                status.uncounted_failed.push(key);
+            }
+            CloseOutcome::Ignored | CloseOutcome::Dropped => {}
         }
     }
     status.uncounted_succeeded.sort_unstable();

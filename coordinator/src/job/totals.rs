@@ -1,5 +1,6 @@
 //! How often a Job succeeded and failed, counted up to the last fact heard (SEMANTICS 2.9).
 
+use super::findings::Findings;
 use super::view::Job;
 
 /// Counters as the rules read them: stored, taken in but not counted, and not yet taken in.
@@ -7,19 +8,27 @@ use super::view::Job;
 pub(super) struct Totals {
     /// Pods that succeeded; of an Indexed Job, completed indexes.
     pub(super) succeeded: u32,
-    /// Pods that failed.
+    /// Pods that failed, without those that a failure policy ignores.
     pub(super) failed: u32,
+    /// Indexes that failed for good.
+    pub(super) failed_indexes: u32,
 }
 
 impl Totals {
-    pub(super) fn of(job: &Job) -> Self {
+    pub(super) fn of(job: &Job, findings: &Findings) -> Self {
         let status = &job.status;
         Self {
             succeeded: stored_successes(job).saturating_add(job.tally.succeeded),
             failed: status
                 .failed
                 .saturating_add(count(status.uncounted_failed.len()))
-                .saturating_add(job.tally.failed),
+                .saturating_add(job.tally.failed)
+                .saturating_sub(findings.ignored),
+            failed_indexes: job
+                .ledger
+                .failed
+                .count_below(job.spec.slot_limit())
+                .saturating_add(findings.failed_indexes),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stint_common::time;
 
+use super::findings::Findings;
 use super::record::{Condition, condition};
 use super::totals::Totals;
 use super::view::Job;
@@ -48,14 +49,24 @@ impl Verdict {
 pub(super) struct Case<'a> {
     pub(super) job: &'a Job,
     pub(super) totals: Totals,
+    pub(super) findings: &'a Findings,
     pub(super) now: Timestamp,
 }
 
 type Rule = fn(&Case<'_>) -> Option<Verdict>;
 
 /// Failure beats success when both hold at once; what was decided earlier beats everything.
-const RULES: [Rule; 5] =
-    [standing_success, standing_failure, backoff_limit, restart_limit, active_deadline];
+const RULES: [Rule; 9] = [
+    standing_success,
+    standing_failure,
+    failure_policy,
+    backoff_limit,
+    restart_limit,
+    active_deadline,
+    max_failed_indexes,
+    failed_indexes,
+    success_policy,
+];
 
 /// The first rule's word.
 pub(super) fn judge(case: &Case<'_>) -> Option<Verdict> {
@@ -70,6 +81,12 @@ fn standing_success(case: &Case<'_>) -> Option<Verdict> {
 fn standing_failure(case: &Case<'_>) -> Option<Verdict> {
     let target = case.job.status.condition(condition::FAILURE_TARGET)?;
     Some(Verdict::standing(Outcome::Failed, target))
+}
+
+/// A pod ended in a way that a rule of `podFailurePolicy` fails the Job for.
+fn failure_policy(case: &Case<'_>) -> Option<Verdict> {
+    let message = case.findings.fatal.as_deref()?;
+    Some(Verdict::new(Outcome::Failed, "PodFailurePolicy", message))
 }
 
 /// `failed > backoffLimit`.
@@ -96,6 +113,32 @@ fn active_deadline(case: &Case<'_>) -> Option<Verdict> {
     deadline(case.job, case.now).filter(|deadline| *deadline <= case.now)?;
     let message = "Job was active longer than specified deadline";
     Some(Verdict::new(Outcome::Failed, "DeadlineExceeded", message))
+}
+
+/// `failedIndexes > maxFailedIndexes`.
+fn max_failed_indexes(case: &Case<'_>) -> Option<Verdict> {
+    case.job.spec.backoff_limit_per_index?;
+    let limit = case.job.spec.max_failed_indexes?;
+    let message = "Job has exceeded the specified maximal number of failed indexes";
+    (case.totals.failed_indexes > limit)
+        .then(|| Verdict::new(Outcome::Failed, "MaxFailedIndexesExceeded", message))
+}
+
+/// Every index has succeeded or failed, and some failed.
+fn failed_indexes(case: &Case<'_>) -> Option<Verdict> {
+    case.job.spec.backoff_limit_per_index?;
+    let Totals { succeeded, failed_indexes, .. } = case.totals;
+    let completions = case.job.spec.completions?;
+    let over = failed_indexes > 0 && failed_indexes.saturating_add(succeeded) >= completions;
+    over.then(|| Verdict::new(Outcome::Failed, "FailedIndexes", "Job has failed indexes"))
+}
+
+/// Enough indexes have succeeded for a rule of `successPolicy`.
+fn success_policy(case: &Case<'_>) -> Option<Verdict> {
+    let policy = case.job.spec.success_policy.as_ref().filter(|_| case.totals.succeeded > 0)?;
+    let rule = policy.first_met(&case.job.progress, &case.findings.progress)?;
+    let message = format!("Matched rules at index {rule}");
+    Some(Verdict::new(Outcome::Succeeded, "SuccessPolicy", &message))
 }
 
 /// When the Job has been active for too long; `None` if it never will have been.

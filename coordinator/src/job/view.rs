@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
 
 use super::ledger::Ledger;
 use super::plan::Dispose;
 use super::pod::{Pod, Stage, Stop, StopReason};
 use super::record::{JobStatus, Key, condition};
+use super::resting::Resting;
 use super::spec::JobSpec;
+use super::success_policy::Progress;
 use super::tally::{Scale, Tally, Weight};
 
 /// That the Job is being deleted, and what it waits for.
@@ -68,8 +71,15 @@ pub struct Job {
     /// Pods that are issued and not yet both closed and ended.
     pub(super) pods: BTreeMap<Key, Pod>,
     pub(super) tally: Tally,
-    /// Slots below the cursor, not done, whose attempts are all closed.
+    /// Slots of the Job below the cursor, not done, whose attempts are all closed, and that have
+    /// no back-off of their own to wait for.
     pub(super) waiting: BTreeSet<Slot>,
+    /// Such slots that have.
+    pub(super) resting: Resting,
+    /// How far each rule of the success policy has got.
+    pub(super) progress: Progress,
+    /// Indexes that the Job no longer has failed in a row; that is to be forgotten.
+    pub(super) failures_above: bool,
     /// Queued pods, first in first out; may hold some that are no longer queued.
     pub(super) queue: VecDeque<Key>,
     /// What was heard of attempts that the record does not know.
@@ -125,6 +135,9 @@ impl Job {
             pods: BTreeMap::new(),
             tally: Tally::default(),
             waiting: BTreeSet::new(),
+            resting: Resting::default(),
+            progress: Progress::default(),
+            failures_above: false,
             queue: VecDeque::new(),
             strays: BTreeMap::new(),
             forgotten: Vec::new(),
@@ -293,15 +306,22 @@ impl Job {
         facts.extend(self.forgotten.drain(..));
         self.tally = Tally::default();
         self.waiting.clear();
+        self.resting.clear();
         self.queue.clear();
         if self.status.finished().is_some() {
             return;
         }
+        let limit = self.spec.slot_limit();
+        self.failures_above = limit < self.ledger.cursor && self.ledger.has_failures_above(limit);
+        self.progress = match &self.spec.success_policy {
+            Some(policy) => policy.progress(&self.ledger.succeeded, limit),
+            None => Progress::default(),
+        };
         let doom = self.doom();
         for slot in self.ledger.unfinished().collect::<Vec<_>>() {
             let state = self.ledger.slot(slot);
-            if state.open().is_none() {
-                self.waiting.insert(slot);
+            if state.open().is_none() && !self.ledger.is_done(slot) {
+                self.vacate(slot);
             }
             for attempt in (state.ended..state.issued).map(Attempt) {
                 let key = (slot, attempt);
@@ -316,6 +336,18 @@ impl Job {
             .into_iter()
             .filter(|((slot, attempt), _)| attempt.0 >= self.ledger.slot(*slot).issued);
         self.strays = unknown.filter_map(|(key, pod)| Some((key, pod.heard()?))).collect();
+    }
+
+    /// All attempts of a slot are closed and it is not done: it waits for its next one.
+    pub(super) fn vacate(&mut self, slot: Slot) {
+        if slot.0 >= self.spec.slot_limit() {
+            // Should the index come back, that is a change of the manifest, which rebuilds this.
+            return;
+        }
+        match self.ledger.slot(slot).ready_at(Backoff::POD_FAILURE) {
+            Some(ready_at) => self.resting.insert(slot, ready_at),
+            None => _ = self.waiting.insert(slot),
+        }
     }
 
     /// Sets anew whether a pod that nobody has heard of may be heard of.

@@ -82,6 +82,11 @@ impl StoredJob {
             && said(self) == said(other)
     }
 
+    /// Whether each index has a back-off limit of its own.
+    pub(super) fn per_index(&self) -> bool {
+        self.indexed() && self.object["spec"]["backoffLimitPerIndex"].is_number()
+    }
+
     /// The Job as a client sees it.
     pub(super) fn view(&self) -> Value {
         let mut object = job_object(&self.object, &self.status_view(), Revision(self.revision));
@@ -118,7 +123,8 @@ impl StoredJob {
             } else {
                 String::new()
             },
-            failed_indexes: None,
+            failed_indexes: (status.observed && self.per_index())
+                .then(|| self.record.ledger.failed.to_string()),
             uncounted: status.observed.then(|| Uncounted {
                 succeeded: uids(&status.uncounted_succeeded),
                 failed: uids(&status.uncounted_failed),

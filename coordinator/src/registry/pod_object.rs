@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use stint_common::id::{PodId, Revision};
 use stint_common::pod_meta::{self, PodSource, TRACKING_FINALIZER};
 use stint_common::time::{after, format_seconds};
-use stint_common::wire::PodRecord;
+use stint_common::wire::{IndexFailures, PodRecord};
 
 use super::pod_status::status;
 
@@ -24,6 +24,8 @@ pub struct PodView<'a> {
     pub deletion: Option<Deletion>,
     /// Whether its end is still to be counted.
     pub finalizer: bool,
+    /// How often its index has failed before, with a back-off limit per index.
+    pub index_failures: Option<IndexFailures>,
     /// `metadata.resourceVersion`, when there is one to show.
     pub revision: Option<Revision>,
 }
@@ -40,7 +42,7 @@ pub struct Deletion {
 /// The pod `pod` of a Job, as a client sees it.
 #[must_use]
 pub fn pod_object(namespace: &str, source: PodSource<'_>, pod: PodId, view: &PodView<'_>) -> Value {
-    let about = pod_meta::pod_metadata(source, pod);
+    let about = pod_meta::pod_metadata(source, pod, view.index_failures);
     let mut spec = source.template["spec"].clone();
     if source.indexed {
         pod_meta::inject_completion_index(&mut spec);

@@ -12,7 +12,7 @@ use stint_common::pod_meta::{
     CONTROLLER_UID, JOB_NAME, LEGACY_CONTROLLER_UID, LEGACY_JOB_NAME, PodSource,
 };
 use stint_common::time::now;
-use stint_common::wire::{Order, OrderKind, PodRecord, PodState, VERSION};
+use stint_common::wire::{IndexFailures, Order, OrderKind, PodRecord, PodState, VERSION};
 
 use super::Error;
 use super::convert::StoredJob;
@@ -102,6 +102,13 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
             grace_seconds: *grace_seconds,
         }),
         finalizer: !closed || uncounted,
+        index_failures: match &news.record {
+            Some(record) => record.index_failures,
+            // Nobody has claimed it, so it is the open one, which the ledger speaks of.
+            None => job
+                .per_index()
+                .then_some(IndexFailures { counted: slot.failures, ignored: slot.ignored }),
+        },
         revision: Some(Revision(news.revision.max(1))),
     };
     Some(pod_object(job.namespace(), source, pod, &view))

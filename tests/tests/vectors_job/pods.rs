@@ -9,11 +9,13 @@ use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
 use stint_common::index_set::IndexSet;
 use stint_common::time;
 use stint_coordinator::job::{
-    BackoffRecord, Condition, ContainerExit, Deletion, EndFact, Job, JobSpec, JobStatus, Ledger,
-    PodFact, SlotState,
+    BackoffRecord, Condition, ConditionStatus, ContainerExit, Deletion, EndFact, FailureAction,
+    Job, JobSpec, JobStatus, Ledger, PodCondition, PodFact, SlotState,
 };
 
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+const FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+const IGNORED: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 /// Why a set of pods cannot be told to Stint.
@@ -43,6 +45,11 @@ impl VectorPod<'_> {
 
     fn index(&self) -> Option<u32> {
         self.value["metadata"]["annotations"][INDEX].as_str()?.parse().ok()
+    }
+
+    fn annotated(&self, key: &str) -> u32 {
+        let text = self.value["metadata"]["annotations"][key].as_str();
+        text.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
     fn stop(&self) -> Option<PodFact> {
@@ -92,13 +99,17 @@ impl VectorPod<'_> {
                 Some(PodFact::Running { ready, restarts })
             }
             "Pending" if restarts > 0 => Some(PodFact::Running { ready: false, restarts }),
-            "Succeeded" | "Failed" => Some(PodFact::Ended(EndFact {
-                succeeded: self.phase() == "Succeeded",
-                finished_at: self.finished_at(),
-                exits: self.exits(),
-                conditions: self.true_conditions(),
-            })),
+            "Succeeded" | "Failed" => Some(PodFact::Ended(self.end())),
             _ => None,
+        }
+    }
+
+    fn end(&self) -> EndFact {
+        EndFact {
+            succeeded: self.phase() == "Succeeded",
+            finished_at: self.finished_at(),
+            exits: self.exits(),
+            conditions: self.conditions(),
         }
     }
 
@@ -111,10 +122,48 @@ impl VectorPod<'_> {
         exits.collect()
     }
 
-    fn true_conditions(&self) -> Vec<String> {
-        let all = self.statuses("conditions").filter(|found| found["status"] == "True");
-        all.filter_map(|found| found["type"].as_str()).map(str::to_owned).collect()
+    fn conditions(&self) -> Vec<PodCondition> {
+        let all = self.statuses("conditions").filter_map(|found| {
+            let status = ConditionStatus::parse(found["status"].as_str()?)?;
+            Some(PodCondition { kind: found["type"].as_str()?.to_owned().into(), status })
+        });
+        all.collect()
     }
+}
+
+/// How a pod of the vectors ended.
+pub(crate) fn end(value: &Value) -> EndFact {
+    let pod =
+        VectorPod { value, counted: false, uncounted_succeeded: false, uncounted_failed: false };
+    pod.end()
+}
+
+/// With a back-off limit per index Kubernetes counts a failed pod when its replacement is there to
+/// carry the index's failure count on: a pass later. Stint counts it at once. How many failures of
+/// this pass that is.
+pub(crate) fn counted_a_pass_later(case: &Value, spec: &JobSpec) -> u32 {
+    let input = &case["input"];
+    if spec.backoff_limit_per_index.is_none() {
+        return 0;
+    }
+    let oracle = super::oracle(case);
+    let terminal = |pod: &VectorPod<'_>| pod.terminal() && !pod.closed();
+    if let Some(released) = oracle["finalizersRemoved"].as_u64() {
+        let ended = pods(input).into_iter().filter(terminal).count();
+        return u32::try_from(ended).unwrap() - u32::try_from(released).unwrap();
+    }
+    let released: Vec<&Value> = oracle["patchedPods"].as_array().into_iter().flatten().collect();
+    let kept = pods(input).into_iter().filter(|pod| {
+        let ignored = spec.failure_policy.as_ref().is_some_and(|policy| {
+            let end = pod.end();
+            policy.judge(&end).is_some_and(|it| it.action == FailureAction::Ignore)
+        });
+        pod.phase() == "Failed"
+            && !pod.closed()
+            && !ignored
+            && !released.contains(&&pod.value["metadata"]["name"])
+    });
+    u32::try_from(kept.count()).unwrap()
 }
 
 /// A time of the vectors; year 1 stands for "long ago".
@@ -131,7 +180,8 @@ pub(crate) fn job(input: &Value) -> Result<Job, Refusal> {
     let pods = pods(input);
     let mut status = status(&value["status"]);
     let mut ledger = Ledger {
-        succeeded: completed(value, &spec),
+        succeeded: indexes(value, "completedIndexes", &spec),
+        failed: indexes(value, "failedIndexes", &spec),
         backoff: backoff(&input["backoffRecord"]),
         ..Ledger::default()
     };
@@ -256,6 +306,11 @@ fn enter(
         state.issued = attempt.0 + 1;
         // A failure that has been replaced was taken in by the pass before.
         let replaced = !pod.closed() && !last;
+        let end = pod.end();
+        let rule = spec.failure_policy.as_ref().and_then(|policy| policy.judge(&end));
+        if replaced && rule.is_some_and(|rule| rule.action == FailureAction::FailJob) {
+            return Err("a pod that fails the Job was judged before, and is never replaced");
+        }
         if pod.closed() || replaced {
             state.closed = attempt.0 + 1;
             state.ended = state.closed;
@@ -267,6 +322,9 @@ fn enter(
             status.uncounted_succeeded.push((slot, attempt));
             ledger.succeeded.insert(slot.0);
         }
+        if !pod.closed() && spec.backoff_limit_per_index.is_some() {
+            (state.failures, state.ignored) = (pod.annotated(FAILURES), pod.annotated(IGNORED));
+        }
         let stop = pod.stop();
         for fact in pod.stage().into_iter().chain(stop.filter(|_| !pod.terminal())) {
             facts.push((slot, attempt, fact));
@@ -275,8 +333,8 @@ fn enter(
     Ok(state)
 }
 
-fn completed(value: &Value, spec: &JobSpec) -> IndexSet {
-    let text = value["status"]["completedIndexes"].as_str().unwrap_or_default();
+fn indexes(value: &Value, name: &str, spec: &JobSpec) -> IndexSet {
+    let text = value["status"][name].as_str().unwrap_or_default();
     let limit = if spec.indexed { spec.slot_limit() } else { 0 };
     IndexSet::parse_status(text, limit)
 }

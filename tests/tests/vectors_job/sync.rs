@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use stint_coordinator::job::{Change, Job, JobStatus, condition, plan};
 
-use super::pods::{Refusal, job, status, timestamp};
-use super::{
-    NOT_YET_FAILURE_POLICY, NOT_YET_PER_INDEX, NOT_YET_SUCCESS_POLICY, Verdict, compare, oracle,
-};
+use super::pods::{Refusal, counted_a_pass_later, job, status, timestamp};
+use super::{Verdict, compare, oracle};
 
 /// One pass must store the status, create and stop the pods that Kubernetes' pass did.
 pub(crate) fn check(case: &Value) -> Verdict {
@@ -23,21 +21,10 @@ pub(crate) fn check(case: &Value) -> Verdict {
 
 fn refuse(case: &Value) -> Option<Refusal> {
     let input = &case["input"];
-    let spec = &input["job"]["spec"];
-    let has_rules = |policy: &Value| policy["rules"].as_array().is_some_and(|all| !all.is_empty());
-    let managed_by = spec["managedBy"].as_str();
     if !case["injects"].is_null() {
         Some("an API error in the middle of a pass: a plan is stored whole or not at all")
     } else if !input["expectations"].is_null() {
         Some("expectations: there is no cache that could be behind")
-    } else if spec["backoffLimitPerIndex"].is_number() {
-        Some(NOT_YET_PER_INDEX)
-    } else if has_rules(&spec["podFailurePolicy"]) {
-        Some(NOT_YET_FAILURE_POLICY)
-    } else if has_rules(&spec["successPolicy"]) {
-        Some(NOT_YET_SUCCESS_POLICY)
-    } else if managed_by.is_some_and(|manager| manager != "kubernetes.io/job-controller") {
-        Some("not yet: managedBy")
     } else if deleted_with_active_pods(input) {
         Some("stopping a deleted Job's pods is the decision's work, not a garbage collector's")
     } else {
@@ -84,6 +71,24 @@ fn pass(case: &Value, mut job: Job) -> Vec<String> {
         found.sort_unstable();
         check("created indexes", json!(expect), json!(found));
     }
+    if job.spec().backoff_limit_per_index.is_some() {
+        let failures = "batch.kubernetes.io/job-index-failure-count";
+        let ignored = "batch.kubernetes.io/job-index-ignored-failure-count";
+        let created = expect["createdPods"].as_array().into_iter().flatten();
+        let expect: Vec<Value> = created
+            .map(|pod| &pod["template"]["metadata"]["annotations"])
+            .map(|annotations| json!([annotations[failures], annotations[ignored]]))
+            .collect();
+        let found: Vec<Value> = issues
+            .iter()
+            .map(|(slot, _)| job.ledger().slot(*slot))
+            .map(|slot| {
+                let ignored = (slot.ignored > 0).then(|| slot.ignored.to_string());
+                json!([slot.failures.to_string(), ignored])
+            })
+            .collect();
+        check("failure counts of created pods", json!(expect), json!(found));
+    }
     let requeue = expect["requeueAfterMs"].as_array().and_then(|all| all.first()).cloned();
     let wake = wake_at.map(|at| json!(at.duration_since(now).as_millis()));
     if requeue.is_some() {
@@ -118,7 +123,12 @@ fn status_differences(case: &Value, job: &Job) -> Vec<String> {
     let length = |list: &Value| list.as_array().map_or(0, Vec::len);
     let uncounted = length(&uncounted["succeeded"]) + length(&uncounted["failed"]);
     check("uncounted", json!(uncounted), json!(found.uncounted()));
-    let expect = status(expect);
+    if job.spec().backoff_limit_per_index.is_some() {
+        let failed = job.ledger().failed.to_string();
+        check("failedIndexes", expect["failedIndexes"].clone(), json!(failed));
+    }
+    let mut expect = status(expect);
+    expect.failed += counted_a_pass_later(case, job.spec());
     for (what, expect, found) in numbers(&expect, found) {
         check(what, json!(expect), json!(found));
     }
@@ -140,9 +150,16 @@ fn numbers(expect: &JobStatus, found: &JobStatus) -> [(&'static str, u32, u32); 
 
 fn conditions(status: &JobStatus) -> Value {
     let one = |found: &stint_coordinator::job::Condition| {
-        json!([found.kind, found.status, found.reason, found.message])
+        json!([found.kind, found.status, found.reason, without_pod(&found.message)])
     };
     status.conditions.iter().map(one).collect()
+}
+
+/// A message without the name of a pod, which Stint derives.
+fn without_pod(message: &str) -> String {
+    let words = message.split(' ');
+    let words = words.map(|word| if word.starts_with("default/") { "default/POD" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Vectors of Kubernetes' accounting alone: counters, and whether the Job is finished.
@@ -185,7 +202,8 @@ pub(crate) fn check_accounting(case: &Value) -> Verdict {
     let last = expect["statusUpdates"].as_array().and_then(|all| all.last()).cloned();
     let expect = last.unwrap_or(before);
     let completed = expect["completedIndexes"].as_str().unwrap_or_default().to_owned();
-    let expect = status(&expect);
+    let mut expect = status(&expect);
+    expect.failed += counted_a_pass_later(case, job.spec());
     let found = job.status();
     let mut differences = Vec::new();
     let mut check = |what: &str, expect: Value, found: Value| {

@@ -81,7 +81,7 @@ impl<R: Runtime> Agent<R> {
         container.output = Output::None;
         let trace = pod_context(id, pod.ready.trace.as_ref());
         let spec = match &pod.ready.job {
-            Ok(job) => job.launch(id, index, Some(&trace)),
+            Ok(job) => job.launch(id, pod.index_failures, index, Some(&trace)),
             Err(_) => None,
         };
         let Some(spec) = spec else {

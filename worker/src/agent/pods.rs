@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, PodId};
-use stint_common::wire::{Claim, End, PodRecord, PodState, Running, VERSION};
+use stint_common::wire::{Claim, End, IndexFailures, PodRecord, PodState, Running, VERSION};
 use tokio::sync::oneshot;
 
 use super::templates::Ready;
@@ -18,6 +18,7 @@ use crate::runtime::RunId;
 pub(super) struct Pod {
     pub(super) template: String,
     pub(super) created_at: Timestamp,
+    pub(super) index_failures: Option<IndexFailures>,
     pub(super) claimed_at: Timestamp,
     pub(super) ready: Arc<Ready>,
     pub(super) machine: Machine,
@@ -96,6 +97,7 @@ impl Pod {
             nonce,
             template: self.template.clone(),
             created_at: self.created_at,
+            index_failures: self.index_failures,
             claim: Some(Claim {
                 worker: worker.to_owned(),
                 incarnation: me,

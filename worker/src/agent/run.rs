@@ -403,6 +403,7 @@ impl<R: Runtime> Agent<R> {
         let pod = Pod {
             template: item.template,
             created_at: item.created_at,
+            index_failures: item.index_failures,
             claimed_at: now(),
             machine: Machine::new(settings),
             ready,

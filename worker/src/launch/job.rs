@@ -8,7 +8,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use stint_common::id::PodId;
 use stint_common::pod_meta::{self, PodMetadata, PodSource};
-use stint_common::wire::{Template, TraceContext};
+use stint_common::wire::{IndexFailures, Template, TraceContext};
 
 use super::env::Variables;
 use super::error::PrepareError;
@@ -94,22 +94,23 @@ impl PreparedJob {
 
     /// Names, labels and annotations of a pod.
     #[must_use]
-    pub fn metadata(&self, pod: PodId) -> PodMetadata {
+    pub fn metadata(&self, pod: PodId, failures: Option<IndexFailures>) -> PodMetadata {
         let Self { job_name, indexed, template, .. } = self;
-        pod_meta::pod_metadata(PodSource { job_name, indexed: *indexed, template }, pod)
+        pod_meta::pod_metadata(PodSource { job_name, indexed: *indexed, template }, pod, failures)
     }
 
-    /// What is to be executed for the container at `index` of `pod`; `None` if the template has no
-    /// such one.
+    /// What is to be executed for the container at `index` of `pod`, whose completion index failed
+    /// so often before; `None` if the template has no such container.
     #[must_use]
     pub fn launch(
         &self,
         pod: PodId,
+        failures: Option<IndexFailures>,
         index: usize,
         trace: Option<&TraceContext>,
     ) -> Option<LaunchSpec> {
         let container = self.containers.get(index)?;
-        Some(container.launch(pod, &self.metadata(pod), trace))
+        Some(container.launch(pod, &self.metadata(pod, failures), trace))
     }
 }
 

@@ -38,7 +38,7 @@ fn launch(indexed: bool, container: Value) -> LaunchSpec {
         "metadata": {"labels": {"app": "x"}, "annotations": {"note": "y"}},
         "spec": {"restartPolicy": "Never", "containers": [container]},
     });
-    prepare(indexed, &template).unwrap().launch(pod(3, 2), 0, None).unwrap()
+    prepare(indexed, &template).unwrap().launch(pod(3, 2), None, 0, None).unwrap()
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn the_manifests_own_variables_win() {
     let template = json!({"spec": {"containers": [{"name": "c", "command": ["x"], "env": env}]}});
     let job = prepare(false, &template).unwrap();
     let trace = TraceContext { traceparent: "tp".to_owned(), tracestate: Some("ts".to_owned()) };
-    let spec = job.launch(pod(0, 0), 0, Some(&trace)).unwrap();
+    let spec = job.launch(pod(0, 0), None, 0, Some(&trace)).unwrap();
     assert_eq!(spec.variable("PATH"), Some("/opt"));
     assert_eq!(spec.variable("TRACEPARENT"), Some("mine"));
     assert_eq!(spec.variable("TRACESTATE"), Some("ts"));

@@ -266,7 +266,8 @@ impl World {
         let after = &change.status;
         let count = |outcome| change.closes.iter().filter(|close| close.outcome == outcome).count();
         let failed = |status: &JobStatus| status.failed as usize + status.uncounted_failed.len();
-        assert_eq!(failed(after), failed(before) + count(CloseOutcome::Failed), "I4");
+        let failures = count(CloseOutcome::Failed) + count(CloseOutcome::FailedForGood);
+        assert_eq!(failed(after), failed(before) + failures, "I4");
         let succeeded =
             |status: &JobStatus| status.succeeded as usize + status.uncounted_succeeded.len();
         if !self.spec.indexed {

@@ -35,6 +35,7 @@ fn record(state: PodState) -> PodRecord {
         nonce: 1,
         template: "t".to_owned(),
         created_at: at(T0),
+        index_failures: None,
         claim: Some(Claim { worker: "vm-1".to_owned(), incarnation, claimed_at: at(T0) }),
         state,
     }
@@ -44,7 +45,14 @@ fn show(record: Option<&PodRecord>, deletion: Option<Deletion>) -> Value {
     let template = template();
     let source = PodSource { job_name: "pi", indexed: true, template: &template };
     let revision = Some(Revision(5));
-    let view = PodView { created_at: at(T0), record, deletion, finalizer: true, revision };
+    let view = PodView {
+        created_at: at(T0),
+        record,
+        deletion,
+        finalizer: true,
+        index_failures: record.and_then(|record| record.index_failures),
+        revision,
+    };
     pod_object("default", source, pod(), &view)
 }
 
