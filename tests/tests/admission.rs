@@ -173,9 +173,9 @@ fn status_case(case: &Value) -> Result<(), String> {
 
 #[test]
 fn new_jobs_are_judged() {
-    let files = ["numbers", "metadata", "template", "selector", "unsupported"];
+    let files = ["numbers", "metadata", "template", "selector", "policies", "unsupported"];
     let count: usize = files.into_iter().map(|file| check(file, create_case)).sum();
-    assert!(count >= 95, "{count}");
+    assert!(count >= 115, "{count}");
 }
 
 #[test]

@@ -16,7 +16,6 @@ const NO_PROBES: &str = "let the program exit when it cannot go on";
 const NO_NETWORK: &str = "processes use the network of the host";
 const NO_NAMESPACES: &str = "processes see those of the host";
 const NO_USERS: &str = "run the worker as the user that the processes need";
-const PER_INDEX: &str = "use backoffLimit, which counts the failures of all indexes";
 
 /// The object.
 pub const JOB: &[Field] = &[
@@ -50,24 +49,18 @@ pub const JOB_METADATA: &[Field] = &[
 pub const JOB_SPEC: &[Field] = &[
     field("activeDeadlineSeconds", Works),
     field("backoffLimit", Works),
-    field("backoffLimitPerIndex", Refused(PER_INDEX)),
+    field("backoffLimitPerIndex", Works),
     field("completionMode", Works),
     field("completions", Works),
-    field(
-        "managedBy",
-        Only(
-            &["kubernetes.io/job-controller"],
-            "leave it out: no other controller manages Jobs here",
-        ),
-    ),
+    field("managedBy", Works),
     field("manualSelector", Works),
-    field("maxFailedIndexes", Refused(PER_INDEX)),
+    field("maxFailedIndexes", Works),
     field("parallelism", Works),
-    field("podFailurePolicy", Refused("use backoffLimit, which counts every failure")),
+    field("podFailurePolicy", Works),
     field("podReplacementPolicy", Works),
     field("scheduling", Refused(NO_PLACING)),
     field("selector", Works),
-    field("successPolicy", Refused("leave it out: the Job succeeds when all completions have")),
+    field("successPolicy", Works),
     field("suspend", Works),
     field("template", Inside(TEMPLATE)),
     field("ttlSecondsAfterFinished", Works),
