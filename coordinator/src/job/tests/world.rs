@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
 use stint_common::time;
 
@@ -19,6 +20,35 @@ pub(super) enum Record {
     Ended(EndFact),
 }
 
+/// How a pod ends: in success, or with an exit code and perhaps disrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) code: i32,
+    pub(super) disrupted: bool,
+}
+
+impl Ending {
+    pub(super) const SUCCESS: Self = Self { code: 0, disrupted: false };
+    pub(super) const FAILURE: Self = Self { code: 1, disrupted: false };
+
+    pub(super) fn of(succeeded: bool) -> Self {
+        if succeeded { Self::SUCCESS } else { Self::FAILURE }
+    }
+
+    pub(super) fn at(self, finished_at: Timestamp) -> EndFact {
+        let succeeded = self.code == 0;
+        let exit = ContainerExit { container: "main".to_owned(), code: self.code };
+        let disruption =
+            PodCondition { kind: "DisruptionTarget".into(), status: ConditionStatus::True };
+        EndFact {
+            succeeded,
+            finished_at,
+            exits: if succeeded { Vec::new() } else { vec![exit] },
+            conditions: if self.disrupted { vec![disruption] } else { Vec::new() },
+        }
+    }
+}
+
 pub(super) struct World {
     pub(super) job: Job,
     pub(super) spec: JobSpec,
@@ -31,6 +61,8 @@ pub(super) struct World {
     pub(super) news: Vec<(Key, PodFact)>,
     pub(super) closed: BTreeMap<Key, CloseOutcome>,
     pub(super) dispose: Option<Dispose>,
+    failures: BTreeMap<Slot, (u32, u32)>,
+    decided_at_spec: bool,
     terminal: Option<Condition>,
 }
 
@@ -57,6 +89,8 @@ impl World {
             news: Vec::new(),
             closed: BTreeMap::new(),
             dispose: None,
+            failures: BTreeMap::new(),
+            decided_at_spec: false,
             terminal: None,
         }
     }
@@ -76,12 +110,28 @@ impl World {
     }
 
     fn store(&mut self, change: &Change) {
+        if let Some(completions) = change.cut {
+            self.failures.retain(|slot, _| slot.0 < completions);
+        }
         for close in &change.closes {
+            self.follow_failures(close);
             let before = self.closed.insert((close.slot, close.attempt), close.outcome);
             assert_eq!(before, None, "closed twice: {close:?}");
         }
         self.stored.0 = serde_json::to_string(self.job.status()).unwrap();
         self.stored.1 = serde_json::to_string(self.job.ledger()).unwrap();
+    }
+
+    /// An index's failures in a row are what its attempts were closed as, since it last began anew.
+    fn follow_failures(&mut self, close: &Close) {
+        let (counted, ignored) = self.failures.entry(close.slot).or_default();
+        match close.outcome {
+            CloseOutcome::Failed => *counted += 1,
+            CloseOutcome::Ignored => *ignored += 1,
+            CloseOutcome::FailedForGood | CloseOutcome::Succeeded | CloseOutcome::Dropped => {
+                (*counted, *ignored) = (0, 0);
+            }
+        }
     }
 
     /// Plans until nothing is left to store.
@@ -174,9 +224,9 @@ impl World {
         }
     }
 
-    pub(super) fn end(&mut self, pick: usize, succeeded: bool) {
+    pub(super) fn end(&mut self, pick: usize, ending: Ending) {
         if let Some(key) = nth(self.living().iter(), pick) {
-            self.write(key, Record::Ended(end(succeeded, self.now)));
+            self.write(key, Record::Ended(ending.at(self.now)));
         }
     }
 
@@ -226,6 +276,9 @@ impl World {
     pub(super) fn set_spec(&mut self, spec: JobSpec) {
         self.spec = spec;
         self.job.set_spec(self.spec.clone());
+        let status = self.job.status();
+        let interim = [condition::SUCCESS_CRITERIA_MET, condition::FAILURE_TARGET];
+        self.decided_at_spec = interim.into_iter().any(|kind| status.condition(kind).is_some());
         self.check();
     }
 
@@ -257,6 +310,20 @@ impl World {
         }
     }
 
+    /// Whether a pod ended with this exit code.
+    pub(super) fn exited_with(&self, code: i32) -> bool {
+        let exits = |record: &Record| match record {
+            Record::Ended(end) => end.exits.iter().any(|exit| exit.code == code),
+            Record::Claimed | Record::Running { .. } => false,
+        };
+        self.records.values().any(exits)
+    }
+
+    /// Whether the Job's end was decided under the manifest that it has now.
+    pub(super) fn decided_since_spec(&self) -> bool {
+        !self.decided_at_spec
+    }
+
     pub(super) fn advance(&mut self, seconds: u64) {
         self.now = time::after(self.now, Duration::from_secs(seconds));
     }
@@ -272,6 +339,15 @@ impl World {
             |status: &JobStatus| status.succeeded as usize + status.uncounted_succeeded.len();
         if !self.spec.indexed {
             assert_eq!(succeeded(after), succeeded(before) + count(CloseOutcome::Succeeded), "I4");
+        }
+        let limit = self.spec.backoff_limit_per_index;
+        assert!(limit.is_some() || count(CloseOutcome::FailedForGood) == 0);
+        for key in &change.issues {
+            assert!(!self.job.ledger().is_done(key.0), "a done index is never tried again");
+            let ready_at = self.job.resting.until(key.0);
+            assert!(ready_at.is_none_or(|at| at <= self.now), "its back-off is not over");
+            let (counted, _) = self.failures.get(&key.0).copied().unwrap_or_default();
+            assert!(limit.is_none_or(|limit| counted <= limit), "{key:?} failed {counted} times");
         }
         if !change.issues.is_empty() {
             assert!(after.active <= self.spec.parallelism, "I6: {after:?}");
@@ -299,11 +375,39 @@ impl World {
             );
             assert!(state.issued <= state.closed + 1, "{slot} {state:?}");
         }
+        self.check_slots();
+        let job = &self.job;
         let terminal = job.status().finished().cloned();
         if self.terminal.is_some() {
             assert_eq!(self.terminal, terminal, "a terminal condition is final");
         }
         self.terminal = terminal;
+    }
+
+    /// What is known of slots besides their pods follows from the record.
+    fn check_slots(&self) {
+        let (job, ledger, limit) = (&self.job, self.job.ledger(), self.spec.slot_limit());
+        let both = ledger.succeeded.intersection_len(&ledger.failed);
+        assert_eq!(both, 0, "an index that succeeded did not fail");
+        if job.status().finished().is_some() {
+            return;
+        }
+        let vacant = |slot: &Slot| {
+            slot.0 < limit && !ledger.is_done(*slot) && ledger.slot(*slot).open().is_none()
+        };
+        let all: Vec<Slot> = (0..ledger.cursor).map(Slot).filter(vacant).collect();
+        let resting = |slot: &Slot| ledger.slot(*slot).ready_at(Backoff::POD_FAILURE).is_some();
+        let (resting, waiting): (Vec<Slot>, Vec<Slot>) = all.into_iter().partition(resting);
+        assert_eq!(job.waiting.iter().copied().collect::<Vec<_>>(), waiting);
+        assert_eq!(job.resting.by_slot().map(|(slot, _)| slot).collect::<Vec<_>>(), resting);
+        if let Some(policy) = &self.spec.success_policy {
+            assert_eq!(job.progress, policy.progress(&ledger.succeeded, limit));
+        }
+        let per_index = self.spec.backoff_limit_per_index.is_some();
+        for (slot, state) in ledger.slots.iter().filter(|_| per_index) {
+            let expect = self.failures.get(slot).copied().unwrap_or_default();
+            assert_eq!((state.failures, state.ignored), expect, "{slot} {state:?}");
+        }
     }
 
     /// With every fact delivered, nothing is known that a restart would not find again.
@@ -324,9 +428,10 @@ impl World {
         assert_eq!(wanted(&other), wanted(&self.job));
     }
 
-    /// From here on all goes well: every pod is published, claimed and ends.
-    pub(super) fn run_to_the_end(&mut self, succeed: bool) {
-        for _ in 0..3000 {
+    /// From here on all goes well: every pod is published, claimed and ends, as `ending` says of it
+    /// by the number of the round and its slot.
+    pub(super) fn run_to_the_end(&mut self, ending: impl Fn(u16, Slot) -> Ending) {
+        for round in 0..3000 {
             self.deliver_all();
             self.settle();
             if self.terminal.is_some() || self.dispose.is_some() {
@@ -341,8 +446,9 @@ impl World {
             let stopping: BTreeSet<Key> =
                 self.job.stopping().map(|pod| (pod.slot, pod.attempt)).collect();
             for key in self.living() {
-                let succeeded = succeed && !stopping.contains(&key);
-                self.write(key, Record::Ended(end(succeeded, self.now)));
+                let stopped = stopping.contains(&key);
+                let ending = if stopped { Ending::FAILURE } else { ending(round, key.0) };
+                self.write(key, Record::Ended(ending.at(self.now)));
             }
             if self.news.is_empty() && plan(&self.job, self.now).change.is_none() {
                 self.advance(60);
@@ -353,7 +459,7 @@ impl World {
 }
 
 pub(super) fn end(succeeded: bool, finished_at: Timestamp) -> EndFact {
-    EndFact { succeeded, finished_at, exits: Vec::new(), conditions: Vec::new() }
+    Ending::of(succeeded).at(finished_at)
 }
 
 fn fact(record: &Record) -> PodFact {
