@@ -17,10 +17,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job as ApiJob;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
+use stint_common::id::{Attempt, JobUid, ObjectRef, PodId, Slot};
+use stint_common::pod_meta::{
+    INDEX_FAILURE_COUNT, INDEX_IGNORED_FAILURE_COUNT, PodSource, pod_metadata,
+};
 use stint_common::time;
+use stint_common::wire::IndexFailures;
+use stint_coordinator::admission::defaults;
 use stint_coordinator::job::{
-    Change, ContainerExit, Deletion, EndFact, Job, JobSpec, JobStatus, Ledger, PodFact, plan,
+    Change, ConditionStatus, ContainerExit, Deletion, EndFact, Event, Job, JobSpec, JobStatus,
+    Ledger, PodCondition, PodFact, plan,
 };
 
 #[derive(Deserialize)]
@@ -66,16 +72,26 @@ struct Expect {
     /// `Type Reason`, or `Type=False Reason`.
     #[serde(default)]
     conditions: Option<Vec<String>>,
+    /// The conditions' messages, in the same order; `POD` stands for a pod's name.
+    #[serde(default)]
+    messages: Option<Vec<String>>,
+    /// Whether `ready`, `terminating` and `uncountedTerminatedPods` are shown, also when 0.
+    #[serde(default)]
+    shown: Option<bool>,
     /// Pods that come into being.
     #[serde(default)]
     issued: Vec<String>,
+    /// With a back-off limit per index: what pods that come into being are annotated with, as
+    /// `job-index-failure-count`, or that `+ job-index-ignored-failure-count`.
+    #[serde(default)]
+    failure_counts: Option<Vec<String>>,
     /// Pods that workers may hear of, if other than those issued.
     #[serde(default)]
     published: Option<Vec<String>>,
     /// Pods that are told to end.
     #[serde(default)]
     stopped: Vec<String>,
-    /// Events of the Job: `Reason: message`.
+    /// Events of the Job: `Reason: message`, with `POD` for a pod's name.
     #[serde(default)]
     events: Vec<String>,
     /// When the Job is looked at again though nothing happens.
@@ -96,6 +112,7 @@ struct Expect {
 #[derive(Default)]
 struct Seen {
     issued: Vec<String>,
+    failure_counts: Vec<String>,
     events: Vec<String>,
     writes: usize,
 }
@@ -168,17 +185,36 @@ impl Stage {
 
     fn write(&mut self, seen: &mut Seen) -> Option<Change> {
         let plan = plan(&self.job, self.now);
-        let change = plan.change?;
+        let Some(change) = plan.change else {
+            // Said though nothing is to be stored.
+            seen.events.extend(plan.events.iter().map(event_text));
+            return None;
+        };
         self.job.apply(&change);
         seen.writes += 1;
         seen.issued.extend(change.issues.iter().map(|key| pod_text(*key)));
-        let events = plan.events.iter().map(|event| format!("{}: {}", event.reason, event.message));
-        seen.events.extend(events);
+        seen.failure_counts.extend(change.issues.iter().map(|key| self.failure_counts(*key)));
+        seen.events.extend(plan.events.iter().map(event_text));
         Some(change)
     }
 
+    /// What the API would annotate a pod with that was just issued.
+    fn failure_counts(&self, (slot, attempt): (Slot, Attempt)) -> String {
+        let state = self.job.ledger().slot(slot);
+        let failures = IndexFailures { counted: state.failures, ignored: state.ignored };
+        let source = PodSource { job_name: "job", indexed: true, template: &Value::Null };
+        let pod = PodId { job: self.job.uid(), slot, attempt };
+        let annotations = pod_metadata(source, pod, Some(failures)).annotations;
+        let counted = &annotations[INDEX_FAILURE_COUNT];
+        match annotations.get(INDEX_IGNORED_FAILURE_COUNT) {
+            Some(ignored) => format!("{counted} + {ignored}"),
+            None => counted.clone(),
+        }
+    }
+
     /// `0-4 succeeded`, `3/1 failed`, `0 running`, `0 ready`, `0 restarted 2`, `0 deleted 30`,
-    /// `0 exited 42`, `0 finished 5s failed`.
+    /// `0 exited 42`, `0 exited main=1 helper=3`, `0 disrupted`, `0 condition Ready=False`,
+    /// `0 finished 5s failed`.
     fn report(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (pods, attempt) = match words[0].split_once('/') {
@@ -207,7 +243,9 @@ impl Stage {
             "deleted" => PodFact::StopOrdered { grace_seconds: number(1), at: self.now },
             "succeeded" => ended(true, self.now, 0),
             "failed" => ended(false, self.now, 1),
-            "exited" => ended(false, self.now, i32::try_from(number(1)).unwrap()),
+            "exited" => failed(self.now, &words[1..], None),
+            "disrupted" => failed(self.now, &["143"], Some(("DisruptionTarget", "True"))),
+            "condition" => failed(self.now, &["1"], words[1].split_once('=')),
             "finished" => ended(words[2] == "succeeded", self.after(words[1]), 1),
             word => panic!("no such report: {word}"),
         }
@@ -242,6 +280,15 @@ impl Stage {
         check("conditions", expect.conditions.as_ref().unwrap_or(&self.conditions), &conditions);
         if let Some(status) = &expect.status {
             check("status", status, &self.status());
+        }
+        if let Some(messages) = &expect.messages {
+            check("messages", messages, &messages_of(self.job.status()));
+        }
+        if let Some(shown) = &expect.shown {
+            check("shown", shown, &self.job.status().observed);
+        }
+        if let Some(counts) = &expect.failure_counts {
+            check("failureCounts", counts, &seen.failure_counts);
         }
         if let Some(wake) = &expect.wake {
             let found = plan.wake_at.map_or("never".to_owned(), |at| self.since_start(at));
@@ -303,6 +350,11 @@ impl Stage {
                 json!(self.job.ledger().succeeded.to_string()),
             );
         }
+        // Kubernetes tells absent from empty: it is there whenever there is a limit per index.
+        if self.job.spec().backoff_limit_per_index.is_some() {
+            let failed = json!(self.job.ledger().failed.to_string());
+            all.insert("failedIndexes".to_owned(), failed);
+        }
         all
     }
 }
@@ -312,14 +364,35 @@ fn ended(succeeded: bool, finished_at: Timestamp, code: i32) -> PodFact {
     PodFact::Ended(EndFact { succeeded, finished_at, exits, conditions: Vec::new() })
 }
 
+/// `42`, or `main=42 helper=0`.
+fn failed(at: Timestamp, codes: &[&str], condition: Option<(&str, &str)>) -> PodFact {
+    let exits = codes.iter().map(|text| {
+        let (container, code) = text.split_once('=').unwrap_or(("main", text));
+        ContainerExit { container: container.to_owned(), code: code.parse().unwrap() }
+    });
+    let conditions = condition.into_iter().map(|(kind, status)| PodCondition {
+        kind: kind.to_owned().into(),
+        status: ConditionStatus::parse(status).unwrap(),
+    });
+    PodFact::Ended(EndFact {
+        succeeded: false,
+        finished_at: at,
+        exits: exits.collect(),
+        conditions: conditions.collect(),
+    })
+}
+
 fn restore(manifest: &Value, status: JobStatus, ledger: Ledger, deletion: Option<Deletion>) -> Job {
     let object = ObjectRef { namespace: "default".to_owned(), name: "job".to_owned() };
     let uid = JobUid(uuid::Uuid::from_u128(1));
     Job::restore(uid, object, spec(manifest), status, ledger, deletion)
 }
 
+/// The manifest as admission would store it: with its defaults.
 fn spec(manifest: &Value) -> JobSpec {
-    let job: ApiJob = serde_json::from_value(manifest.clone()).unwrap();
+    let mut manifest = manifest.clone();
+    defaults::apply(&mut manifest);
+    let job: ApiJob = serde_json::from_value(manifest).unwrap();
     JobSpec::from_job(&job)
 }
 
@@ -341,6 +414,10 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+fn event_text(event: &Event) -> String {
+    format!("{}: {}", event.reason, without_pod(&event.message))
+}
+
 fn pod_text((slot, attempt): (Slot, Attempt)) -> String {
     format!("{slot}/{attempt}")
 }
@@ -351,6 +428,17 @@ fn conditions(status: &JobStatus) -> Vec<String> {
         false => format!("{kind}=False {reason}"),
     };
     status.conditions.iter().map(|found| text(&found.kind, found.status, &found.reason)).collect()
+}
+
+fn messages_of(status: &JobStatus) -> Vec<String> {
+    status.conditions.iter().map(|found| without_pod(&found.message)).collect()
+}
+
+/// A message with `POD` for a pod's name, which is derived from its Job's uid.
+fn without_pod(message: &str) -> String {
+    let words = message.split(' ');
+    let words = words.map(|word| if word.starts_with("default/") { "default/POD" } else { word });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn run(case: &Case, restarts: bool) -> String {
