@@ -90,13 +90,13 @@ fn finished(job: &Job, now: Timestamp) -> Plan {
 /// A Job that is another controller's, or of a kind that this build does not know, is never
 /// touched: no pods, no status. It goes when it is deleted.
 fn left_alone(job: &Job) -> Plan {
-    let gone = job.deletion.is_some() && job.pods.is_empty();
+    let deletion = job.deletion.filter(|_| job.pods.is_empty());
     let unknown = !job.spec.managed_by_another && job.deletion.is_none();
     let message = "Skipped Job sync because completion mode is unknown";
     let event = unknown.then(|| Event::warning("UnknownCompletionMode", message));
     Plan {
         events: event.into_iter().collect(),
-        dispose: gone.then_some(Dispose::Remove),
+        dispose: deletion.and_then(Deletion::without_pods),
         ..Plan::default()
     }
 }
