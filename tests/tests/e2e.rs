@@ -33,6 +33,8 @@ mod watch;
 
 use std::sync::Arc;
 
+use serde_json::Value;
+use stint_tests::api::condition;
 use stint_tests::{Api, World};
 
 /// The program under test.
@@ -43,4 +45,10 @@ async fn shared(namespace: &str) -> (Arc<World>, Api) {
     let world = World::shared(STINT).await;
     let api = Api { client: world.connect().await, namespace: namespace.to_owned() };
     (world, api)
+}
+
+/// A suspended Job once its owner has said that it is: it changes no more by itself.
+async fn settled(api: &Api, name: &str) -> Value {
+    api.until_job(name, "is said to be suspended", |job| condition(job, "Suspended").is_some())
+        .await
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stint_tests::job;
 
-use super::shared;
+use super::{settled, shared};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json-patch+json");
 const STRATEGIC: (&str, &str) = ("Content-Type", "application/strategic-merge-patch+json");
@@ -61,7 +61,7 @@ async fn a_json_patch_is_carried_out_whole_or_not_at_all() {
     let patched = patched.await.object();
     assert_eq!(patched["spec"]["parallelism"], 4, "{patched}");
     assert_eq!(patched["metadata"]["annotations"], json!({"example.com/a": "b"}), "{patched}");
-    let before = api.job("steps").await;
+    let before = settled(&api, "steps").await;
     let status = send(json!([
         {"op": "replace", "path": "/spec/parallelism", "value": 5},
         {"op": "test", "path": "/spec/suspend", "value": false},
@@ -79,7 +79,7 @@ async fn a_json_patch_is_carried_out_whole_or_not_at_all() {
 async fn what_a_patch_leads_to_is_judged() {
     let (_world, api) = shared("patch-judged").await;
     api.create(&suspended("judged")).await;
-    let before = api.job("judged").await;
+    let before = settled(&api, "judged").await;
     let unknown = [JSON, ("fieldValidation", "Strict")];
     let body = json!([{"op": "add", "path": "/spec/paralelism", "value": 2}]).to_string();
     let status = api.send("jobs.patch.judged", &unknown, body.clone()).await.refused(422);

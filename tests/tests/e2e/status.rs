@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stint_tests::api::{condition, counters};
 use stint_tests::job;
 
-use super::shared;
+use super::{settled, shared};
 
 const MERGE: (&str, &str) = ("Content-Type", "application/merge-patch+json");
 
@@ -71,9 +71,8 @@ async fn a_failure_target_ends_the_job_and_nothing_ends_it_while_pods_run() {
 async fn a_status_is_written_as_meant_or_not_at_all() {
     let (_world, api) = shared("status-refused").await;
     api.create(&job("still").spec(&json!({"suspend": true})).build()).await;
-    let job = api.until_job("still", "Suspended", |job| job["status"]["conditions"].is_array());
-    let mut stale = job.await;
-    let before = api.job("still").await;
+    let before = settled(&api, "still").await;
+    let mut stale = before.clone();
     stale["metadata"]["resourceVersion"] = json!("1");
     api.send("jobs/status.update.still", &[], stale.to_string()).await.refused(409);
     api.send("jobs/status.update.missing", &[], stale.to_string()).await.refused(404);

@@ -226,7 +226,10 @@ proptest! {
         // A work queue and a generous limit go on for as long as pods fail.
         let succeed = succeed || world.spec.backoff_limit > 100;
         world.run_to_the_end(|round, slot| match round {
-            0..6 => ending(finale.wrapping_add(round * 13 + u16::try_from(slot.0 * 7).unwrap_or(0))),
+            0..6 => {
+                let own = u16::try_from(slot.0 * 7).unwrap_or(0);
+                ending(finale.wrapping_add(round * 13 + own))
+            }
             _ => Ending::of(succeed),
         });
         check_counts(&world);
