@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use client::{
     CompletionArgs, ConnectArgs, CreateArgs, DeleteArgs, DescribeArgs, ForCondition, Format,
-    GetArgs, LogsArgs, OutputArgs, Prefix, SuspendArgs, WaitArgs,
+    GetArgs, KubeconfigArgs, LogsArgs, OutputArgs, Prefix, SuspendArgs, WaitArgs,
 };
 pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
 pub use run::{AdHocArgs, ProgressStyle, RunArgs};
@@ -84,6 +84,8 @@ pub enum Command {
     Coordinator(CoordinatorArgs),
     /// Run a worker: claims pods and runs them on this machine.
     Worker(WorkerArgs),
+    /// Print a configuration with which kubectl asks Stint.
+    Kubeconfig(KubeconfigArgs),
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
     /// Become a program that dies with its parent.

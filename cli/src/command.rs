@@ -11,6 +11,7 @@ mod dev;
 mod display;
 mod follow;
 mod get;
+mod kubeconfig;
 mod logs;
 mod manifests;
 mod print;
@@ -46,6 +47,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Err(Expected::new(Exit::Unreachable, what).because(error).into())
         }
         Command::Completion(args) => completion::run(args),
+        Command::Kubeconfig(args) => kubeconfig::run(&args),
         Command::Dev(args) => server(&log, dev::run(args, log.clone())),
         Command::Coordinator(args) => server(&log, coordinator::run(args)),
         Command::Worker(args) => server(&log, worker::run(args)),

@@ -16,7 +16,7 @@ mod supervise;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use data_dir::DataDir;
 pub use data_dir::LockError;
 use supervise::Supervised;
 
+/// Where `kubectl` is told to ask.
+pub const HTTP_PORT: u16 = 8230;
 /// Workers stop their pods within their grace periods; past this they are killed.
 const WORKER_LIMIT: Duration = Duration::from_secs(40);
 /// A coordinator only has to finish what is on its way.
@@ -45,6 +47,9 @@ pub struct Options {
     pub data: PathBuf,
     /// Where the server listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where the API is offered over HTTP; port 0 takes a free one, `None` the usual one, or if
+    /// that is taken a free one.
+    pub http: Option<SocketAddr>,
     /// How many workers.
     pub workers: u32,
     /// Slots of each worker; the number of CPUs when absent.
@@ -103,6 +108,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Dev {
     url: String,
+    http: SocketAddr,
     workers: Vec<Supervised>,
     coordinator: Supervised,
     nats: Supervised,
@@ -123,18 +129,27 @@ impl Dev {
         let (nats, address) = nats::start(options, &data).await?;
         let url = format!("nats://{address}");
         data.note_url(&url).map_err(in_data_dir)?;
-        let coordinator = start(role(options, &data, &["coordinator", "--nats", &url])).await?;
+        let http = http_address(options.http)?;
+        let offer = http.to_string();
+        let coordinator = ["coordinator", "--nats", &url, "--http", &offer];
+        let coordinator = start(role(options, &data, &coordinator)).await?;
         let mut workers = Vec::new();
         for number in 1..=options.workers {
             workers.push(start(worker(options, &data, &url, number)).await?);
         }
-        Ok(Self { url, workers, coordinator, nats, data })
+        Ok(Self { url, http, workers, coordinator, nats, data })
     }
 
     /// What `NATS_URL` is to be set to.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the API is offered over HTTP.
+    #[must_use]
+    pub fn http(&self) -> String {
+        format!("http://{}", self.http)
     }
 
     /// Stops everything in order: workers end their pods while NATS can still take in the ends.
@@ -147,6 +162,17 @@ impl Dev {
         self.coordinator.stop(COORDINATOR_LIMIT).await;
         self.nats.stop(NATS_LIMIT).await;
         drop(self.data);
+    }
+}
+
+/// Finds out that the address is free, and which port it is: a coordinator that is started again
+/// must be where it was.
+fn http_address(wanted: Option<SocketAddr>) -> Result<SocketAddr, Error> {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT));
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    match wanted {
+        Some(address) => nats::claim(address),
+        None => nats::claim(usual).or_else(|_| nats::claim(any)),
     }
 }
 

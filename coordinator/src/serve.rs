@@ -17,12 +17,14 @@ use crate::store::Replica;
 use crate::trace;
 
 /// What a coordinator is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// How to reach NATS.
     pub nats: NatsConfig,
     /// Replicas of each stream: 1 on one server, 3 in a cluster.
     pub replicas: usize,
+    /// Where the API is offered over HTTP, if it is.
+    pub http: Option<api::http::Listener>,
 }
 
 /// Why a coordinator could not go on.
@@ -69,13 +71,22 @@ pub async fn run(
         tracer: traces.as_ref().map(trace::Exporter::tracer),
     };
     let control = tokio::spawn(control::run(shared, shutdown.clone()));
+    let registry = Arc::new(registry);
+    let http = config.http.map(|listener| {
+        tokio::spawn(api::http::serve(Arc::clone(&registry), listener, shutdown.clone()))
+    });
     ready.cancel();
     let client = jet.client.clone();
     let prefix = names.prefix().to_owned();
-    let served = api::nats::serve(Arc::new(registry), client, prefix, shutdown.clone()).await;
+    let served = api::nats::serve(registry, client, prefix, shutdown.clone()).await;
     shutdown.cancel();
     if let Err(error) = control.await {
         tracing::error!(%error, "the owner's loop ended badly");
+    }
+    if let Some(http) = http
+        && let Err(error) = http.await
+    {
+        tracing::error!(%error, "the HTTP front end ended badly");
     }
     if let Some(traces) = traces {
         traces.flush().await;

@@ -212,6 +212,17 @@ pub struct CompletionArgs {
     pub shell: Shell,
 }
 
+/// `stint kubeconfig`.
+#[derive(Clone, Debug, Args)]
+pub struct KubeconfigArgs {
+    /// Where the API is offered over HTTP: what `stint dev` printed.
+    #[arg(long, env = "STINT_HTTP", default_value = "http://127.0.0.1:8230", value_name = "URL")]
+    pub server: String,
+    /// Namespace.
+    #[arg(short, long, env = "STINT_NAMESPACE", default_value = "default", value_name = "NAME")]
+    pub namespace: String,
+}
+
 /// `90`, `90s`, `10m`, `2h`, `1h30m`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time: write 90s, 10m, 1h30m");

@@ -29,6 +29,10 @@ pub struct DevArgs {
     /// Where nats-server listens; port 0 takes any free one.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4222", value_parser = address)]
     pub nats: SocketAddr,
+    /// Where the API is offered over HTTP, for kubectl; port 0 takes any free one [default:
+    /// 127.0.0.1:8230, or any free port if that is taken].
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub http: Option<SocketAddr>,
     /// Number of workers.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub workers: u32,
@@ -49,6 +53,9 @@ pub struct CoordinatorArgs {
     /// Copies of each stream that JetStream keeps: 1 on one server, 3 in a cluster.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: u8,
+    /// Offer the API over HTTP, too, for kubectl; port 0 takes any free one.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub http: Option<SocketAddr>,
 }
 
 /// `stint worker`.

@@ -142,6 +142,7 @@ async fn start(stint: &Path, scratch: &Path) -> anyhow::Result<Dev> {
         server,
         data: scratch.join("dev"),
         listen: ([127, 0, 0, 1], 0).into(),
+        http: Some(([127, 0, 0, 1], 0).into()),
         workers: 1,
         slots: None,
         sync_always: false,

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 
+use super::coordinator::on_loopback;
 use crate::args::{DevArgs, LogArgs, LogFormat};
 use crate::dev::{self, Dev, Options};
 use crate::exit::{Exit, Expected};
@@ -20,6 +21,7 @@ pub(super) async fn run(args: DevArgs, log: LogArgs) -> anyhow::Result<Exit> {
         () = interrupts.next() => return Ok(Exit::Interrupted),
     };
     println!("NATS_URL={}", dev.url());
+    println!("STINT_HTTP={}", dev.http());
     println!("ready");
     interrupts.next().await;
     eprintln!("stint: stopping pods, coordinator and nats-server; once more to kill them");
@@ -38,6 +40,9 @@ fn options(args: DevArgs, log: &LogArgs) -> anyhow::Result<Options> {
         );
         return Err(Expected::usage(what).try_next("stint coordinator and stint worker").into());
     }
+    if let Some(address) = args.http {
+        on_loopback("--http", address)?;
+    }
     let data = args
         .data
         .or_else(|| paths::data_dir().map(|base| base.join("dev")))
@@ -51,6 +56,7 @@ fn options(args: DevArgs, log: &LogArgs) -> anyhow::Result<Options> {
         server,
         data,
         listen: args.nats,
+        http: args.http,
         workers: args.workers,
         slots: args.slots,
         sync_always: args.fsync,

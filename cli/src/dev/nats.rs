@@ -40,7 +40,7 @@ pub(super) async fn start(
 }
 
 /// Finds out that the address is free, and which port it is.
-fn claim(listen: SocketAddr) -> Result<SocketAddr, Error> {
+pub(super) fn claim(listen: SocketAddr) -> Result<SocketAddr, Error> {
     let bound = TcpListener::bind(listen).and_then(|listener| listener.local_addr());
     bound.map_err(|source| Error::Listen { address: listen, source })
 }

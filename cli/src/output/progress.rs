@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::age;
+use stint_common::time::human_seconds;
+
 use super::job::{End, JobView};
 use super::style::Style;
 
@@ -90,7 +91,7 @@ impl Progress {
         let seconds = if left == 0 || succeeded <= 0.0 { 0.0 } else { float(left) / succeeded };
         let eta = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
         let eta =
-            if eta == 0 { String::new() } else { format!(", about {} left", age::human(eta)) };
+            if eta == 0 { String::new() } else { format!(", about {} left", human_seconds(eta)) };
         format!(", {} pods/s{eta}", rate_text(ended))
     }
 }
@@ -165,7 +166,7 @@ pub fn wall_text(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         1..=119 => format!("{:.1} s", time.as_secs_f64()),
-        seconds => age::human(seconds),
+        seconds => human_seconds(seconds),
     }
 }
 

@@ -20,6 +20,7 @@ mod status;
 mod store;
 mod watch;
 
+pub use crate::admission::MAX_BODY_BYTES;
 pub use error::Error;
 pub use jobs::{Answer, MAX_JOB_BYTES};
 pub use logs::LogStream;

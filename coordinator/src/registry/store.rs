@@ -45,6 +45,12 @@ impl Registry {
         self.jet.names.clone()
     }
 
+    /// Whether NATS can be reached just now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.jet.client.connection_state() == async_nats::connection::State::Connected
+    }
+
     /// A page of a list that was asked for with `limit` ends early at this size, so that it fits a
     /// message.
     pub(super) fn page_bytes(&self) -> usize {

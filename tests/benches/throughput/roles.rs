@@ -29,7 +29,7 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
             let nats = NatsConfig::new(&url, &name);
             match part.as_str() {
                 "role-coordinator" => {
-                    let config = stint_coordinator::serve::Config { nats, replicas: 1 };
+                    let config = stint_coordinator::serve::Config { nats, replicas: 1, http: None };
                     stint_coordinator::serve::run(config, ready, stop)
                         .await
                         .map_err(anyhow::Error::from)

@@ -4,8 +4,8 @@
 //! options are headers named like Kubernetes' query parameters; an error is a `v1` `Status` with
 //! the two service headers. `watch`, and `pods/log`, stream their answers to the reply subject.
 
-mod request;
 mod service;
 mod stream;
+mod target;
 
 pub use service::{ServiceError, serve};

@@ -6,16 +6,15 @@ use async_nats::service::{Service, ServiceExt as _};
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use serde_json::Value;
 use stint_common::names::{SERVICE_ERROR, SERVICE_ERROR_CODE, WARNING};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::request::{Target, header, options, target};
 use super::stream::pump;
-use crate::registry::error::{JOBS, PODS, Resource};
-use crate::registry::{Answer, Error, LogStream, Options, Registry, WatchStream};
+use super::target::{header, options, target};
+use crate::api::request::{Reply, Request, carry_out};
+use crate::registry::{Answer, Error, Registry};
 
 /// Requests that are worked on at once; more wait in the subscription.
 const AT_ONCE: usize = 512;
@@ -26,13 +25,6 @@ const STREAMS_AT_ONCE: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 #[error("starting the NATS service")]
 pub struct ServiceError(#[source] async_nats::Error);
-
-/// What a request is answered with.
-enum Reply {
-    Object(Answer),
-    Watch(WatchStream),
-    Log(LogStream),
-}
 
 /// Serves until `shutdown`; requests under way are answered.
 ///
@@ -119,91 +111,18 @@ impl Front {
     async fn handle(&self, message: &Message) -> Result<Reply, Error> {
         let target = target(&self.registry.names(), &message.subject)?;
         let headers = message.headers.as_ref();
-        let options = body_options(&target, &message.payload, options(headers)?)?;
         let content_type = header(headers, "Content-Type");
-        match target.resource.as_str() {
-            "jobs" | "jobs/status" => {
-                self.jobs(&target, message, content_type.as_deref(), options).await
-            }
-            "pods" => self.pods(&target, options).await,
-            "pods/log" => match target.verb.as_str() {
-                "get" => {
-                    let (namespace, name) = (target.one_namespace()?, target.one_name()?);
-                    Ok(Reply::Log(self.registry.open_log(namespace, name, &options).await?))
-                }
-                _ => Err(not_allowed(PODS, &target)),
-            },
-            _ => Err(Error::NoSuchResource),
-        }
-    }
-
-    async fn jobs(
-        &self,
-        target: &Target,
-        message: &Message,
-        content_type: Option<&str>,
-        options: Options,
-    ) -> Result<Reply, Error> {
-        let registry = &self.registry;
-        let body = &message.payload[..];
-        let status_only = target.resource == "jobs/status";
-        let answer = match target.verb.as_str() {
-            "get" => {
-                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
-                plain(registry.get_job(namespace, name).await?)
-            }
-            "update" if status_only => {
-                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
-                registry.update_job_status(namespace, name, body, content_type, &options).await?
-            }
-            "patch" if status_only => {
-                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
-                registry.patch_job_status(namespace, name, body, content_type, &options).await?
-            }
-            _ if status_only => return Err(not_allowed(JOBS, target)),
-            "create" => {
-                registry.create_job(target.one_namespace()?, body, content_type, &options).await?
-            }
-            "list" => plain(registry.list_jobs(target.namespace.as_deref(), &options).await?),
-            "watch" => {
-                return Ok(Reply::Watch(
-                    registry.watch_jobs(target.namespace.as_deref(), options).await?,
-                ));
-            }
-            "update" => {
-                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
-                registry.update_job(namespace, name, body, content_type, &options).await?
-            }
-            "patch" => {
-                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
-                registry.patch_job(namespace, name, body, content_type, &options).await?
-            }
-            "delete" => {
-                let (namespace, name) = (target.one_namespace()?, target.one_name()?);
-                registry.delete_job(namespace, name, &options).await?
-            }
-            "deletecollection" => registry.delete_jobs(target.one_namespace()?, &options).await?,
-            _ => return Err(not_allowed(JOBS, target)),
+        let request = Request {
+            resource: target.resource,
+            part: target.part,
+            verb: target.verb,
+            namespace: target.namespace.as_deref(),
+            name: target.name.as_deref(),
+            body: &message.payload,
+            content_type: content_type.as_deref(),
+            options: options(headers)?,
         };
-        Ok(Reply::Object(answer))
-    }
-
-    async fn pods(&self, target: &Target, options: Options) -> Result<Reply, Error> {
-        let registry = &self.registry;
-        let answer = match target.verb.as_str() {
-            "get" => plain(registry.get_pod(target.one_namespace()?, target.one_name()?).await?),
-            "list" => plain(registry.list_pods(target.namespace.as_deref(), &options).await?),
-            "watch" => {
-                return Ok(Reply::Watch(
-                    registry.watch_pods(target.namespace.as_deref(), options).await?,
-                ));
-            }
-            "delete" => {
-                registry.delete_pod(target.one_namespace()?, target.one_name()?, &options).await?
-            }
-            _ => return Err(not_allowed(PODS, target)),
-        };
-        Ok(Reply::Object(answer))
+        carry_out(&self.registry, request).await
     }
 
     async fn send(&self, reply: Subject, answer: Answer) {
@@ -256,14 +175,6 @@ impl Front {
     }
 }
 
-fn plain(object: Value) -> Answer {
-    Answer { object, warnings: Vec::new() }
-}
-
-fn not_allowed(resource: Resource, target: &Target) -> Error {
-    Error::MethodNotAllowed { resource, verb: target.verb.clone() }
-}
-
 /// A list that does not fit into one message: the client is told what to do about it.
 fn too_large(bytes: usize, limit: usize) -> Error {
     Error::BadRequest(format!(
@@ -275,36 +186,4 @@ fn too_large(bytes: usize, limit: usize) -> Error {
 /// Headers hold one line.
 fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ")
-}
-
-/// A delete may carry its options as a `DeleteOptions` body, as over HTTP; headers come first.
-fn body_options(target: &Target, body: &[u8], mut options: Options) -> Result<Options, Error> {
-    if target.verb == "deletecollection" {
-        // Here the header is where the list begins, which is not asked for: no precondition.
-        options.resource_version = None;
-    }
-    let deletes = ["delete", "deletecollection"].contains(&target.verb.as_str());
-    if !deletes || body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(options);
-    }
-    let body: Value = serde_json::from_slice(body).map_err(|error| {
-        Error::BadRequest(format!("the body of a delete must be DeleteOptions: {error}"))
-    })?;
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    let from_body = Options::read(|name| match name {
-        "uid" | "resourceVersion" => text(&body["preconditions"][name]),
-        "dryRun" => text(&body["dryRun"][0]),
-        name => text(&body[name]),
-    })?;
-    options.propagation = options.propagation.or(from_body.propagation);
-    options.grace_seconds = options.grace_seconds.or(from_body.grace_seconds);
-    options.uid = options.uid.or(from_body.uid);
-    options.resource_version = options.resource_version.or(from_body.resource_version);
-    options.dry_run |= from_body.dry_run;
-    Ok(options)
 }

@@ -1,17 +1,19 @@
-//! One request: what its subject and headers say.
+//! What a request's subject and headers say.
 
 use async_nats::HeaderMap;
 use stint_common::names::{ALL_NAMESPACES, Names};
 
+use crate::api::resources::{ApiResource, Part, Verb, by_plural};
 use crate::registry::{Error, Options};
 
 /// The subject of a request, taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Target {
     /// `None` for all namespaces.
     pub(super) namespace: Option<String>,
-    pub(super) resource: String,
-    pub(super) verb: String,
+    pub(super) resource: &'static ApiResource,
+    pub(super) part: Option<Part>,
+    pub(super) verb: Verb,
     pub(super) name: Option<String>,
 }
 
@@ -27,46 +29,19 @@ pub(super) fn target(names: &Names, subject: &str) -> Result<Target, Error> {
             names.api_root()
         )));
     };
+    let (plural, part) =
+        resource.split_once('/').map_or((resource, None), |(plural, part)| (plural, Some(part)));
+    let resource = by_plural(plural).ok_or(Error::NoSuchResource)?;
+    let part = part.map(|part| resource.subresource(part).ok_or(Error::NoSuchResource));
+    let unknown_verb =
+        || Error::MethodNotAllowed { resource: resource.about, verb: verb.to_owned() };
     Ok(Target {
         namespace: (namespace != ALL_NAMESPACES).then(|| namespace.to_owned()),
-        resource: resource.to_owned(),
-        verb: verb.to_owned(),
+        resource,
+        part: part.transpose()?.map(|sub| sub.part),
+        verb: Verb::named(verb).ok_or_else(unknown_verb)?,
         name: tokens.next().map(str::to_owned),
     })
-}
-
-impl Target {
-    /// The namespace, where a verb needs one.
-    pub(super) fn one_namespace(&self) -> Result<&str, Error> {
-        let namespace = self.namespace.as_deref().ok_or_else(|| {
-            Error::BadRequest(format!(
-                "{} of {} needs one namespace, not all",
-                self.verb, self.resource
-            ))
-        })?;
-        let valid = (1..=63).contains(&namespace.len())
-            && namespace
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            && !namespace.starts_with('-')
-            && !namespace.ends_with('-');
-        if valid {
-            Ok(namespace)
-        } else {
-            Err(Error::BadRequest(format!("{namespace:?} is not a namespace")))
-        }
-    }
-
-    /// The name, where a verb needs one.
-    pub(super) fn one_name(&self) -> Result<&str, Error> {
-        let name = self.name.as_deref().filter(|name| !name.is_empty());
-        name.ok_or_else(|| {
-            Error::BadRequest(format!(
-                "{} of {} needs a name at the subject's end",
-                self.verb, self.resource
-            ))
-        })
-    }
 }
 
 /// The options among the headers; names are matched without regard to case, as HTTP's are.
@@ -89,14 +64,20 @@ mod tests {
     fn subjects_are_taken_apart() {
         let names = Names::default();
         let target = |subject: &str| target(&names, subject);
-        let get = target("stint.v1.default.jobs.get.my.job").unwrap();
-        assert_eq!((get.one_namespace().unwrap(), get.one_name().unwrap()), ("default", "my.job"));
+        let get = target("stint.v1.default.jobs/status.get.my.job").unwrap();
+        assert_eq!((get.resource.about.kind, get.part), ("Job", Some(Part::Status)));
+        assert_eq!(
+            (get.namespace.as_deref(), get.name.as_deref()),
+            (Some("default"), Some("my.job"))
+        );
         let list = target("stint.v1._all.jobs.list").unwrap();
         assert_eq!((list.namespace.as_deref(), list.name.as_deref()), (None, None));
-        assert!(list.one_namespace().is_err() && list.one_name().is_err());
-        assert!(target("stint.v1.default").is_err());
-        assert!(target("other.v1.a.b.c").is_err());
-        assert!(target("stint.v1.Not_A.jobs.create").unwrap().one_namespace().is_err());
+        let code = |subject| target(subject).map(drop).map_err(|error| error.code());
+        assert_eq!(code("stint.v1.default"), Err(400));
+        assert_eq!(code("other.v1.a.b.c"), Err(404));
+        assert_eq!(code("stint.v1.default.cats.get.tom"), Err(404));
+        assert_eq!(code("stint.v1.default.jobs/cats.get.tom"), Err(404));
+        assert_eq!(code("stint.v1.default.jobs.feed.tom"), Err(405));
     }
 
     #[test]

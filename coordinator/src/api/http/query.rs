@@ -1,0 +1,74 @@
+//! What stands behind the question mark, and the headers that say the rest.
+
+use hyper::HeaderMap;
+
+use crate::api::resources::Verb;
+use crate::registry::{Error, Options};
+
+/// Headers that are options, and no query parameters.
+const HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+/// Of a delete these are preconditions, which stand in its body alone.
+const PRECONDITIONS: [&str; 2] = ["uid", "resourceVersion"];
+
+/// The parameters of a request. Of one that comes twice, the first counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Takes the text behind the question mark apart.
+    pub(super) fn parse(text: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(text.unwrap_or_default().as_bytes());
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    /// The value of a parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a flag is set: `watch`, `watch=1`, `watch=true`.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !matches!(value, "false" | "0"))
+    }
+
+    /// The options of a request.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a value that does not parse.
+    pub(super) fn options(&self, headers: &HeaderMap, verb: Verb) -> Result<Options, Error> {
+        let deletes = matches!(verb, Verb::Delete | Verb::DeleteCollection);
+        Options::read(|name| {
+            if deletes && PRECONDITIONS.contains(&name) {
+                return None;
+            }
+            if HEADERS.contains(&name) {
+                return headers.get(name)?.to_str().ok().map(str::to_owned);
+            }
+            self.get(name).map(str::to_owned)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded() {
+        let query = Query::parse(Some("labelSelector=a%3Db%2Cc&watch&limit=500&limit=1"));
+        assert_eq!(query.get("labelSelector"), Some("a=b,c"));
+        assert_eq!(query.get("limit"), Some("500"));
+        assert!(query.is_set("watch") && !query.is_set("pretty"));
+        assert!(!Query::parse(Some("watch=false")).is_set("watch"));
+    }
+
+    #[test]
+    fn preconditions_of_a_delete_are_not_in_its_path() {
+        let query = Query::parse(Some("resourceVersion=7&uid=x&limit=2"));
+        let read = |verb| query.options(&HeaderMap::new(), verb).unwrap();
+        assert_eq!(read(Verb::Delete).resource_version, None);
+        assert_eq!(read(Verb::Delete).uid, None);
+        assert_eq!(read(Verb::List).resource_version, Some(7));
+    }
+}

@@ -1,0 +1,224 @@
+//! A request, whichever front end it came by, and its way to the registry.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::delete_options::with_body;
+use super::resources::{ApiResource, Part, Verb, Verbs};
+use crate::registry::{Answer, Error, LogStream, Options, Registry, WatchStream};
+
+/// What is asked for. Namespace and name are as they came.
+#[derive(Clone, Debug)]
+pub(crate) struct Request<'a> {
+    /// Of what kind.
+    pub(crate) resource: &'static ApiResource,
+    /// Which part of the object, if not all of it.
+    pub(crate) part: Option<Part>,
+    /// What is to be done.
+    pub(crate) verb: Verb,
+    /// `None` for all namespaces, and for what is in none.
+    pub(crate) namespace: Option<&'a str>,
+    /// The object, where the verb is about one.
+    pub(crate) name: Option<&'a str>,
+    /// The object, the patch, or the `DeleteOptions`.
+    pub(crate) body: &'a [u8],
+    /// What the body is.
+    pub(crate) content_type: Option<&'a str>,
+    /// Everything else.
+    pub(crate) options: Options,
+}
+
+/// What a request is answered with.
+pub(crate) enum Reply {
+    /// An object, a list, or a `Status`.
+    Object(Answer),
+    /// Events, until the watch ends.
+    Watch(WatchStream),
+    /// Bytes, until the log ends.
+    Log(LogStream),
+}
+
+/// Has the registry do what is asked for.
+pub(crate) async fn carry_out(
+    registry: &Arc<Registry>,
+    mut request: Request<'_>,
+) -> Result<Reply, Error> {
+    request.check()?;
+    if matches!(request.verb, Verb::Delete | Verb::DeleteCollection) {
+        request.options = with_body(request.verb, request.body, request.options)?;
+    }
+    match request.resource.served_by {
+        Verbs::Jobs => jobs(registry, request).await,
+        Verbs::Pods => pods(registry, request).await,
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Whether there is such a verb, and whether namespace and name are there as it needs them.
+    fn check(&self) -> Result<(), Error> {
+        let verbs = match self.part {
+            None => self.resource.verbs,
+            Some(part) => {
+                let sub = self.resource.subresource(part.name());
+                sub.ok_or(Error::NoSuchResource)?.verbs
+            }
+        };
+        if !verbs.contains(&self.verb) {
+            return Err(self.not_allowed());
+        }
+        if self.resource.namespaced && !self.verb.spans_namespaces() {
+            self.namespace()?;
+        }
+        if self.verb.needs_name() {
+            self.name()?;
+        }
+        Ok(())
+    }
+
+    /// The namespace, where a verb needs one.
+    fn namespace(&self) -> Result<&'a str, Error> {
+        let namespace = self.namespace.ok_or_else(|| {
+            Error::BadRequest(format!(
+                "{} of {} needs one namespace, not all",
+                self.verb.name(),
+                self.resource.about.plural
+            ))
+        })?;
+        let valid = (1..=63).contains(&namespace.len())
+            && namespace
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            && !namespace.starts_with('-')
+            && !namespace.ends_with('-');
+        if valid {
+            Ok(namespace)
+        } else {
+            Err(Error::BadRequest(format!("{namespace:?} is not a namespace")))
+        }
+    }
+
+    /// The name, where a verb needs one.
+    fn name(&self) -> Result<&'a str, Error> {
+        self.name.filter(|name| !name.is_empty()).ok_or_else(|| {
+            Error::BadRequest(format!(
+                "{} of {} needs a name",
+                self.verb.name(),
+                self.resource.about.plural
+            ))
+        })
+    }
+
+    fn not_allowed(&self) -> Error {
+        let verb = self.verb.name().to_owned();
+        Error::MethodNotAllowed { resource: self.resource.about, verb }
+    }
+}
+
+async fn jobs(registry: &Registry, request: Request<'_>) -> Result<Reply, Error> {
+    let Request { body, content_type, options, .. } = &request;
+    let (body, content_type) = (*body, *content_type);
+    let answer = match (request.part, request.verb) {
+        (None | Some(Part::Status), Verb::Get) => {
+            plain(registry.get_job(request.namespace()?, request.name()?).await?)
+        }
+        (None, Verb::List) => plain(registry.list_jobs(request.namespace, options).await?),
+        (None, Verb::Watch) => {
+            return Ok(Reply::Watch(
+                registry.watch_jobs(request.namespace, request.options).await?,
+            ));
+        }
+        (None, Verb::Create) => {
+            registry.create_job(request.namespace()?, body, content_type, options).await?
+        }
+        (None, Verb::Update) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.update_job(namespace, name, body, content_type, options).await?
+        }
+        (None, Verb::Patch) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.patch_job(namespace, name, body, content_type, options).await?
+        }
+        (Some(Part::Status), Verb::Update) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.update_job_status(namespace, name, body, content_type, options).await?
+        }
+        (Some(Part::Status), Verb::Patch) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.patch_job_status(namespace, name, body, content_type, options).await?
+        }
+        (None, Verb::Delete) => {
+            registry.delete_job(request.namespace()?, request.name()?, options).await?
+        }
+        (None, Verb::DeleteCollection) => {
+            registry.delete_jobs(request.namespace()?, options).await?
+        }
+        (Some(_), _) => return Err(request.not_allowed()),
+    };
+    Ok(Reply::Object(answer))
+}
+
+async fn pods(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, Error> {
+    let options = &request.options;
+    let answer = match (request.part, request.verb) {
+        (None, Verb::Get) => plain(registry.get_pod(request.namespace()?, request.name()?).await?),
+        (None, Verb::List) => plain(registry.list_pods(request.namespace, options).await?),
+        (None, Verb::Watch) => {
+            return Ok(Reply::Watch(
+                registry.watch_pods(request.namespace, request.options).await?,
+            ));
+        }
+        (None, Verb::Delete) => {
+            registry.delete_pod(request.namespace()?, request.name()?, options).await?
+        }
+        (Some(Part::Log), Verb::Get) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            return Ok(Reply::Log(registry.open_log(namespace, name, options).await?));
+        }
+        (None, Verb::Create | Verb::Update | Verb::Patch | Verb::DeleteCollection)
+        | (Some(_), _) => return Err(request.not_allowed()),
+    };
+    Ok(Reply::Object(answer))
+}
+
+fn plain(object: Value) -> Answer {
+    Answer { object, warnings: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::resources::by_plural;
+    use super::*;
+
+    fn check(verb: Verb, namespace: Option<&str>, name: Option<&str>) -> Result<(), Error> {
+        let resource = by_plural("jobs").unwrap();
+        let options = Options::default();
+        let request = Request {
+            resource,
+            part: None,
+            verb,
+            namespace,
+            name,
+            body: b"",
+            content_type: None,
+            options,
+        };
+        request.check()
+    }
+
+    #[test]
+    fn a_verb_has_what_it_needs() {
+        assert_eq!(check(Verb::Get, Some("default"), Some("a")), Ok(()));
+        assert_eq!(check(Verb::List, None, None), Ok(()));
+        for (verb, namespace, name) in [
+            (Verb::Get, Some("default"), None),
+            (Verb::Get, None, Some("a")),
+            (Verb::Create, None, None),
+            (Verb::Create, Some("Not_A"), None),
+            (Verb::Delete, Some("-a"), Some("a")),
+        ] {
+            let outcome = check(verb, namespace, name);
+            assert!(matches!(outcome, Err(Error::BadRequest(_))), "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What is served: one table, from which both front ends find what a request means, and discovery
+//! says what there is.
+
+use crate::registry::error::{JOBS, PODS, Resource};
+
+/// Everything there is.
+pub(crate) static RESOURCES: [&ApiResource; 2] = [&PODS_V1, &JOBS_V1];
+
+static JOBS_V1: ApiResource = ApiResource {
+    served_by: Verbs::Jobs,
+    about: JOBS,
+    version: "v1",
+    singular: "job",
+    short_names: &[],
+    categories: &["all"],
+    namespaced: true,
+    verbs: &ALL_VERBS,
+    subresources: &[Subresource::own(Part::Status, "Job", &[Verb::Get, Verb::Patch, Verb::Update])],
+};
+
+static PODS_V1: ApiResource = ApiResource {
+    served_by: Verbs::Pods,
+    about: PODS,
+    version: "v1",
+    singular: "pod",
+    short_names: &["po"],
+    categories: &["all"],
+    namespaced: true,
+    verbs: &[Verb::Delete, Verb::Get, Verb::List, Verb::Watch],
+    subresources: &[Subresource::own(Part::Log, "Pod", &[Verb::Get])],
+};
+
+/// Every verb, in the order of discovery documents.
+pub(crate) const ALL_VERBS: [Verb; 8] = [
+    Verb::Create,
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Update,
+    Verb::Watch,
+];
+
+/// A resource as Kubernetes' `APIResource` describes it.
+#[derive(Debug)]
+pub(crate) struct ApiResource {
+    /// Which functions of the registry serve it.
+    pub(crate) served_by: Verbs,
+    /// Group, plural and kind.
+    pub(crate) about: Resource,
+    /// `v1`.
+    pub(crate) version: &'static str,
+    /// `job`.
+    pub(crate) singular: &'static str,
+    /// `po`.
+    pub(crate) short_names: &'static [&'static str],
+    /// `all`.
+    pub(crate) categories: &'static [&'static str],
+    /// Whether its objects are in namespaces.
+    pub(crate) namespaced: bool,
+    /// What can be done with it.
+    pub(crate) verbs: &'static [Verb],
+    /// What its objects have beside themselves.
+    pub(crate) subresources: &'static [Subresource],
+}
+
+/// A part of an object that has verbs of its own.
+#[derive(Debug)]
+pub(crate) struct Subresource {
+    /// Which one.
+    pub(crate) part: Part,
+    /// Kind of the object that is sent and answered.
+    pub(crate) kind: &'static str,
+    /// Group and version of that kind, where they are not the resource's.
+    pub(crate) group_version: Option<(&'static str, &'static str)>,
+    /// What can be done with it.
+    pub(crate) verbs: &'static [Verb],
+}
+
+/// The registry's functions for one kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verbs {
+    /// Jobs.
+    Jobs,
+    /// Pods, which follow from Jobs.
+    Pods,
+}
+
+/// What a subresource is of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// `status`: the object, of which writes change the status alone.
+    Status,
+    /// `log`: what a container wrote.
+    Log,
+}
+
+/// What can be done with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// POST of a new object.
+    Create,
+    /// DELETE of one object.
+    Delete,
+    /// DELETE of all that match.
+    DeleteCollection,
+    /// GET of one object.
+    Get,
+    /// GET of all that match.
+    List,
+    /// PATCH.
+    Patch,
+    /// PUT.
+    Update,
+    /// GET of all that match, and of what happens to them.
+    Watch,
+}
+
+impl ApiResource {
+    /// The subresource of this name.
+    pub(crate) fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|sub| sub.part.name() == name)
+    }
+}
+
+impl Subresource {
+    /// Of the resource's own kind.
+    const fn own(part: Part, kind: &'static str, verbs: &'static [Verb]) -> Self {
+        Self { part, kind, group_version: None, verbs }
+    }
+}
+
+impl Part {
+    /// Its name in paths.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Log => "log",
+        }
+    }
+
+    /// Whether it is answered with bytes and not with an object.
+    pub(crate) const fn is_bytes(self) -> bool {
+        match self {
+            Self::Log => true,
+            Self::Status => false,
+        }
+    }
+}
+
+impl Verb {
+    /// Its name in subjects and discovery documents.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Update => "update",
+            Self::Watch => "watch",
+        }
+    }
+
+    /// The verb of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        ALL_VERBS.into_iter().find(|verb| verb.name() == name)
+    }
+
+    /// Whether it is done to one object that a name says.
+    pub(crate) const fn needs_name(self) -> bool {
+        match self {
+            Self::Delete | Self::Get | Self::Patch | Self::Update => true,
+            Self::Create | Self::DeleteCollection | Self::List | Self::Watch => false,
+        }
+    }
+
+    /// Whether it can be done across namespaces.
+    pub(crate) const fn spans_namespaces(self) -> bool {
+        match self {
+            Self::List | Self::Watch => true,
+            Self::Create
+            | Self::Delete
+            | Self::DeleteCollection
+            | Self::Get
+            | Self::Patch
+            | Self::Update => false,
+        }
+    }
+}
+
+/// `batch/v1`; the core group has no name, so `v1`.
+pub(crate) fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+/// Groups with their versions, each once, the core group first.
+pub(crate) fn groups() -> Vec<(&'static str, &'static str)> {
+    let mut groups: Vec<(&str, &str)> = Vec::new();
+    for resource in RESOURCES {
+        let group = (resource.about.group, resource.version);
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    groups.sort_by_key(|(group, _)| !group.is_empty());
+    groups
+}
+
+/// The resource of this plural, whatever its group.
+pub(crate) fn by_plural(plural: &str) -> Option<&'static ApiResource> {
+    RESOURCES.into_iter().find(|resource| resource.about.plural == plural)
+}
+
+/// Resources of a group's version.
+pub(crate) fn of_group(group: &str, version: &str) -> impl Iterator<Item = &'static ApiResource> {
+    RESOURCES
+        .into_iter()
+        .filter(move |resource| resource.about.group == group && resource.version == version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_to_one_thing() {
+        let mut seen = Vec::new();
+        for resource in RESOURCES {
+            let about = resource.about;
+            let place = (group_version(about.group, resource.version), about.plural);
+            assert!(!seen.contains(&place), "{place:?} is there twice");
+            seen.push(place);
+            for sub in resource.subresources {
+                let found = resource.subresource(sub.part.name()).map(|found| found.part);
+                assert_eq!(found, Some(sub.part));
+            }
+        }
+        for verb in ALL_VERBS {
+            assert_eq!(Verb::named(verb.name()), Some(verb));
+        }
+        assert_eq!(groups()[0], ("", "v1"));
+    }
+}
