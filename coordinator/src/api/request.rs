@@ -45,8 +45,13 @@ pub(crate) async fn carry_out(
     mut request: Request<'_>,
 ) -> Result<Reply, Error> {
     request.check()?;
-    if matches!(request.verb, Verb::Delete | Verb::DeleteCollection) {
-        request.options = with_body(request.verb, request.body, request.options)?;
+    match request.verb {
+        Verb::Delete | Verb::DeleteCollection => {
+            request.options = with_body(request.verb, request.body, request.options)?;
+        }
+        Verb::List => request.options.check_beginning(false)?,
+        Verb::Watch => request.options.check_beginning(true)?,
+        Verb::Create | Verb::Get | Verb::Patch | Verb::Update => {}
     }
     match request.resource.served_by {
         Verbs::Jobs => jobs(registry, request).await,

@@ -184,6 +184,14 @@ pub enum Error {
     /// 503: JetStream or the owner is away.
     #[error("{0}")]
     Unavailable(String),
+    /// 504: a list as of a revision that has not been reached yet.
+    #[error("Timeout: Too large resource version: {wanted}, current: {current}")]
+    TooLargeRevision {
+        /// Of which revision.
+        wanted: u64,
+        /// The newest there is.
+        current: u64,
+    },
     /// 504: no answer in time; it may have been done.
     #[error("Timeout: {0}")]
     Timeout(String),
@@ -263,6 +271,7 @@ impl Error {
             Self::TooManyRequests { .. }
                 | Self::ServerTimeout { .. }
                 | Self::Unavailable(_)
+                | Self::TooLargeRevision { .. }
                 | Self::Timeout(_)
         )
     }
@@ -299,7 +308,7 @@ impl Error {
             Self::ServerTimeout { .. } => (500, "ServerTimeout"),
             Self::Internal(_) => (500, "InternalError"),
             Self::Unavailable(_) => (503, "ServiceUnavailable"),
-            Self::Timeout(_) => (504, "Timeout"),
+            Self::TooLargeRevision { .. } | Self::Timeout(_) => (504, "Timeout"),
         }
     }
 
@@ -343,6 +352,15 @@ impl Error {
             }
             Self::ServerTimeout { resource, operation, retry_after_seconds } => {
                 retry(about(*resource, resource.plural, operation), *retry_after_seconds)
+            }
+            Self::TooLargeRevision { .. } => {
+                let mut details = retry(Map::new(), 1);
+                let cause = json!({
+                    "reason": "ResourceVersionTooLarge",
+                    "message": "Too large resource version",
+                });
+                details.insert("causes".to_owned(), json!([cause]));
+                details
             }
             // Differs from Kubernetes: there the reason is lost.
             Self::Unprocessable { why } => {

@@ -1,5 +1,7 @@
 //! Many Jobs at once: lists, page by page, and deleting whatever matches.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -7,8 +9,9 @@ use super::Error;
 use super::change::Written;
 use super::convert::{StoredJob, may_be_selected};
 use super::jobs::Answer;
-use super::options::Options;
+use super::options::{Options, RevisionMatch};
 use super::store::Registry;
+use crate::store::Object;
 
 /// Deletes of a collection that are under way at once.
 const AT_ONCE: usize = 32;
@@ -24,8 +27,7 @@ impl Registry {
         namespace: Option<&str>,
         options: &Options,
     ) -> Result<Value, Error> {
-        self.replica.fresh().await?;
-        let (objects, revision) = self.replica.list("jobs", namespace);
+        let (objects, revision) = self.list_at(namespace, options).await?;
         let matches =
             options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
@@ -63,6 +65,31 @@ impl Registry {
         Ok(
             json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}),
         )
+    }
+
+    /// Jobs as of the revision that is asked for, and the revision that they are of.
+    pub(super) async fn list_at(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<(Vec<Arc<Object>>, u64), Error> {
+        match options.resource_version {
+            // What there is here, however old.
+            Some(0) => {}
+            Some(revision) => self.replica.wait_for(revision).await,
+            None => drop(self.replica.fresh().await?),
+        }
+        let (objects, revision) = self.replica.list("jobs", namespace);
+        let Some(wanted) = options.resource_version else { return Ok((objects, revision)) };
+        if wanted > revision {
+            return Err(Error::TooLargeRevision { wanted, current: revision });
+        }
+        let exact = options.revision_match == Some(RevisionMatch::Exact);
+        if exact && !self.replica.is_unchanged_since("jobs", wanted) {
+            let message = format!("too old resource version: {wanted} ({revision})");
+            return Err(Error::Expired(message));
+        }
+        Ok((objects, if exact { wanted } else { revision }))
     }
 
     /// Deletes every Job of a namespace that matches the selectors, each as

@@ -4,15 +4,25 @@
 //! A chunk is one byte that says which stream it is of, then bytes as written: `1` standard output,
 //! `2` standard error, `.` the end of the container's log.
 
+mod shape;
+
+use std::time::Duration;
+
 use bytes::Bytes;
+use jiff::Timestamp;
 use stint_common::id::PodId;
 use stint_common::nats::{Entry, Jet, Tail, TailEvent};
+use stint_common::time::now;
 use stint_common::wire::{ContainerEnd, InlineOutput, PodRecord, PodState};
 use tokio::sync::mpsc;
 
 use super::Error;
 use super::options::{LogStreams, Options};
 use super::store::Registry;
+use shape::{Shape, Shaper};
+
+/// Pieces in which a log that is there already is handed over.
+const PIECE: usize = 64 << 10;
 
 /// Chunks that wait for a slow reader; it is cut off then, not waited for by anybody else.
 const CHUNKS: usize = 64;
@@ -25,7 +35,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// 400 when the container is not named and there are several, or none of this name; 404; 503.
+    /// 400 when the container is not named and there are several, or none of this name, and for
+    /// `previous`, since all runs of a container write one log; 404; 503.
     pub async fn open_log(
         &self,
         namespace: &str,
@@ -35,15 +46,20 @@ impl Registry {
         let found = self.find_pod(namespace, name).await?;
         let container = container(&found.job.object, name, options.container.as_deref())?;
         let (sender, stream) = mpsc::channel(CHUNKS);
+        let record = found.news.record;
+        if options.previous {
+            return Err(no_previous(record.as_ref(), &container, name));
+        }
         let reader = Reader {
             jet: self.jet.clone(),
             namespace: namespace.to_owned(),
             pod: found.pod,
             container,
-            options: options.clone(),
+            follow: options.follow,
+            streams: options.streams,
+            shaper: Shaper::new(wanted(options, now())),
             sender,
         };
-        let record = found.news.record;
         tokio::spawn(async move { reader.run(record).await });
         Ok(stream)
     }
@@ -69,44 +85,75 @@ fn container(job: &serde_json::Value, pod: &str, wanted: Option<&str>) -> Result
     }
 }
 
+/// Which part of the log is wanted.
+fn wanted(options: &Options, now: Timestamp) -> Shape {
+    let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
+    Shape {
+        since: options.since_time.or_else(|| options.since_seconds.map(ago)),
+        timestamps: options.timestamps,
+        tail_lines: options.tail_lines,
+        limit_bytes: options.limit_bytes,
+    }
+}
+
+/// The log of a container's run before is not kept apart.
+fn no_previous(record: Option<&PodRecord>, container: &str, pod: &str) -> Error {
+    let restarts = record.map_or(0, |record| match &record.state {
+        PodState::Claimed => 0,
+        PodState::Running(running) => running.restarts,
+        PodState::Terminated(end) => end.containers.iter().map(|ended| ended.restarts).sum(),
+    });
+    Error::BadRequest(if restarts == 0 {
+        format!("previous terminated container {container:?} in pod {pod:?} not found")
+    } else {
+        format!(
+            "previous: not supported by Stint: all runs of container {container:?} in pod {pod:?} \
+             write one log, so ask for it without previous"
+        )
+    })
+}
+
 struct Reader {
     jet: Jet,
     namespace: String,
     pod: PodId,
     container: String,
-    options: Options,
+    follow: bool,
+    streams: LogStreams,
+    shaper: Shaper,
     sender: mpsc::Sender<Bytes>,
 }
 
+/// Nobody reads any more, or has all that was asked for.
+struct Enough;
+
 impl Reader {
-    async fn run(self, record: Option<PodRecord>) {
-        let text = match record.as_ref().and_then(|record| ended(record, &self.container)) {
-            Some(ContainerEnd { logs, .. }) if logs.inline.is_some() => {
-                self.pick(logs.inline.as_ref().unwrap_or(&InlineOutput::default()))
-            }
-            Some(_) => self.collect().await,
+    async fn run(mut self, record: Option<PodRecord>) {
+        let ended = record.as_ref().and_then(|record| ended(record, &self.container));
+        let pieces = match ended {
+            Some(ContainerEnd { finished_at, logs, .. }) => match &logs.inline {
+                Some(output) => vec![(*finished_at, self.pick(output))],
+                None => self.collect().await,
+            },
             None if record.as_ref().is_some_and(is_over) => Vec::new(),
-            None if self.options.follow => return self.follow().await,
+            None if self.follow => return drop(self.follow().await),
             None => self.collect().await,
         };
-        let text = limit(text, &self.options);
-        for piece in text.chunks(64 << 10) {
-            if self.sender.send(Bytes::copy_from_slice(piece)).await.is_err() {
-                return;
-            }
-        }
+        // A reader that is gone needs nothing more.
+        drop(self.send_all(&pieces).await);
     }
 
-    fn pick(&self, output: &InlineOutput) -> Vec<u8> {
-        match self.options.streams {
-            LogStreams::All => [output.stdout.as_bytes(), output.stderr.as_bytes()].concat(),
-            LogStreams::Stdout => output.stdout.clone().into_bytes(),
-            LogStreams::Stderr => output.stderr.clone().into_bytes(),
-        }
+    fn pick(&self, output: &InlineOutput) -> Bytes {
+        let text = match self.streams {
+            LogStreams::All => format!("{}{}", output.stdout, output.stderr),
+            LogStreams::Stdout => output.stdout.clone(),
+            LogStreams::Stderr => output.stderr.clone(),
+        };
+        text.into()
     }
 
     fn wants(&self, tag: u8) -> bool {
-        match self.options.streams {
+        match self.streams {
             LogStreams::All => tag == b'1' || tag == b'2',
             LogStreams::Stdout => tag == b'1',
             LogStreams::Stderr => tag == b'2',
@@ -117,45 +164,58 @@ impl Reader {
         self.jet.names.log(&self.namespace, self.pod, &self.container)
     }
 
+    /// What a chunk holds of the streams that are wanted.
+    fn piece(&self, entry: &Entry) -> Option<(Timestamp, Bytes)> {
+        let tag = entry.payload.first().filter(|tag| self.wants(**tag))?;
+        debug_assert!(tag.is_ascii());
+        Some((entry.time, entry.payload.slice(1..)))
+    }
+
     /// All chunks that are there now.
-    async fn collect(&self) -> Vec<u8> {
+    async fn collect(&self) -> Vec<(Timestamp, Bytes)> {
         let stream = self.jet.names.logs_stream();
         let mut tail = Tail::start(self.jet.clone(), stream, vec![self.subject()]);
-        let mut text = Vec::new();
+        let mut pieces = Vec::new();
         while let Some(TailEvent::Entries(entries)) = tail.next().await {
-            for entry in entries {
-                if let Some((tag, rest)) = entry.payload.split_first()
-                    && self.wants(*tag)
-                {
-                    text.extend_from_slice(rest);
-                }
-            }
+            pieces.extend(entries.iter().filter_map(|entry| self.piece(entry)));
         }
-        text
+        pieces
     }
 
     /// Chunks as they come, until the container's log says that it has ended, or the pod's end
     /// carries it.
-    async fn follow(&self) {
+    async fn follow(&mut self) -> Result<(), Enough> {
         let names = &self.jet.names;
         let mut chunks = Tail::start(self.jet.clone(), names.logs_stream(), vec![self.subject()]);
         let mut record =
             Tail::start(self.jet.clone(), names.pods_stream(), vec![names.pod(self.pod)]);
-        let mut shipped = 0_usize;
+        // What there is at the beginning, while its last lines are to be found.
+        let mut before = self.shaper.needs_all().then(Vec::new);
+        let sender = self.sender.clone();
         loop {
             tokio::select! {
-                () = self.sender.closed() => return,
-                event = chunks.next() => {
-                    let Some(TailEvent::Entries(entries)) = event else { continue };
-                    for entry in &entries {
-                        if entry.payload.first() == Some(&b'.') {
-                            return;
-                        }
-                        if !self.pass_on(entry, &mut shipped).await {
-                            return;
+                () = sender.closed() => return Err(Enough),
+                event = chunks.next() => match event {
+                    Some(TailEvent::Entries(entries)) => {
+                        for entry in &entries {
+                            let last = entry.payload.first() == Some(&b'.');
+                            match (&mut before, self.piece(entry)) {
+                                (Some(before), Some(piece)) => before.push(piece),
+                                (None, Some((time, piece))) => self.send(time, &piece).await?,
+                                (_, None) => {}
+                            }
+                            if last {
+                                return self.send_all(&before.unwrap_or_default()).await;
+                            }
                         }
                     }
-                }
+                    Some(TailEvent::CaughtUp) => {
+                        if let Some(before) = before.take() {
+                            self.send_all(&before).await?;
+                        }
+                    }
+                    None => return Ok(()),
+                },
                 event = record.next() => {
                     let Some(TailEvent::Entries(entries)) = event else { continue };
                     let Some(last) = entries.last() else { continue };
@@ -165,14 +225,12 @@ impl Reader {
                         continue;
                     }
                     let end = ended(&last, &self.container);
-                    match end.and_then(|end| end.logs.inline.clone()) {
-                        Some(output) => {
-                            // A reader that is gone needs nothing more.
-                            drop(self.sender.send(self.pick(&output).into()).await);
-                            return;
+                    match end.and_then(|end| end.logs.inline.clone().map(|it| (end, it))) {
+                        Some((end, output)) => {
+                            return self.send_all(&[(end.finished_at, self.pick(&output))]).await;
                         }
                         // Its last chunks are in the stream, up to the one that ends it.
-                        None if end.is_none_or(|end| end.logs.bytes == 0) => return,
+                        None if end.is_none_or(|end| end.logs.bytes == 0) => return Ok(()),
                         None => {}
                     }
                 }
@@ -180,11 +238,21 @@ impl Reader {
         }
     }
 
-    async fn pass_on(&self, entry: &Entry, shipped: &mut usize) -> bool {
-        let Some(tag) = entry.payload.first().filter(|tag| self.wants(**tag)) else { return true };
-        debug_assert!(tag.is_ascii());
-        *shipped += entry.payload.len() - 1;
-        self.sender.send(entry.payload.slice(1..)).await.is_ok()
+    async fn send_all(&mut self, pieces: &[(Timestamp, Bytes)]) -> Result<(), Enough> {
+        let text = self.shaper.all(pieces);
+        for at in (0..text.len()).step_by(PIECE) {
+            let piece = text.slice(at..text.len().min(at + PIECE));
+            self.sender.send(piece).await.map_err(|_| Enough)?;
+        }
+        if self.shaper.is_full() { Err(Enough) } else { Ok(()) }
+    }
+
+    async fn send(&mut self, time: Timestamp, piece: &Bytes) -> Result<(), Enough> {
+        let text = self.shaper.next(time, piece);
+        if !text.is_empty() {
+            self.sender.send(text).await.map_err(|_| Enough)?;
+        }
+        if self.shaper.is_full() { Err(Enough) } else { Ok(()) }
     }
 }
 
@@ -196,41 +264,5 @@ fn ended<'a>(record: &'a PodRecord, container: &str) -> Option<&'a ContainerEnd>
     match &record.state {
         PodState::Terminated(end) => end.containers.iter().find(|ended| ended.name == container),
         PodState::Claimed | PodState::Running(_) => None,
-    }
-}
-
-/// `tailLines`, then `limitBytes`.
-fn limit(mut text: Vec<u8>, options: &Options) -> Vec<u8> {
-    if let Some(lines) = options.tail_lines {
-        let end = text.len() - usize::from(text.last() == Some(&b'\n'));
-        let mut starts = text[..end].iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-        let start = match lines {
-            0 => text.len(),
-            lines => starts.nth(lines - 1).map_or(0, |(at, _)| at + 1),
-        };
-        text.drain(..start);
-    }
-    if let Some(bytes) = options.limit_bytes {
-        text.truncate(bytes);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tail(text: &str, lines: usize) -> String {
-        let options = Options { tail_lines: Some(lines), ..Options::default() };
-        String::from_utf8(limit(text.as_bytes().to_vec(), &options)).unwrap()
-    }
-
-    #[test]
-    fn the_last_lines_are_kept() {
-        assert_eq!(tail("a\nb\nc\n", 2), "b\nc\n");
-        assert_eq!(tail("a\nb\nc", 2), "b\nc");
-        assert_eq!(tail("a\nb\n", 9), "a\nb\n");
-        assert_eq!(tail("a\nb\n", 0), "");
-        assert_eq!(tail("", 3), "");
     }
 }

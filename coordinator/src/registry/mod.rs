@@ -24,7 +24,7 @@ pub use crate::admission::MAX_BODY_BYTES;
 pub use error::Error;
 pub use jobs::{Answer, MAX_JOB_BYTES};
 pub use logs::LogStream;
-pub use options::{LogStreams, Options, Propagation};
+pub use options::{LogStreams, Options, Propagation, RevisionMatch};
 pub use patch::merge;
 pub use store::Registry;
 pub use watch::WatchStream;

@@ -1,11 +1,13 @@
 //! What a request may say besides its body: Kubernetes' query parameters, whichever front end they
 //! came by.
 
+use jiff::Timestamp;
 use stint_common::wire::TraceContext;
 
 use super::Error;
+use super::error::Resource;
 use super::selector::{FieldSelector, LabelSelector};
-use crate::admission::FieldValidation;
+use crate::admission::{Causes, FieldValidation, Path};
 
 /// `propagationPolicy` of a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub struct Options {
     /// `resourceVersion`: where a list or watch begins; of a delete,
     /// `preconditions.resourceVersion`.
     pub resource_version: Option<u64>,
+    /// `resourceVersionMatch`: what `resourceVersion` means to a list, or to the beginning of a watch.
+    pub revision_match: Option<RevisionMatch>,
+    /// `sendInitialEvents`: whether a watch begins with the objects there are.
+    pub initial_events: Option<bool>,
     /// `propagationPolicy`; the older `orphanDependents` says `Orphan` or `Background`.
     pub propagation: Option<Propagation>,
     /// `gracePeriodSeconds`.
@@ -52,12 +58,29 @@ pub struct Options {
     pub tail_lines: Option<usize>,
     /// `limitBytes` of a log.
     pub limit_bytes: Option<usize>,
+    /// `sinceSeconds` of a log: nothing that is older.
+    pub since_seconds: Option<u64>,
+    /// `sinceTime` of a log: the same, as a point in time.
+    pub since_time: Option<Timestamp>,
+    /// `timestamps` of a log: a time before each line.
+    pub timestamps: bool,
+    /// `previous` of a log: that of the container's run before.
+    pub previous: bool,
     /// `stream` of a log: `Stdout`, `Stderr`, or both.
     pub streams: LogStreams,
     /// `preconditions.uid` of a delete.
     pub uid: Option<String>,
     /// The submitter's trace.
     pub trace: Option<TraceContext>,
+}
+
+/// `resourceVersionMatch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevisionMatch {
+    /// As it was then.
+    Exact,
+    /// As it was then or at any time later.
+    NotOlderThan,
 }
 
 /// Which of a container's streams a log request wants.
@@ -88,6 +111,10 @@ impl Options {
             limit: size("limit")?.unwrap_or(0),
             continue_after: text("continue"),
             resource_version: parsed("resourceVersion")?,
+            revision_match: revision_match(text("resourceVersionMatch").as_deref())?,
+            initial_events: text("sendInitialEvents")
+                .map(|value| flag("sendInitialEvents", Some(&value)))
+                .transpose()?,
             propagation: propagation(
                 text("propagationPolicy").as_deref(),
                 text("orphanDependents").as_deref(),
@@ -101,6 +128,10 @@ impl Options {
             follow: flag("follow", text("follow").as_deref())?,
             tail_lines: size("tailLines")?,
             limit_bytes: size("limitBytes")?,
+            since_seconds: parsed("sinceSeconds")?,
+            since_time: since_time(text("sinceTime"), text("sinceSeconds").is_some())?,
+            timestamps: flag("timestamps", text("timestamps").as_deref())?,
+            previous: flag("previous", text("previous").as_deref())?,
             streams: log_streams(text("stream").as_deref())?,
             uid: text("uid"),
             trace: text("traceparent")
@@ -160,6 +191,76 @@ fn propagation(
     }
 }
 
+fn revision_match(value: Option<&str>) -> Result<Option<RevisionMatch>, Error> {
+    match value {
+        None => Ok(None),
+        Some("Exact") => Ok(Some(RevisionMatch::Exact)),
+        Some("NotOlderThan") => Ok(Some(RevisionMatch::NotOlderThan)),
+        Some(other) => {
+            let mut causes = Causes::default();
+            let supported = ["Exact", "NotOlderThan", ""];
+            causes.not_supported(&Path::root(REVISION_MATCH), other, &supported);
+            Err(invalid_options(causes))
+        }
+    }
+}
+
+const REVISION_MATCH: &str = "resourceVersionMatch";
+
+/// Kubernetes' own name for what a list and a watch are asked with.
+const LIST_OPTIONS: Resource =
+    Resource { group: "meta.k8s.io", plural: "listoptions", kind: "ListOptions" };
+
+fn invalid_options(causes: Causes) -> Error {
+    Error::Invalid { resource: LIST_OPTIONS, name: String::new(), causes: causes.into_vec() }
+}
+
+impl Options {
+    /// Whether the options that say where a list or a watch begins go together, as Kubernetes'
+    /// `ValidateListOptions` has it.
+    ///
+    /// # Errors
+    ///
+    /// 422 with what does not.
+    pub fn check_beginning(&self, watch: bool) -> Result<(), Error> {
+        let mut causes = Causes::default();
+        let at = Path::root(REVISION_MATCH);
+        let exact = self.revision_match == Some(RevisionMatch::Exact);
+        let matches = self.revision_match.is_some();
+        if watch {
+            if self.initial_events.is_some()
+                && self.revision_match != Some(RevisionMatch::NotOlderThan)
+            {
+                let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                causes.forbidden(&at, why);
+            }
+            if matches && self.initial_events.is_none() {
+                let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is \
+                           provided";
+                causes.forbidden(&at, why);
+            }
+        } else {
+            if matches && self.resource_version.is_none() {
+                let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+                causes.forbidden(&at, why);
+            }
+            if exact && self.resource_version == Some(0) {
+                let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                causes.forbidden(&at, why);
+            }
+            if self.initial_events.is_some() {
+                let at = Path::root("sendInitialEvents");
+                causes.forbidden(&at, "sendInitialEvents is forbidden for list");
+            }
+        }
+        if matches && self.continue_after.is_some() {
+            let why = "resourceVersionMatch is forbidden when continue is provided";
+            causes.forbidden(&at, why);
+        }
+        if causes.is_empty() { Ok(()) } else { Err(invalid_options(causes)) }
+    }
+}
+
 fn dry_run(value: Option<&str>) -> Result<bool, Error> {
     match value {
         None => Ok(false),
@@ -173,6 +274,16 @@ fn field_validation(value: Option<&str>) -> Result<FieldValidation, Error> {
     parsed
         .map(Option::unwrap_or_default)
         .map_err(|_| bad("fieldValidation", value.unwrap_or_default(), "Strict, Warn or Ignore"))
+}
+
+fn since_time(value: Option<String>, and_seconds: bool) -> Result<Option<Timestamp>, Error> {
+    let Some(value) = value else { return Ok(None) };
+    if and_seconds {
+        let message = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+        return Err(Error::BadRequest(message.to_owned()));
+    }
+    let time = value.parse().map_err(|_| bad("sinceTime", &value, "a time as in RFC 3339"))?;
+    Ok(Some(time))
 }
 
 fn log_streams(value: Option<&str>) -> Result<LogStreams, Error> {

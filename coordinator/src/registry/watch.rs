@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Error;
 use super::convert::{StoredJob, may_be_selected};
+use super::error::{JOBS, PODS};
 use super::options::Options;
 use super::pods::{PodNews, pods_of, show};
 use super::store::Registry;
@@ -21,11 +22,70 @@ const EVENTS: usize = 4096;
 /// A watch without `timeoutSeconds` ends after this; clients go on from their last revision.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// How often a watch that allows bookmarks is told how far it has come.
+const BOOKMARKS: Duration = Duration::from_secs(60);
+/// Marks the bookmark behind the objects that there were at the beginning.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
 /// Watch events as JSON (`type`, `object`); ends when the watch does.
 pub type WatchStream = mpsc::Receiver<Value>;
 
 fn event(kind: &str, object: Value) -> Value {
     json!({"type": kind, "object": object})
+}
+
+/// Tells a watcher from where it can go on.
+fn bookmark(api_version: &str, kind: &str, revision: u64, initial_events_end: bool) -> Value {
+    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    if initial_events_end {
+        metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+    }
+    event("BOOKMARK", json!({"kind": kind, "apiVersion": api_version, "metadata": metadata}))
+}
+
+/// Where a watch begins, as its options have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Beginning {
+    /// Whether the objects there are come first.
+    with_objects: bool,
+    /// Whether a bookmark says where they end.
+    with_mark: bool,
+    /// After which revision, if not after what there is now.
+    after: Option<u64>,
+}
+
+impl Beginning {
+    fn of(options: &Options) -> Self {
+        let revision = options.resource_version.filter(|revision| *revision > 0);
+        let with_objects = options.initial_events.unwrap_or(revision.is_none());
+        Self {
+            with_objects,
+            with_mark: with_objects && options.bookmarks && options.initial_events == Some(true),
+            after: revision.filter(|_| !with_objects),
+        }
+    }
+}
+
+/// Ticks when a bookmark is due; never, if none are wanted.
+struct Bookmarks(Option<tokio::time::Interval>);
+
+impl Bookmarks {
+    fn of(options: &Options) -> Self {
+        Self(options.bookmarks.then(|| {
+            let mut interval = tokio::time::interval(BOOKMARKS);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            // An interval's first tick is at once.
+            interval.reset();
+            interval
+        }))
+    }
+
+    async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 fn expired(error: WatchError) -> Value {
@@ -45,23 +105,30 @@ impl Registry {
         options: Options,
     ) -> Result<WatchStream, Error> {
         drop(options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?);
-        self.replica.fresh().await?;
         let (sender, stream) = mpsc::channel(EVENTS);
         let mut selection =
             Selection { namespace: namespace.map(str::to_owned), options, known: HashMap::new() };
         let mut there = Vec::new();
-        let from = match selection.options.resource_version {
-            Some(revision) if revision > 0 => revision,
-            _ => {
-                let (objects, revision) = self.replica.list("jobs", namespace);
+        let beginning = Beginning::of(&selection.options);
+        let from = match beginning.after {
+            Some(revision) => revision,
+            None => {
+                let (objects, revision) = self.list_at(namespace, &selection.options).await?;
                 for object in objects {
                     let change = Change { object, added: true, gone: false };
                     there.extend(selection.translate(&change)?);
+                }
+                if !beginning.with_objects {
+                    there.clear();
+                }
+                if beginning.with_mark {
+                    there.push(bookmark("batch/v1", JOBS.kind, revision, true));
                 }
                 revision
             }
         };
         let mut watcher = self.replica.watch(from);
+        let mut bookmarks = Bookmarks::of(&selection.options);
         let timeout =
             selection.options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         tokio::spawn(async move {
@@ -79,6 +146,13 @@ impl Registry {
                     () = &mut end => return,
                     () = sender.closed() => return,
                     changes = watcher.next() => changes,
+                    () = bookmarks.due() => {
+                        let mark = bookmark("batch/v1", JOBS.kind, watcher.cursor(), false);
+                        if sender.try_send(mark).is_err() {
+                            return;
+                        }
+                        continue;
+                    }
                 };
                 let changes = match changes {
                     Ok(changes) => changes,
@@ -122,6 +196,7 @@ impl Registry {
             jobs: HashMap::new(),
             news: HashMap::new(),
             shown: HashMap::new(),
+            revision: 0,
         };
         tokio::spawn(async move {
             // The watch ends by itself at its time-out, or when nobody listens any more.
@@ -155,7 +230,7 @@ impl Selection {
         let fields =
             self.options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
         let matches = !change.gone && self.options.labels.matches_object(&view) && fields(&view);
-        let from_revision = self.options.resource_version.is_some_and(|revision| revision > 0);
+        let from_revision = Beginning::of(&self.options).after.is_some();
         let known = self.known.contains_key(&uid)
             || (from_revision
                 && !change.added
@@ -189,6 +264,8 @@ struct PodWatch {
     news: HashMap<PodId, PodNews>,
     /// What the watcher was last shown of each pod.
     shown: HashMap<PodId, Value>,
+    /// How far in the pods' stream the watch has come.
+    revision: u64,
 }
 
 /// Nobody listens any more, or not fast enough.
@@ -209,15 +286,19 @@ impl PodWatch {
         let mut pods = Tail::start(jet, names.pods_stream(), filters);
         while let Some(TailEvent::Entries(entries)) = pods.next().await {
             for entry in entries {
+                self.revision = entry.sequence;
                 self.registry.take_news(&mut self.news, &entry);
             }
         }
-        if self.show_all().await.is_err() {
+        let beginning = Beginning::of(&self.options);
+        if self.show_all(beginning).await.is_err() {
             return;
         }
+        let mut bookmarks = Bookmarks::of(&self.options);
         loop {
             let kept_up = tokio::select! {
                 () = self.sender.closed() => return,
+                () = bookmarks.due() => self.send(self.bookmark(false)),
                 changes = jobs.next() => match changes {
                     Ok(changes) => self.take_changes(changes),
                     Err(error) => return drop(self.sender.try_send(expired(error))),
@@ -234,16 +315,30 @@ impl PodWatch {
         }
     }
 
-    /// The pods there are. They are waited for: there may be more of them than the channel holds.
-    async fn show_all(&mut self) -> Result<(), CutOff> {
+    /// The pods there are, as far as the watcher does not know them. They are waited for: there may
+    /// be more of them than the channel holds.
+    async fn show_all(&mut self, beginning: Beginning) -> Result<(), CutOff> {
         let jobs = self.jobs.values();
         let pods: Vec<PodId> = jobs.flat_map(|job| pods_of(job, &self.news).into_keys()).collect();
         for pod in pods {
-            if let Some(event) = self.change_of(pod) {
+            // One that nobody has claimed has no revision: better told twice than never.
+            let revision = self.news.get(&pod).map_or(u64::MAX, |news| news.revision);
+            let known = beginning.after.is_some_and(|after| revision <= after);
+            let event = self.change_of(pod);
+            if let Some(event) =
+                event.filter(|_| !known && (beginning.with_objects || beginning.after.is_some()))
+            {
                 self.sender.send(event).await.map_err(|_| CutOff)?;
             }
         }
+        if beginning.with_mark {
+            self.sender.send(self.bookmark(true)).await.map_err(|_| CutOff)?;
+        }
         Ok(())
+    }
+
+    fn bookmark(&self, initial_events_end: bool) -> Value {
+        bookmark("v1", PODS.kind, self.revision.max(1), initial_events_end)
     }
 
     fn take_changes(&mut self, changes: Vec<Change>) -> Result<(), CutOff> {
@@ -270,6 +365,7 @@ impl PodWatch {
 
     fn take_entries(&mut self, entries: Vec<stint_common::nats::Entry>) -> Result<(), CutOff> {
         for entry in entries {
+            self.revision = entry.sequence;
             self.registry.take_news(&mut self.news, &entry);
             let subject = self.registry.jet.names.parse_pods_subject(&entry.subject);
             let Some(PodsSubject::Pod(pod) | PodsSubject::Order(pod)) = subject else { continue };
@@ -327,5 +423,31 @@ impl PodWatch {
 
     fn send(&self, event: Value) -> Result<(), CutOff> {
         self.sender.try_send(event).map_err(|_| CutOff)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beginning(
+        resource_version: Option<u64>,
+        initial_events: Option<bool>,
+    ) -> (bool, bool, Option<u64>) {
+        let options =
+            Options { resource_version, initial_events, bookmarks: true, ..Options::default() };
+        let Beginning { with_objects, with_mark, after } = Beginning::of(&options);
+        (with_objects, with_mark, after)
+    }
+
+    #[test]
+    fn watches_begin_as_kubernetes_has_it() {
+        assert_eq!(beginning(None, None), (true, false, None));
+        assert_eq!(beginning(Some(0), None), (true, false, None));
+        assert_eq!(beginning(Some(7), None), (false, false, Some(7)));
+        assert_eq!(beginning(None, Some(true)), (true, true, None));
+        assert_eq!(beginning(Some(7), Some(true)), (true, true, None));
+        assert_eq!(beginning(Some(7), Some(false)), (false, false, Some(7)));
+        assert_eq!(beginning(None, Some(false)), (false, false, None));
     }
 }

@@ -196,6 +196,14 @@ impl Replica {
         (objects, *self.applied.borrow())
     }
 
+    /// Whether nothing has happened to objects of a resource after a revision, as far as is known.
+    #[must_use]
+    pub fn is_unchanged_since(&self, resource: &str, revision: u64) -> bool {
+        let state = self.state();
+        let later = state.log.iter().rev().take_while(|change| change.object.revision > revision);
+        revision >= state.horizon && later.into_iter().all(|it| it.object.resource != resource)
+    }
+
     /// Follows changes after `revision`.
     #[must_use]
     pub fn watch(self: &Arc<Self>, revision: u64) -> Watcher {
