@@ -34,7 +34,7 @@ pub struct Options {
     /// `resourceVersion`: where a list or watch begins; of a delete,
     /// `preconditions.resourceVersion`.
     pub resource_version: Option<u64>,
-    /// `resourceVersionMatch`: what `resourceVersion` means to a list, or to the beginning of a watch.
+    /// `resourceVersionMatch`: what `resourceVersion` means to a list, or to a watch's beginning.
     pub revision_match: Option<RevisionMatch>,
     /// `sendInitialEvents`: whether a watch begins with the objects there are.
     pub initial_events: Option<bool>,
