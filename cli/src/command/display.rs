@@ -106,9 +106,9 @@ impl Display {
 
 fn bar(name: &str) -> ProgressBar {
     let bar = ProgressBar::new(0);
-    let template = "{spinner} {prefix} [{elapsed_precise}] {bar:24.green} {wide_msg}";
+    let template = "{spinner} {prefix} {wide_bar:.green} {msg} [{elapsed}]";
     if let Ok(template) = Template::with_template(template) {
-        bar.set_style(template.progress_chars("=> "));
+        bar.set_style(template.progress_chars("█▉▊▋▌▍▎▏ "));
     }
     bar.set_prefix(format!("job/{name}"));
     bar.enable_steady_tick(TICK);

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::Case;
 use crate::world::{World, open, spec, tagged, until, within};
 
-pub const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 5] = [
     ("death::pods_die_with_a_killed_worker", pods_die_with_a_killed_worker),
     ("death::a_killed_watchdog_is_replaced", a_killed_watchdog_is_replaced),
     ("death::the_next_life_sweeps", the_next_life_sweeps),
@@ -25,7 +25,7 @@ pub const CASES: [Case; 5] = [
 
 /// The first argument of this program when it is to be a worker that runs the cases' pods until it
 /// is killed.
-pub const ROLE: &str = "be-worker";
+pub(crate) const ROLE: &str = "be-worker";
 
 /// What a worker's death must not leave: a leader, members of its group, sessions of their own, and
 /// a leader whose environment is empty. The tag is the first argument.
@@ -37,7 +37,7 @@ const PODS: [&str; 4] = [
 ];
 
 /// Runs the pods and says so; then waits to be killed.
-pub fn be_worker(args: &[String]) {
+pub(crate) fn be_worker(args: &[String]) {
     let [dir, tag] = args else { panic!("{args:?}") };
     let (runtime, events) = open(Path::new(dir));
     for (number, script) in PODS.iter().enumerate() {

@@ -6,7 +6,7 @@ use stint_worker::runtime::Runtime as _;
 use crate::Case;
 use crate::world::{World, stdout, tagged, until};
 
-pub const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 5] = [
     ("escapes::nothing_is_left_of_a_tree", nothing_is_left_of_a_tree),
     ("escapes::an_empty_environment_does_not_help", an_empty_environment_does_not_help),
     ("escapes::other_runs_are_left_alone", other_runs_are_left_alone),

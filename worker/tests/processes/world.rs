@@ -23,51 +23,54 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const TAG: &str = "STINT_TEST_TAG";
 
 /// A runtime under test.
-pub struct World {
-    pub runtime: ProcessRuntime,
-    pub tag: String,
+pub(crate) struct World {
+    pub(crate) runtime: ProcessRuntime,
+    pub(crate) tag: String,
     events: Receiver<RuntimeEvent>,
     readers: HashMap<RunId, LogReader>,
+    /// Ends that nobody has asked for yet.
+    ends: HashMap<RunId, (Exit, LogSummary)>,
     next: AtomicU64,
     _dir: TempDir,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let (runtime, events) = open(dir.path());
         let tag = Incarnation::random().to_string();
-        let (readers, next) = (HashMap::new(), AtomicU64::new(1));
-        Self { runtime, tag, events, readers, next, _dir: dir }
+        let (readers, ends, next) = (HashMap::new(), HashMap::new(), AtomicU64::new(1));
+        Self { runtime, tag, events, readers, ends, next, _dir: dir }
     }
 
     /// Starts a shell script.
-    pub fn script(&self, script: &str) -> RunId {
+    pub(crate) fn script(&self, script: &str) -> RunId {
         self.start(spec(&self.tag, &["/bin/sh", "-c", script]))
     }
 
-    pub fn start(&self, spec: LaunchSpec) -> RunId {
+    pub(crate) fn start(&self, spec: LaunchSpec) -> RunId {
         let run = RunId(self.next.fetch_add(1, Ordering::Relaxed));
         self.runtime.start(run, spec).unwrap();
         run
     }
 
-    pub fn command(&self, argv: &[&str]) -> RunId {
+    pub(crate) fn command(&self, argv: &[&str]) -> RunId {
         self.start(spec(&self.tag, argv))
     }
 
     /// Waits for the end of a run: its exit, and what it wrote.
-    pub fn end(&mut self, run: RunId) -> (Exit, LogSummary) {
+    pub(crate) fn end(&mut self, run: RunId) -> (Exit, LogSummary) {
         loop {
+            if let Some(end) = self.ends.remove(&run) {
+                return end;
+            }
             match self.event() {
                 RuntimeEvent::Started { run, logs, .. } => {
                     self.readers.insert(run, logs);
                 }
                 RuntimeEvent::Exited { run: over, exit, .. } => {
                     let logs = self.readers.remove(&over).unwrap().finish(exit);
-                    if over == run {
-                        return (exit, logs);
-                    }
+                    self.ends.insert(over, (exit, logs));
                 }
                 RuntimeEvent::NotStarted { error, .. } => panic!("{error}"),
             }
@@ -75,7 +78,7 @@ impl World {
     }
 
     /// Waits until a run says why it was not started.
-    pub fn refusal(&mut self, run: RunId) -> StartError {
+    pub(crate) fn refusal(&mut self, run: RunId) -> StartError {
         loop {
             match self.event() {
                 RuntimeEvent::NotStarted { run: refused, error } if refused == run => return error,
@@ -87,19 +90,19 @@ impl World {
         }
     }
 
-    pub fn event(&mut self) -> RuntimeEvent {
+    pub(crate) fn event(&mut self) -> RuntimeEvent {
         self.events.recv_timeout(PATIENCE).unwrap()
     }
 
     /// Starts a script and waits for its end.
-    pub fn run(&mut self, script: &str) -> (Exit, LogSummary) {
+    pub(crate) fn run(&mut self, script: &str) -> (Exit, LogSummary) {
         let run = self.script(script);
         self.end(run)
     }
 }
 
 /// A runtime in a directory.
-pub fn open(dir: &Path) -> (ProcessRuntime, Receiver<RuntimeEvent>) {
+pub(crate) fn open(dir: &Path) -> (ProcessRuntime, Receiver<RuntimeEvent>) {
     let (sender, events) = channel();
     let sender = Mutex::new(sender);
     let config = Config::new(dir.to_owned(), Incarnation::random());
@@ -110,7 +113,7 @@ pub fn open(dir: &Path) -> (ProcessRuntime, Receiver<RuntimeEvent>) {
 }
 
 /// A command in `/`, with the usual `PATH` and the test's tag.
-pub fn spec(tag: &str, argv: &[&str]) -> LaunchSpec {
+pub(crate) fn spec(tag: &str, argv: &[&str]) -> LaunchSpec {
     let pair = |name: &str, value: &str| (Arc::from(name), Arc::from(value));
     LaunchSpec {
         argv: argv.iter().map(|argument| Arc::from(*argument)).collect(),
@@ -120,12 +123,12 @@ pub fn spec(tag: &str, argv: &[&str]) -> LaunchSpec {
 }
 
 /// What a run wrote, if it was little.
-pub fn stdout(logs: &LogSummary) -> &str {
+pub(crate) fn stdout(logs: &LogSummary) -> &str {
     logs.inline.as_ref().map_or("", |inline| &inline.stdout)
 }
 
 /// Living processes with this tag in their environment or among their arguments.
-pub fn tagged(tag: &str) -> Vec<Pid> {
+pub(crate) fn tagged(tag: &str) -> Vec<Pid> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let holds = |pid: &i32, file: &str| {
@@ -138,7 +141,7 @@ pub fn tagged(tag: &str) -> Vec<Pid> {
 }
 
 /// The state letters of processes.
-pub fn states(pids: &[Pid]) -> String {
+pub(crate) fn states(pids: &[Pid]) -> String {
     let state = |pid: &Pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit_once(") ")?.1.chars().next()
@@ -146,13 +149,23 @@ pub fn states(pids: &[Pid]) -> String {
     pids.iter().filter_map(state).collect()
 }
 
+/// How often each process was taken off a processor: a process that goes on does not stay at one
+/// number.
+pub(crate) fn switches(pids: &[Pid]) -> Vec<String> {
+    let lines = |pid: &Pid| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().filter(|line| line.contains("ctxt_switches")).collect()
+    };
+    pids.iter().map(lines).collect()
+}
+
 /// Waits until it is so.
-pub fn until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) -> Duration {
     within(PATIENCE, what, is_so)
 }
 
 /// Waits until it is so, at most so long.
-pub fn within(most: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+pub(crate) fn within(most: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < most, "waited {most:?} until {what}");

@@ -4,7 +4,6 @@
 //! if not are processes looked at one by one.
 
 use std::collections::HashSet;
-use std::io;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -95,14 +94,8 @@ impl Reaper {
 
     /// The kernel hands orphans to the main thread: does it have any child?
     fn has_no_orphans(&self) -> bool {
-        if self.on_main {
-            let none = wait(Which::OfThisThread, How::Look);
-            return none.is_err_and(|error| error.raw_os_error() == Some(Errno::ECHILD as i32));
-        }
-        let main = getpid();
-        let children: io::Result<String> =
-            std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
-        children.is_ok_and(|children| children.is_empty())
+        let none = wait(Which::OfThisThread, How::Look);
+        none.is_err_and(|error| error.raw_os_error() == Some(Errno::ECHILD as i32))
     }
 
     /// Sends KILL to the orphans of runs that are over.
@@ -123,10 +116,8 @@ impl Reaper {
             || registry.watchdog == Some(process.pid)
             || process.group == getpgrp();
         drop(registry);
-        // On the main thread it is certain: leaders that are not noted yet are children of
-        // spawners.
-        let of_another = || wait(Which::OneOfThisThread(process.pid), How::Look).is_err();
-        !(known || self.on_main && of_another())
+        // Leaders that are not noted yet are children of spawners.
+        !known && wait(Which::OneOfThisThread(process.pid), How::Look).is_ok()
     }
 
     fn kill_orphan(&mut self, orphan: &Process, found: &mut Found) {

@@ -22,7 +22,8 @@ pub(super) fn freeze(shared: &Shared) {
         registry.signal_all(Signal::SIGSTOP);
     }
     for _ in 0..LOOKS {
-        let going = in_state(shared, State::Alive);
+        let mut going = processes_of_runs(shared);
+        going.retain(|process| process.state == State::Alive);
         if going.is_empty() {
             return;
         }
@@ -30,15 +31,17 @@ pub(super) fn freeze(shared: &Shared) {
     }
 }
 
-/// Sends CONT to every process of every run.
+/// Sends CONT to every process of every run. Also to those that do not stand still: a STOP may wait
+/// for a process that is in the kernel (for its child to exec, as after a vfork), and would stop it
+/// when it comes out.
 pub(super) fn thaw(shared: &Shared) {
-    let stopped = in_state(shared, State::Stopped);
+    let frozen = processes_of_runs(shared);
     {
         let mut registry = shared.registry();
         registry.frozen = false;
         registry.signal_all(Signal::SIGCONT);
     }
-    signal_each(&stopped, Signal::SIGCONT);
+    signal_each(&frozen, Signal::SIGCONT);
     shared.work.notify_all();
 }
 
@@ -48,8 +51,8 @@ fn signal_each(processes: &[Process], signal: Signal) {
     }
 }
 
-/// The processes of all runs that are in this state.
-fn in_state(shared: &Shared, state: State) -> Vec<Process> {
+/// The living processes of all runs.
+fn processes_of_runs(shared: &Shared) -> Vec<Process> {
     let all = proc::processes();
     let leaders: HashSet<Pid> = shared.registry().leaders.keys().copied().collect();
     let this = getpid();
@@ -60,6 +63,6 @@ fn in_state(shared: &Shared, state: State) -> Vec<Process> {
     let roots = all.iter().filter(is_root).map(|process| process.pid).collect();
     let tree = with_descendants(&all, roots);
     all.into_iter()
-        .filter(|process| process.state == state && tree.contains(&process.pid))
+        .filter(|process| process.state != State::Zombie && tree.contains(&process.pid))
         .collect()
 }

@@ -11,8 +11,6 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, scope};
 
-use nix::unistd::{getpid, gettid};
-
 type Task = Box<dyn FnOnce() + Send>;
 
 /// As much as the main thread itself would have.
@@ -50,20 +48,8 @@ pub fn with_main_thread<T: Send>(program: impl FnOnce() -> T + Send) -> io::Resu
     })
 }
 
-/// Runs `task` on the main thread if that was lent, else on a thread of its own.
-pub(super) fn run(task: Task) -> io::Result<()> {
+/// Runs `task` on the main thread. Whether that was lent.
+pub(super) fn run(task: Task) -> bool {
     let main = MAIN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let task = match main {
-        Some(main) => match main.send(task) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused.0,
-        },
-        None => task,
-    };
-    Builder::new().name("reaper".to_owned()).spawn(task).map(drop)
-}
-
-/// Whether this is the main thread.
-pub(super) fn is_main() -> bool {
-    gettid() == getpid()
+    main.is_some_and(|main| main.send(task).is_ok())
 }

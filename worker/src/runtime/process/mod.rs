@@ -15,8 +15,7 @@
 //! in its environment. A run is over when its group is empty and no such orphan is left.
 //!
 //! Whoever hosts this calls [`with_main_thread`] in `main`: orphans are handed to the main thread,
-//! so the reaper can ask there, in one system call, whether there are any. Elsewhere (tests) it
-//! must look through `/proc` at every exit.
+//! so the reaper can ask there, in one system call, whether there are any.
 //!
 //! Limits of what can be done without cgroups: a process that left its group *and* emptied its
 //! environment cannot be told from those of other runs that were alive when it was born; it is

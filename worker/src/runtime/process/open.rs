@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use crate::runtime::{EventSink, RunId, Runtime, RuntimeEvent, StartError};
 
 /// What an earlier life left is gone within this time, or is stuck in the kernel.
 const SWEEP_WITHIN: Duration = Duration::from_secs(60);
+/// An earlier runtime of this program gives the main thread back within this time.
+const MAIN_WITHIN: Duration = Duration::from_secs(60);
 /// A watchdog says that it watches within this time.
 const WATCHDOG_WITHIN: Duration = Duration::from_secs(10);
 /// Closing waits so long for processes to go.
@@ -84,6 +87,12 @@ pub enum OpenError {
     /// Processes of an earlier life do not go.
     #[error("sweeping what an earlier life of this worker left")]
     Sweep(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The program did not lend its main thread.
+    #[error("the process runtime needs the main thread: call `with_main_thread` in `main`")]
+    MainThread,
+    /// An earlier runtime of this program is not closed.
+    #[error("an earlier process runtime of this program is still open")]
+    Busy,
     /// The watchdog does not start.
     #[error("the watchdog does not start")]
     Watchdog,
@@ -129,19 +138,37 @@ impl ProcessRuntime {
             sink: Box::new(sink),
         });
         let runtime = Self { shared };
-        runtime.start_threads(config.spawners).map_err(system("starting threads"))?;
+        runtime.start_threads(config.spawners)?;
         runtime.await_watchdog()?;
         Ok(runtime)
     }
 
-    fn start_threads(&self, spawners: usize) -> io::Result<()> {
+    fn start_threads(&self, spawners: usize) -> Result<(), OpenError> {
+        self.start_reaper()?;
         self.shared.registry().chores.push_back(Chore::Watchdog);
         for _ in 0..spawners.max(1) {
             let shared = self.shared.clone();
-            Builder::new().name("spawner".to_owned()).spawn(move || spawner::run(&shared))?;
+            let thread = Builder::new().name("spawner".to_owned());
+            thread
+                .spawn(move || spawner::run(&shared))
+                .map_err(|source| OpenError::System { what: "starting threads", source })?;
         }
+        Ok(())
+    }
+
+    /// Returns once it works. Before that nothing is spawned: the reaper of an earlier runtime
+    /// would take our children for orphans.
+    fn start_reaper(&self) -> Result<(), OpenError> {
         let shared = self.shared.clone();
-        main_thread::run(Box::new(move || Reaper::new(shared).run()))
+        let (begun, begins) = channel();
+        let lent = main_thread::run(Box::new(move || {
+            let _opening_was_given_up = begun.send(());
+            Reaper::new(shared).run();
+        }));
+        if !lent {
+            return Err(OpenError::MainThread);
+        }
+        begins.recv_timeout(MAIN_WITHIN).map_err(|_| OpenError::Busy)
     }
 
     fn await_watchdog(&self) -> Result<(), OpenError> {

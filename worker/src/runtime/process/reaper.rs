@@ -1,4 +1,5 @@
-//! The reaper: the one thread that takes the ends of children.
+//! The reaper: the one thread that takes the ends of children. It is the main thread, whose own
+//! children are orphans and nothing else.
 //!
 //! A leader's zombie is kept until its group was sent KILL, as the kernel does to a container whose
 //! first process ends; so no signal can meet a pid that is somebody else's by then.
@@ -14,7 +15,6 @@ use nix::unistd::Pid;
 use stint_common::time;
 
 use super::close::Closing;
-use super::main_thread;
 use super::registry::{Chore, signal_group};
 use super::shared::Shared;
 use super::spawn::{Ended, How, Which, wait};
@@ -30,28 +30,17 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The reaper's own state. What it shares with others is in [`Shared`].
 pub(super) struct Reaper {
     pub(super) shared: Arc<Shared>,
-    /// Whether it runs on the main thread, whose children are orphans and nothing else.
-    pub(super) on_main: bool,
     /// Runs whose leader was reaped and whose tree is not known to be gone.
     pub(super) closing: Vec<Closing>,
     /// Orphans that were seen alive, and the run that each belongs to.
     pub(super) orphans: HashMap<Pid, Option<RunId>>,
-    /// Zombies that may be somebody else's, since when.
-    pub(super) strangers: HashMap<Pid, Instant>,
     /// When the trees that are being killed are looked at next.
     pub(super) next_look: Instant,
 }
 
 impl Reaper {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            on_main: main_thread::is_main(),
-            closing: Vec::new(),
-            orphans: HashMap::new(),
-            strangers: HashMap::new(),
-            next_look: Instant::now(),
-        }
+        Self { shared, closing: Vec::new(), orphans: HashMap::new(), next_look: Instant::now() }
     }
 
     /// Works until the runtime is closed and all children are gone.
