@@ -19,7 +19,7 @@ use uuid::Uuid;
 #[path = "admission/properties.rs"]
 mod properties;
 
-/// What every Job with an image is told.
+/// What every Job with an image is told, but for the image `host`.
 const NOT_PULLED: &str = "image is not pulled: the process runtime runs command on the host";
 
 fn plain_job() -> Value {
@@ -273,6 +273,15 @@ fn unknown_members_are_refused_told_or_dropped() {
     assert_eq!(dropped.job, told.job);
     assert_eq!(dropped.job["spec"].get("foo"), None);
     assert_eq!(dropped.job["spec"]["backoffLimit"], 2);
+}
+
+#[test]
+fn an_image_that_says_host_needs_no_warning() {
+    let mut job = plain_job();
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "host".into();
+    let body = decode(job.to_string().as_bytes(), None).unwrap();
+    let admitted = create(body, &context(FieldValidation::Strict)).unwrap();
+    assert_eq!(admitted.warnings, [""; 0]);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 use super::cause::Path;
 use super::text;
 
+/// The image of a container that means the host's own programs: nothing is to be said of it.
+const NO_IMAGE: &str = "host";
 /// Above these two an Indexed Job's indexes may not be tracked by Kubernetes.
 const MANY_COMPLETIONS: i32 = 100_000;
 const MANY_PARALLEL: i32 = 10_000;
@@ -118,7 +120,9 @@ fn hides(variable: &EnvVar) -> bool {
 /// What is different here from a cluster of containers.
 fn of_stint(job: &Job) -> Vec<String> {
     let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let has_image = pod.is_some_and(|pod| pod.containers.iter().any(|it| it.image.is_some()));
+    let is_image = |image: &String| image != NO_IMAGE;
+    let has_image = pod
+        .is_some_and(|pod| pod.containers.iter().any(|it| it.image.as_ref().is_some_and(is_image)));
     let mut warnings = Vec::new();
     if has_image {
         warnings
