@@ -33,18 +33,18 @@ pub struct CreateContext<'a> {
 /// wrong).
 pub fn create(body: Body, context: &CreateContext<'_>) -> Result<Admitted, Rejection> {
     let mut read = read(body, context.field_validation)?;
-    prepare(&mut read.job, context)?;
-    let job = typed_job(&read.job)?;
+    prepare(&mut read.object, context)?;
+    let job = typed_job(&read.object)?;
     let options = validate::Options::for_create();
     let mut causes = validate::job(&job, &options);
-    unsupported::check(&read.job, &mut causes);
+    unsupported::check(&read.object, &mut causes);
     if !causes.is_empty() {
         let name = job.metadata.name.unwrap_or_default();
         return Err(Rejection::Invalid { name, causes: causes.into_vec() });
     }
     let mut warnings = read.warnings;
     warnings.extend(warnings::on_create(&job));
-    Ok(Admitted { job: read.job, warnings })
+    Ok(Admitted { job: read.object, warnings })
 }
 
 /// Defaults, system metadata, selector and labels.

@@ -46,14 +46,27 @@ enum Format {
 /// [`Rejection::TooLarge`], [`Rejection::UnsupportedMediaType`], or [`Rejection::BadRequest`] for a
 /// body that does not parse or is no object.
 pub fn decode(bytes: &[u8], content_type: Option<&str>) -> Result<Body, Rejection> {
+    decode_as(bytes, content_type, "Job")
+}
+
+/// Reads JSON or YAML of an object of another kind.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_as(
+    bytes: &[u8],
+    content_type: Option<&str>,
+    kind: &str,
+) -> Result<Body, Rejection> {
     if bytes.len() > MAX_BODY_BYTES {
         return Err(Rejection::TooLarge { limit: MAX_BODY_BYTES });
     }
     let duplicates = RefCell::new(Vec::new());
     let seed = Node { path: None, depth: 0, duplicates: &duplicates };
     let value = match format_of(bytes, content_type)? {
-        Format::Json => from_json(bytes, seed)?,
-        Format::Yaml => from_yaml(bytes, seed)?,
+        Format::Json => from_json(bytes, seed).map_err(|error| unreadable(kind, &error))?,
+        Format::Yaml => from_yaml(bytes, seed).map_err(|error| unreadable(kind, &*error))?,
     };
     if !value.is_object() {
         return Err(Rejection::BadRequest("the body of the request is not an object".to_owned()));
@@ -71,23 +84,20 @@ fn format_of(bytes: &[u8], content_type: Option<&str>) -> Result<Format, Rejecti
     }
 }
 
-fn from_json(bytes: &[u8], seed: Node<'_>) -> Result<Value, Rejection> {
+fn from_json(bytes: &[u8], seed: Node<'_>) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    seed.deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| unreadable("Job", &error))
+    seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
 }
 
-fn from_yaml(bytes: &[u8], seed: Node<'_>) -> Result<Value, Rejection> {
-    let text = std::str::from_utf8(bytes).map_err(|error| unreadable("Job", &error))?;
+fn from_yaml(bytes: &[u8], seed: Node<'_>) -> Result<Value, Box<dyn std::error::Error>> {
+    let text = std::str::from_utf8(bytes)?;
     let options = serde_saphyr::options! {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
     };
-    serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
+    Ok(serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         seed.deserialize(deserializer)
-    })
-    .map_err(|error| unreadable("Job", &error))
+    })?)
 }
 
 fn unreadable(kind: &str, error: &dyn fmt::Display) -> Rejection {

@@ -1,4 +1,5 @@
-//! The API server's decoding, defaulting and validation for `batch/v1` Jobs. Pure.
+//! The API server's decoding, defaulting and validation: for `batch/v1` Jobs, and (in `plain`) for
+//! objects that are kept as they are sent. Pure.
 //!
 //! ```text
 //! bytes --decode--> Body --create or update--> Admitted { job, warnings }
@@ -15,6 +16,7 @@ mod create;
 mod decode;
 pub mod defaults;
 pub mod generate;
+pub mod plain;
 mod pod_defaults;
 mod read;
 mod rejection;
@@ -29,8 +31,8 @@ pub mod warnings;
 
 pub use cause::{Cause, CauseReason, Causes, Path};
 pub use create::{CreateContext, create};
-pub use decode::{Body, MAX_BODY_BYTES, decode};
-pub use read::{Admitted, FieldValidation};
+pub use decode::{Body, MAX_BODY_BYTES, decode, decode_as};
+pub use read::{Admitted, FieldValidation, Identity};
 pub use rejection::Rejection;
 pub use status::{AdmittedStatus, check_status, prepare_status, update_status};
 pub use update::{UpdateContext, prepare as prepare_update, update};

@@ -1,9 +1,10 @@
-//! A body to a Job: is it one at all, is every member known, and what is done about those that are
-//! not.
+//! A body to an object: is it one of its kind at all, is every member known, and what is done about
+//! those that are not.
 
 use std::str::FromStr;
 
 use k8s_openapi::api::batch::v1::Job;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::decode::Body;
@@ -53,23 +54,42 @@ pub struct Admitted {
 
 /// How many unknown and doubled members are named in one answer.
 const MAX_NAMED: usize = 100;
-/// How Kubernetes calls what is decoded here.
-const API_VERSION: &str = "batch/v1";
-const KIND: &str = "Job";
+/// How Kubernetes calls a kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// `batch/v1`; of the core group `v1`.
+    pub api_version: &'static str,
+    /// `Job`.
+    pub kind: &'static str,
+}
 
-/// A body read as a Job: without `null`s, without unknown members, with `apiVersion` and `kind`.
+/// Jobs.
+const JOB: Identity = Identity { api_version: "batch/v1", kind: "Job" };
+
+/// A body read as an object of its kind: without `null`s, without unknown members, with
+/// `apiVersion` and `kind`.
 #[derive(Debug)]
 pub(super) struct Read {
-    pub(super) job: Value,
+    pub(super) object: Value,
     pub(super) warnings: Vec<String>,
 }
 
 /// Reads a body as a Job.
 pub(super) fn read(body: Body, validation: FieldValidation) -> Result<Read, Rejection> {
-    let Body { value: mut job, duplicates } = body;
-    drop_nulls(&mut job);
-    identify(&mut job)?;
-    let typed = typed::read::<Job>(&job).map_err(|error| unhandled(&error.to_string()))?;
+    read_as::<Job>(body, validation, JOB)
+}
+
+/// Reads a body as an object of some kind, of which `T` is the type.
+pub(super) fn read_as<T: for<'de> Deserialize<'de>>(
+    body: Body,
+    validation: FieldValidation,
+    identity: Identity,
+) -> Result<Read, Rejection> {
+    let Body { value: mut object, duplicates } = body;
+    drop_nulls(&mut object);
+    identify(&mut object, identity)?;
+    let typed =
+        typed::read::<T>(&object).map_err(|error| unhandled(identity, &error.to_string()))?;
     let unknown = typed.unknown;
     let complaints: Vec<String> = unknown
         .iter()
@@ -78,21 +98,36 @@ pub(super) fn read(body: Body, validation: FieldValidation) -> Result<Read, Reje
         .take(MAX_NAMED)
         .collect();
     if validation == FieldValidation::Strict && !complaints.is_empty() {
-        return Err(unhandled(&format!("strict decoding error: {}", complaints.join(", "))));
+        let complaint = format!("strict decoding error: {}", complaints.join(", "));
+        return Err(unhandled(identity, &complaint));
     }
-    typed::remove(&mut job, &unknown);
+    typed::remove(&mut object, &unknown);
     let warn = validation == FieldValidation::Warn;
-    Ok(Read { job, warnings: if warn { complaints } else { Vec::new() } })
+    Ok(Read { object, warnings: if warn { complaints } else { Vec::new() } })
 }
 
 /// Reads a Job that this module let in, or is about to.
 pub(super) fn typed_job(job: &Value) -> Result<Job, Rejection> {
-    let typed = typed::read::<Job>(job).map_err(|error| unhandled(&error.to_string()))?;
+    typed_as(job, JOB)
+}
+
+/// Reads an object of some kind that this module let in, or is about to.
+pub(super) fn typed_as<T: for<'de> Deserialize<'de>>(
+    object: &Value,
+    identity: Identity,
+) -> Result<T, Rejection> {
+    let typed =
+        typed::read::<T>(object).map_err(|error| unhandled(identity, &error.to_string()))?;
     Ok(typed.object)
 }
 
-fn unhandled(complaint: &str) -> Rejection {
-    Rejection::NoJob(format!("{KIND} in version \"v1\" cannot be handled as a {KIND}: {complaint}"))
+/// 400: the body is not of its kind.
+pub(super) fn unhandled(identity: Identity, complaint: &str) -> Rejection {
+    let Identity { api_version, kind } = identity;
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    Rejection::NoJob(format!(
+        "{kind} in version {version:?} cannot be handled as a {kind}: {complaint}"
+    ))
 }
 
 /// Takes what is `null` for absent, as Go does.
@@ -108,9 +143,12 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// Checks `apiVersion` and `kind`; absent, they follow from where the request went.
-fn identify(job: &mut Value) -> Result<(), Rejection> {
-    let Some(members) = job.as_object_mut() else {
-        return Err(unhandled("json: cannot unmarshal array into Go value of type v1.Job"));
+fn identify(object: &mut Value, identity: Identity) -> Result<(), Rejection> {
+    let Identity { api_version, kind } = identity;
+    let Some(members) = object.as_object_mut() else {
+        let complaint =
+            format!("json: cannot unmarshal array into Go value of type v1.{kind}");
+        return Err(unhandled(identity, &complaint));
     };
     let text = |name: &str| match members.get(name) {
         None => Ok(String::new()),
@@ -120,20 +158,22 @@ fn identify(job: &mut Value) -> Result<(), Rejection> {
              string"
         ))),
     };
-    let (version, kind) = (text("apiVersion")?, text("kind")?);
-    if !version.is_empty() && version != API_VERSION {
+    let (own_version, own_kind) = (text("apiVersion")?, text("kind")?);
+    if !own_version.is_empty() && own_version != api_version {
         return Err(Rejection::BadRequest(format!(
-            "the API version in the data ({version}) does not match the expected API version \
-             ({API_VERSION})"
+            "the API version in the data ({own_version}) does not match the expected API version \
+             ({api_version})"
         )));
     }
-    if !kind.is_empty() && kind != KIND {
+    if !own_kind.is_empty() && own_kind != kind {
         return Err(Rejection::BadRequest(format!(
-            "{kind} in version \"v1\" cannot be handled as a {KIND}: the kind in the data ({kind}) \
-             does not match the expected kind ({KIND})"
+            "{own_kind} in version \"v1\" cannot be handled as a {kind}: the kind in the data \
+             ({own_kind}) does not match the expected kind ({kind})"
         )));
     }
-    for (name, text, known) in [("apiVersion", &version, API_VERSION), ("kind", &kind, KIND)] {
+    for (name, text, known) in
+        [("apiVersion", &own_version, api_version), ("kind", &own_kind, kind)]
+    {
         if text.is_empty() {
             members.insert(name.to_owned(), Value::from(known));
         }

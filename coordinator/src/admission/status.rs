@@ -33,11 +33,11 @@ pub fn update_status(
     context: UpdateContext,
 ) -> Result<AdmittedStatus, Rejection> {
     let mut read = read(new, context.field_validation)?;
-    let status = prepare_status(&mut read.job, old)?;
-    let mut whole = read.job.clone();
+    let status = prepare_status(&mut read.object, old)?;
+    let mut whole = read.object.clone();
     whole["status"] = status.clone();
     check_status(&whole, old)?;
-    Ok(AdmittedStatus { job: read.job, status, warnings: read.warnings })
+    Ok(AdmittedStatus { job: read.object, status, warnings: read.warnings })
 }
 
 /// Carries over the spec and what a client cannot change; gives the status that was sent.

@@ -107,6 +107,26 @@ pub fn label_value(text: &str) -> Vec<String> {
     faults
 }
 
+/// A key of a ConfigMap or Secret, which may become a file's name.
+#[must_use]
+pub fn config_key(text: &str) -> Vec<String> {
+    let words = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let mut faults = Vec::new();
+    if text.len() > SUBDOMAIN_LENGTH {
+        faults.push(format!("must be no more than {SUBDOMAIN_LENGTH} bytes"));
+    }
+    if text.is_empty() || !text.bytes().all(allowed) {
+        faults.push(explain(words, "[-._a-zA-Z0-9]+", &["key.name", "KEY_NAME", "key-name"]));
+    }
+    match text {
+        "." | ".." => faults.push(format!("must not be '{text}'")),
+        _ if text.starts_with("..") => faults.push("must not start with '..'".to_owned()),
+        _ => {}
+    }
+    faults
+}
+
 /// An environment variable's name: printable ASCII without `=`.
 #[must_use]
 pub fn environment_name(text: &str) -> Vec<String> {

@@ -24,13 +24,13 @@ pub struct UpdateContext {
 /// When `new` is no Job or another one (400, 409), or the change is refused (422).
 pub fn update(old: &Value, new: Body, context: UpdateContext) -> Result<Admitted, Rejection> {
     let mut read = read(new, context.field_validation)?;
-    defaults::apply(&mut read.job);
-    prepare(&mut read.job, old)?;
-    let (new_job, old_job) = (typed_job(&read.job)?, typed_job(old)?);
-    let new_both = validate::Both { job: &new_job, json: &read.job };
+    defaults::apply(&mut read.object);
+    prepare(&mut read.object, old)?;
+    let (new_job, old_job) = (typed_job(&read.object)?, typed_job(old)?);
+    let new_both = validate::Both { job: &new_job, json: &read.object };
     let old_both = validate::Both { job: &old_job, json: old };
     let mut causes = validate::update(new_both, old_both);
-    unsupported::check(&read.job, &mut causes);
+    unsupported::check(&read.object, &mut causes);
     if !causes.is_empty() {
         let name = new_job.metadata.name.unwrap_or_default();
         return Err(Rejection::Invalid { name, causes: causes.into_vec() });
@@ -39,7 +39,7 @@ pub fn update(old: &Value, new: Body, context: UpdateContext) -> Result<Admitted
     if generation(&new_job) != generation(&old_job) {
         warnings.extend(warnings::of_spec(&new_job));
     }
-    Ok(Admitted { job: read.job, warnings })
+    Ok(Admitted { job: read.object, warnings })
 }
 
 fn generation(job: &Job) -> i64 {
@@ -77,7 +77,7 @@ pub fn prepare(new: &mut Value, old: &Value) -> Result<(), Rejection> {
 }
 
 /// Refuses a body that speaks of another object.
-fn same_object(new: &Map<String, Value>, old: &Map<String, Value>) -> Result<(), Rejection> {
+pub(super) fn same_object(new: &Map<String, Value>, old: &Map<String, Value>) -> Result<(), Rejection> {
     let text = |object: &Map<String, Value>, name: &str| {
         object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };

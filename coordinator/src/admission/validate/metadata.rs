@@ -18,19 +18,41 @@ type Texts = BTreeMap<String, String>;
 
 /// Metadata of an object in a namespace, whose name is a DNS subdomain.
 pub(super) fn object_meta(meta: &ObjectMeta, path: &Path<'_>, causes: &mut Causes) {
+    named_meta(meta, &NameForm { namespaced: true, name: text::dns_subdomain }, path, causes);
+}
+
+/// How objects of a kind are called.
+pub(in crate::admission) struct NameForm {
+    /// Whether they are in namespaces.
+    pub(in crate::admission) namespaced: bool,
+    /// What is wrong with a name.
+    pub(in crate::admission) name: fn(&str) -> Vec<String>,
+}
+
+/// Metadata of an object of any kind.
+pub(in crate::admission) fn named_meta(
+    meta: &ObjectMeta,
+    form: &NameForm,
+    path: &Path<'_>,
+    causes: &mut Causes,
+) {
     let name = meta.name.as_deref().unwrap_or_default();
     if let Some(prefix) = meta.generate_name.as_deref().filter(|prefix| !prefix.is_empty()) {
-        let faults = text::dns_subdomain(&mask_dash(prefix));
+        let faults = (form.name)(&mask_dash(prefix));
         causes.invalid_each(&path.child("generateName"), prefix, faults);
     }
     if name.is_empty() {
         causes.required(&path.child("name"), "name or generateName is required");
     } else {
-        causes.invalid_each(&path.child("name"), name, text::dns_subdomain(name));
+        causes.invalid_each(&path.child("name"), name, (form.name)(name));
     }
     match meta.namespace.as_deref().unwrap_or_default() {
-        "" => causes.required(&path.child("namespace"), ""),
-        name => causes.invalid_each(&path.child("namespace"), name, text::dns_label(name)),
+        "" if form.namespaced => causes.required(&path.child("namespace"), ""),
+        name if form.namespaced => {
+            causes.invalid_each(&path.child("namespace"), name, text::dns_label(name));
+        }
+        "" => {}
+        _ => causes.forbidden(&path.child("namespace"), "not allowed on this type"),
     }
     not_negative(meta.generation, &path.child("generation"), causes);
     labels(meta.labels.as_ref(), &path.child("labels"), causes);
@@ -134,7 +156,7 @@ pub(super) fn finalizer_names(meta: &ObjectMeta, path: &Path<'_>, causes: &mut C
 }
 
 /// What of an object's metadata may not change.
-pub(super) fn meta_update(
+pub(in crate::admission) fn meta_update(
     new: &ObjectMeta,
     old: &ObjectMeta,
     path: &Path<'_>,
@@ -184,7 +206,7 @@ pub(super) fn meta_update(
 }
 
 /// A value that must stay as it is.
-pub(super) fn immutable<T: PartialEq + serde::Serialize>(
+pub(in crate::admission) fn immutable<T: PartialEq + serde::Serialize>(
     new: &T,
     old: &T,
     path: &Path<'_>,

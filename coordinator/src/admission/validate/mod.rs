@@ -10,7 +10,7 @@ mod failure_policy;
 mod immutable;
 pub mod indexes;
 mod job;
-mod metadata;
+pub(in crate::admission) mod metadata;
 mod pod;
 mod selector;
 mod spec;

@@ -1,0 +1,17 @@
+//! Objects that are kept as they are sent, and mean something only to who reads them: ConfigMaps,
+//! Secrets, namespaces, service accounts.
+//!
+//! One pair of functions admits them all; what is particular to a kind is in its [`Rules`].
+
+mod config_map;
+mod data;
+mod namespace;
+mod rules;
+mod secret;
+mod service_account;
+
+pub use config_map::CONFIG_MAP;
+pub use namespace::{ACTIVE, KUBERNETES, NAMESPACE, TERMINATING};
+pub use rules::{AdmittedObject, Rules, create, update};
+pub use secret::SECRET;
+pub use service_account::SERVICE_ACCOUNT;
