@@ -206,10 +206,22 @@ impl Names {
         }
     }
 
+    /// All output of one namespace.
+    #[must_use]
+    pub fn logs_of(&self, namespace: &str) -> String {
+        format!("{}.log.{namespace}.>", self.prefix)
+    }
+
     /// Events about one object.
     #[must_use]
     pub fn event(&self, namespace: &str, kind: &str, uid: &str) -> String {
         format!("{}.event.{namespace}.{kind}.{uid}", self.prefix)
+    }
+
+    /// Events of one namespace.
+    #[must_use]
+    pub fn events_of(&self, namespace: &str) -> String {
+        format!("{}.event.{namespace}.>", self.prefix)
     }
 
     /// All Events.

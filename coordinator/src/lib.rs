@@ -7,4 +7,5 @@ pub mod job;
 pub mod registry;
 pub mod serve;
 pub mod store;
+pub mod tend;
 pub mod trace;

@@ -14,6 +14,7 @@ use crate::api;
 use crate::control;
 use crate::registry::Registry;
 use crate::store::Replica;
+use crate::tend;
 use crate::trace;
 
 /// What a coordinator is started with.
@@ -60,7 +61,8 @@ pub async fn run(
     let pods = Committer::start(jet.clone(), names.pods_stream());
     let work = Committer::start(jet.clone(), names.work_stream());
     let replica = Replica::start(jet.clone()).await;
-    let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), replica);
+    let registry = Arc::new(Registry::new(jet.clone(), objects.clone(), pods.clone(), replica));
+    let (owns, owning) = tokio::sync::watch::channel(false);
     let traces = trace::start();
     let shared = control::Shared {
         jet: jet.clone(),
@@ -69,12 +71,13 @@ pub async fn run(
         work,
         incarnation: Incarnation::random(),
         tracer: traces.as_ref().map(trace::Exporter::tracer),
+        owns,
     };
     let control = tokio::spawn(control::run(shared, shutdown.clone()));
-    let registry = Arc::new(registry);
     let http = config.http.map(|listener| {
         tokio::spawn(api::http::serve(Arc::clone(&registry), listener, shutdown.clone()))
     });
+    let tending = tokio::spawn(tend::run(Arc::clone(&registry), owning, shutdown.clone()));
     ready.cancel();
     let client = jet.client.clone();
     let prefix = names.prefix().to_owned();
@@ -87,6 +90,9 @@ pub async fn run(
         && let Err(error) = http.await
     {
         tracing::error!(%error, "the HTTP front end ended badly");
+    }
+    if let Err(error) = tending.await {
+        tracing::error!(%error, "the tending of namespaces ended badly");
     }
     if let Some(traces) = traces {
         traces.flush().await;

@@ -20,6 +20,10 @@ mod kinds;
 mod list;
 #[path = "e2e/logs.rs"]
 mod logs;
+#[path = "e2e/namespaces.rs"]
+mod namespaces;
+#[path = "e2e/objects.rs"]
+mod objects;
 #[path = "e2e/patch.rs"]
 mod patch;
 #[path = "e2e/pods.rs"]

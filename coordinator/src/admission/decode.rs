@@ -54,11 +54,7 @@ pub fn decode(bytes: &[u8], content_type: Option<&str>) -> Result<Body, Rejectio
 /// # Errors
 ///
 /// As [`decode`].
-pub fn decode_as(
-    bytes: &[u8],
-    content_type: Option<&str>,
-    kind: &str,
-) -> Result<Body, Rejection> {
+pub fn decode_as(bytes: &[u8], content_type: Option<&str>, kind: &str) -> Result<Body, Rejection> {
     if bytes.len() > MAX_BODY_BYTES {
         return Err(Rejection::TooLarge { limit: MAX_BODY_BYTES });
     }

@@ -146,8 +146,7 @@ fn drop_nulls(value: &mut Value) {
 fn identify(object: &mut Value, identity: Identity) -> Result<(), Rejection> {
     let Identity { api_version, kind } = identity;
     let Some(members) = object.as_object_mut() else {
-        let complaint =
-            format!("json: cannot unmarshal array into Go value of type v1.{kind}");
+        let complaint = format!("json: cannot unmarshal array into Go value of type v1.{kind}");
         return Err(unhandled(identity, &complaint));
     };
     let text = |name: &str| match members.get(name) {

@@ -77,7 +77,10 @@ pub fn prepare(new: &mut Value, old: &Value) -> Result<(), Rejection> {
 }
 
 /// Refuses a body that speaks of another object.
-pub(super) fn same_object(new: &Map<String, Value>, old: &Map<String, Value>) -> Result<(), Rejection> {
+pub(super) fn same_object(
+    new: &Map<String, Value>,
+    old: &Map<String, Value>,
+) -> Result<(), Rejection> {
     let text = |object: &Map<String, Value>, name: &str| {
         object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
     };

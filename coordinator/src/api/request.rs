@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::delete_options::with_body;
 use super::resources::{ApiResource, Part, Verb, Verbs};
+use crate::registry::objects::Kind;
 use crate::registry::{Answer, Error, LogStream, Options, Registry, WatchStream};
 
 /// What is asked for. Namespace and name are as they came.
@@ -56,6 +57,7 @@ pub(crate) async fn carry_out(
     match request.resource.served_by {
         Verbs::Jobs => jobs(registry, request).await,
         Verbs::Pods => pods(registry, request).await,
+        Verbs::Objects(kind) => objects(registry, kind, request).await,
     }
 }
 
@@ -182,6 +184,41 @@ async fn pods(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, E
         }
         (None, Verb::Create | Verb::Update | Verb::Patch | Verb::DeleteCollection)
         | (Some(_), _) => return Err(request.not_allowed()),
+    };
+    Ok(Reply::Object(answer))
+}
+
+async fn objects(
+    registry: &Registry,
+    kind: &'static Kind,
+    request: Request<'_>,
+) -> Result<Reply, Error> {
+    let Request { body, content_type, options, .. } = &request;
+    let (body, content_type) = (*body, *content_type);
+    if request.part.is_some() {
+        return Err(request.not_allowed());
+    }
+    let place = || if kind.is_namespaced() { request.namespace() } else { Ok("") };
+    let answer = match request.verb {
+        Verb::Get => plain(registry.get_object(kind, place()?, request.name()?).await?),
+        Verb::List => plain(registry.list_objects(kind, request.namespace, options).await?),
+        Verb::Watch => {
+            let stream = registry.watch_objects(kind, request.namespace, request.options);
+            return Ok(Reply::Watch(stream.await?));
+        }
+        Verb::Create => {
+            registry.create_object(kind, place()?, body, content_type, options).await?
+        }
+        Verb::Update => {
+            let (namespace, name) = (place()?, request.name()?);
+            registry.update_object(kind, namespace, name, body, content_type, options).await?
+        }
+        Verb::Patch => {
+            let (namespace, name) = (place()?, request.name()?);
+            registry.patch_object(kind, namespace, name, body, content_type, options).await?
+        }
+        Verb::Delete => registry.delete_object(kind, place()?, request.name()?, options).await?,
+        Verb::DeleteCollection => registry.delete_objects(kind, place()?, options).await?,
     };
     Ok(Reply::Object(answer))
 }

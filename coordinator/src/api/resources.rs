@@ -1,10 +1,70 @@
 //! What is served: one table, from which both front ends find what a request means, and discovery
 //! says what there is.
 
-use crate::registry::error::{JOBS, PODS, Resource};
+use crate::registry::error::{
+    CONFIG_MAPS, JOBS, NAMESPACES, PODS, Resource, SECRETS, SERVICE_ACCOUNTS,
+};
+use crate::registry::objects::{Kind, kind};
 
 /// Everything there is.
-pub(crate) static RESOURCES: [&ApiResource; 2] = [&PODS_V1, &JOBS_V1];
+pub(crate) static RESOURCES: [&ApiResource; 6] =
+    [&CONFIG_MAPS_V1, &NAMESPACES_V1, &PODS_V1, &SECRETS_V1, &SERVICE_ACCOUNTS_V1, &JOBS_V1];
+
+static CONFIG_MAPS_V1: ApiResource = ApiResource {
+    served_by: Verbs::Objects(&kind::CONFIG_MAP),
+    about: CONFIG_MAPS,
+    version: "v1",
+    singular: "configmap",
+    short_names: &["cm"],
+    categories: &[],
+    namespaced: true,
+    verbs: &ALL_VERBS,
+    subresources: &[],
+};
+
+static NAMESPACES_V1: ApiResource = ApiResource {
+    served_by: Verbs::Objects(&kind::NAMESPACE),
+    about: NAMESPACES,
+    version: "v1",
+    singular: "namespace",
+    short_names: &["ns"],
+    categories: &[],
+    namespaced: false,
+    verbs: &[
+        Verb::Create,
+        Verb::Delete,
+        Verb::Get,
+        Verb::List,
+        Verb::Patch,
+        Verb::Update,
+        Verb::Watch,
+    ],
+    subresources: &[],
+};
+
+static SECRETS_V1: ApiResource = ApiResource {
+    served_by: Verbs::Objects(&kind::SECRET),
+    about: SECRETS,
+    version: "v1",
+    singular: "secret",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: &ALL_VERBS,
+    subresources: &[],
+};
+
+static SERVICE_ACCOUNTS_V1: ApiResource = ApiResource {
+    served_by: Verbs::Objects(&kind::SERVICE_ACCOUNT),
+    about: SERVICE_ACCOUNTS,
+    version: "v1",
+    singular: "serviceaccount",
+    short_names: &["sa"],
+    categories: &[],
+    namespaced: true,
+    verbs: &ALL_VERBS,
+    subresources: &[],
+};
 
 static JOBS_V1: ApiResource = ApiResource {
     served_by: Verbs::Jobs,
@@ -79,12 +139,14 @@ pub(crate) struct Subresource {
 }
 
 /// The registry's functions for one kind of object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Verbs {
     /// Jobs.
     Jobs,
     /// Pods, which follow from Jobs.
     Pods,
+    /// Objects that are kept as they are sent.
+    Objects(&'static Kind),
 }
 
 /// What a subresource is of its object.

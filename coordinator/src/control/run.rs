@@ -8,6 +8,7 @@ use stint_common::id::Incarnation;
 use stint_common::names::DEFAULT_CLASS;
 use stint_common::nats::{Committer, Jet, Tail, TailEvent, ensure_class_consumer};
 use stint_common::time::{now, since};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::carry::{Done, OnItsWay, Round, Writers};
@@ -42,6 +43,8 @@ pub struct Shared {
     pub incarnation: Incarnation,
     /// Where spans go, if traces are on.
     pub tracer: Option<Tracer>,
+    /// Whether this coordinator is the owner, for loops that only its owner runs.
+    pub owns: watch::Sender<bool>,
 }
 
 /// Stands by, reconciles while the lease is held, stands by again; until `shutdown`.
@@ -49,7 +52,9 @@ pub async fn run(shared: Shared, shutdown: CancellationToken) {
     let candidate = Candidate::new(shared.jet.clone(), shared.objects.clone(), shared.incarnation);
     while let Some(held) = candidate.acquire(&shutdown).await {
         tracing::info!(coordinator = %shared.incarnation, "owner: reconciling");
+        shared.owns.send_replace(true);
         own(&shared, &candidate, held, &shutdown).await;
+        shared.owns.send_replace(false);
         tracing::info!(coordinator = %shared.incarnation, "no longer owner");
         if shutdown.is_cancelled() {
             return;

@@ -15,7 +15,7 @@ use super::options::Options;
 use super::store::Registry;
 
 /// How often a change is tried again when another write came between reading and writing.
-const TRIES: u32 = 100;
+pub(super) const TRIES: u32 = 100;
 
 /// A Job after a change, written or not.
 pub(super) struct Written {

@@ -24,6 +24,13 @@ pub const PODS: Resource = Resource { group: "", plural: "pods", kind: "Pod" };
 pub const NODES: Resource = Resource { group: "", plural: "nodes", kind: "Node" };
 /// Events.
 pub const EVENTS: Resource = Resource { group: "", plural: "events", kind: "Event" };
+/// ConfigMaps.
+pub const CONFIG_MAPS: Resource = Resource { group: "", plural: "configmaps", kind: "ConfigMap" };
+/// Secrets.
+pub const SECRETS: Resource = Resource { group: "", plural: "secrets", kind: "Secret" };
+/// Service accounts.
+pub const SERVICE_ACCOUNTS: Resource =
+    Resource { group: "", plural: "serviceaccounts", kind: "ServiceAccount" };
 /// Namespaces.
 pub const NAMESPACES: Resource = Resource { group: "", plural: "namespaces", kind: "Namespace" };
 
@@ -242,21 +249,35 @@ impl Error {
     /// An admission's answer as an error about Jobs.
     #[must_use]
     pub fn from_rejection(rejection: Rejection) -> Self {
+        Self::of_rejected(JOBS, rejection)
+    }
+
+    /// An admission's answer as an error about objects of some kind.
+    #[must_use]
+    pub fn of_rejected(resource: Resource, rejection: Rejection) -> Self {
         match rejection {
             Rejection::BadRequest(message) | Rejection::NoJob(message) => Self::BadRequest(message),
-            Rejection::Conflict { name, reason } => Self::Conflict { resource: JOBS, name, reason },
+            Rejection::Conflict { name, reason } => Self::Conflict { resource, name, reason },
             Rejection::TooLarge { limit } => Self::RequestEntityTooLarge { limit },
             Rejection::UnsupportedMediaType => Self::UnsupportedMediaType {
                 accepted: vec!["application/json", "application/yaml"],
             },
-            Rejection::Invalid { name, causes } => Self::Invalid { resource: JOBS, name, causes },
+            Rejection::Invalid { name, causes } => Self::Invalid { resource, name, causes },
         }
     }
 
     /// An admission's answer about what came out of a patch, which is `text`.
     #[must_use]
     pub fn from_patched(rejection: Rejection, text: &str) -> Self {
-        let Rejection::NoJob(complaint) = rejection else { return Self::from_rejection(rejection) };
+        Self::of_patched(JOBS, rejection, text)
+    }
+
+    /// An admission's answer about what came out of a patch of an object of some kind.
+    #[must_use]
+    pub fn of_patched(resource: Resource, rejection: Rejection, text: &str) -> Self {
+        let Rejection::NoJob(complaint) = rejection else {
+            return Self::of_rejected(resource, rejection);
+        };
         let cut = text.floor_char_boundary(MOST_OF_A_PATCH);
         let mut causes = Causes::default();
         causes.invalid(&Path::root("patch"), &text[..cut], complaint);

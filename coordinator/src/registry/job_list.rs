@@ -14,7 +14,7 @@ use super::store::Registry;
 use crate::store::Object;
 
 /// Deletes of a collection that are under way at once.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 
 impl Registry {
     /// Jobs of one namespace, or of all, that match the selectors.
@@ -27,7 +27,7 @@ impl Registry {
         namespace: Option<&str>,
         options: &Options,
     ) -> Result<Value, Error> {
-        let (objects, revision) = self.list_at(namespace, options).await?;
+        let (objects, revision) = self.list_at("jobs", namespace, options).await?;
         let matches =
             options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
@@ -67,9 +67,10 @@ impl Registry {
         )
     }
 
-    /// Jobs as of the revision that is asked for, and the revision that they are of.
+    /// Objects as of the revision that is asked for, and the revision that they are of.
     pub(super) async fn list_at(
         &self,
+        resource: &str,
         namespace: Option<&str>,
         options: &Options,
     ) -> Result<(Vec<Arc<Object>>, u64), Error> {
@@ -77,15 +78,15 @@ impl Registry {
             // What there is here, however old.
             Some(0) => {}
             Some(revision) => self.replica.wait_for(revision).await,
-            None => drop(self.replica.fresh().await?),
+            None => drop(self.replica.fresh_of(resource).await?),
         }
-        let (objects, revision) = self.replica.list("jobs", namespace);
+        let (objects, revision) = self.replica.list(resource, namespace);
         let Some(wanted) = options.resource_version else { return Ok((objects, revision)) };
         if wanted > revision {
             return Err(Error::TooLargeRevision { wanted, current: revision });
         }
         let exact = options.revision_match == Some(RevisionMatch::Exact);
-        if exact && !self.replica.is_unchanged_since("jobs", wanted) {
+        if exact && !self.replica.is_unchanged_since(resource, wanted) {
             let message = format!("too old resource version: {wanted} ({revision})");
             return Err(Error::Expired(message));
         }
@@ -139,14 +140,14 @@ impl Registry {
 }
 
 /// A `continue` token is the place of the last object given, in hexadecimal: opaque to clients.
-fn write_continue(last: &Value) -> String {
+pub(super) fn write_continue(last: &Value) -> String {
     let metadata = &last["metadata"];
     let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
     let place = format!("{}/{}", text("namespace"), text("name"));
     place.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read_continue(token: &str) -> Result<String, Error> {
+pub(super) fn read_continue(token: &str) -> Result<String, Error> {
     let bad = || {
         Error::BadRequest("continue key is not valid: it must come from the list before".to_owned())
     };

@@ -24,7 +24,7 @@ use crate::store::JobRecord;
 /// A Job may be so large; its status and ledger, which live in the same record, need the rest.
 pub const MAX_JOB_BYTES: usize = 512 << 10;
 /// How often a generated name is drawn before it is given up.
-const NAME_TRIES: u32 = 8;
+pub(super) const NAME_TRIES: u32 = 8;
 
 /// What a verb gives back: the object, and what the client should be warned of.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,9 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let body = admission::decode(body, content_type).map_err(Error::from_rejection)?;
-        let generated = body.value["metadata"]["name"].as_str().unwrap_or_default().is_empty();
+        let named = body.value["metadata"]["name"].as_str().unwrap_or_default();
+        let generated = named.is_empty();
+        self.enter_namespace(JOBS, named, namespace, options).await?;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -369,7 +371,7 @@ fn preconditions(job: &StoredJob, options: &Options) -> Result<(), Error> {
 }
 
 /// Five of Kubernetes' letters.
-fn name_suffix() -> String {
+pub(super) fn name_suffix() -> String {
     let bytes = Incarnation::random().0.into_bytes();
     bytes[..5]
         .iter()

@@ -10,6 +10,7 @@ mod job_list;
 pub mod job_object;
 mod jobs;
 mod logs;
+pub mod objects;
 mod options;
 pub mod patch;
 pub mod pod_object;

@@ -18,9 +18,9 @@ use super::store::Registry;
 use crate::store::{Change, WatchError};
 
 /// Events that wait for a slow watcher before it is cut off.
-const EVENTS: usize = 4096;
+pub(super) const EVENTS: usize = 4096;
 /// A watch without `timeoutSeconds` ends after this; clients go on from their last revision.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// How often a watch that allows bookmarks is told how far it has come.
 const BOOKMARKS: Duration = Duration::from_secs(60);
@@ -30,12 +30,12 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// Watch events as JSON (`type`, `object`); ends when the watch does.
 pub type WatchStream = mpsc::Receiver<Value>;
 
-fn event(kind: &str, object: Value) -> Value {
+pub(super) fn event(kind: &str, object: Value) -> Value {
     json!({"type": kind, "object": object})
 }
 
 /// Tells a watcher from where it can go on.
-fn bookmark(api_version: &str, kind: &str, revision: u64, initial_events_end: bool) -> Value {
+pub(super) fn bookmark(api_version: &str, kind: &str, revision: u64, initial_events_end: bool) -> Value {
     let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
     if initial_events_end {
         metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
@@ -45,17 +45,17 @@ fn bookmark(api_version: &str, kind: &str, revision: u64, initial_events_end: bo
 
 /// Where a watch begins, as its options have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Beginning {
+pub(super) struct Beginning {
     /// Whether the objects there are come first.
-    with_objects: bool,
+    pub(super) with_objects: bool,
     /// Whether a bookmark says where they end.
-    with_mark: bool,
+    pub(super) with_mark: bool,
     /// After which revision, if not after what there is now.
-    after: Option<u64>,
+    pub(super) after: Option<u64>,
 }
 
 impl Beginning {
-    fn of(options: &Options) -> Self {
+    pub(super) fn of(options: &Options) -> Self {
         let revision = options.resource_version.filter(|revision| *revision > 0);
         let with_objects = options.initial_events.unwrap_or(revision.is_none());
         Self {
@@ -67,10 +67,10 @@ impl Beginning {
 }
 
 /// Ticks when a bookmark is due; never, if none are wanted.
-struct Bookmarks(Option<tokio::time::Interval>);
+pub(super) struct Bookmarks(Option<tokio::time::Interval>);
 
 impl Bookmarks {
-    fn of(options: &Options) -> Self {
+    pub(super) fn of(options: &Options) -> Self {
         Self(options.bookmarks.then(|| {
             let mut interval = tokio::time::interval(BOOKMARKS);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -80,7 +80,7 @@ impl Bookmarks {
         }))
     }
 
-    async fn due(&mut self) {
+    pub(super) async fn due(&mut self) {
         match &mut self.0 {
             Some(interval) => drop(interval.tick().await),
             None => std::future::pending().await,
@@ -88,7 +88,7 @@ impl Bookmarks {
     }
 }
 
-fn expired(error: WatchError) -> Value {
+pub(super) fn expired(error: WatchError) -> Value {
     event("ERROR", Error::Expired(error.to_string()).to_status())
 }
 
@@ -113,9 +113,9 @@ impl Registry {
         let from = match beginning.after {
             Some(revision) => revision,
             None => {
-                let (objects, revision) = self.list_at(namespace, &selection.options).await?;
+                let (objects, revision) = self.list_at("jobs", namespace, &selection.options).await?;
                 for object in objects {
-                    let change = Change { object, added: true, gone: false };
+                    let change = Change { object, before: None, added: true, gone: false };
                     there.extend(selection.translate(&change)?);
                 }
                 if !beginning.with_objects {

@@ -1,10 +1,12 @@
-//! What is kept of a Job, and a replica in memory of all objects.
+//! What is kept of a Job and of other objects, and a replica in memory of all objects.
 //!
 //! The record is the envelope around the user's raw JSON; the replica is what reads and watches are
 //! answered from, at most one stream read behind.
 
+mod object;
 mod record;
 mod replica;
 
+pub use object::ObjectRecord;
 pub use record::{DecodeError, JobRecord, OF_DELETION};
 pub use replica::{Change, Object, Replica, WatchError, Watcher};

@@ -55,10 +55,10 @@ pub struct JobRecord {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Not JSON of the right shape.
-    #[error("reading a Job's record")]
+    #[error("reading a record")]
     Shape(#[from] serde_json::Error),
     /// Written by a newer build.
-    #[error("a Job's record has version {0}, this build reads up to {VERSION}")]
+    #[error("a record has version {0}, this build reads up to {VERSION}")]
     Version(u8),
 }
 

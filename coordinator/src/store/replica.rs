@@ -4,7 +4,7 @@
 //! replica has come that far. A watch reads a bounded log of recent changes; who falls out of it is
 //! told so (410) instead of being waited for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,18 @@ use jiff::Timestamp;
 use stint_common::nats::{Entry, Jet, ReadError, Tail, TailEvent};
 use tokio::sync::watch;
 
-/// Changes kept for watches that begin in the past or lag behind.
+/// What is kept in memory. Templates are not: they are large, and only workers read them.
+const RESOURCES: [&str; 8] = [
+    "jobs",
+    "leases",
+    "configmaps",
+    "secrets",
+    "namespaces",
+    "serviceaccounts",
+    "nodes",
+    "cronjobs",
+];
+/// Changes of one resource kept for watches that begin in the past or lag behind.
 const LOG_LENGTH: usize = 8192;
 /// And never more bytes than this: records of huge Jobs are large.
 const LOG_BYTES: usize = 32 << 20;
@@ -24,7 +35,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// One object as it stands in the stream.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// `jobs`, `leases`.
+    /// `jobs`, `leases`, `configmaps`…
     pub resource: String,
     /// Namespace token of the subject.
     pub namespace: String,
@@ -43,6 +54,8 @@ pub struct Object {
 pub struct Change {
     /// The object after it; of a deleted one, its last state.
     pub object: Arc<Object>,
+    /// The object before it, if it was there.
+    pub before: Option<Arc<Object>>,
     /// It was not there before.
     pub added: bool,
     /// It is not there any more.
@@ -67,9 +80,20 @@ struct State {
     live: BTreeMap<Key, Arc<Object>>,
     /// Revisions of tombstones: what a new object of the name must expect.
     tombstones: BTreeMap<Key, u64>,
-    log: VecDeque<Change>,
-    log_bytes: usize,
-    /// Every change after this revision is in the log.
+    /// One a resource: what happens often to one kind does not push out what happened to another.
+    logs: HashMap<String, Log>,
+    /// Where all logs begin.
+    horizon: u64,
+    /// Everything up to this revision is in here.
+    applied: u64,
+}
+
+/// What happened lately to the objects of one resource.
+#[derive(Debug)]
+struct Log {
+    changes: VecDeque<Change>,
+    bytes: usize,
+    /// Every change after this revision is in here.
     horizon: u64,
 }
 
@@ -89,14 +113,12 @@ impl Replica {
             state: Mutex::default(),
             applied: watch::Sender::new(0),
         });
-        let filters = ["jobs", "leases"].map(|resource| jet.names.objects(Some(resource)));
+        let filters = RESOURCES.map(|resource| jet.names.objects(Some(resource)));
         let mut tail = Tail::start(jet.clone(), jet.names.objects_stream(), filters.to_vec());
         while let Some(TailEvent::Entries(entries)) = tail.next().await {
             replica.apply(entries);
         }
-        // What came before the start is the state, not news: watches begin here.
-        let applied = *replica.applied.borrow();
-        replica.state().forget_log(applied);
+        replica.state().forget_logs();
         let weak = Arc::downgrade(&replica);
         tokio::spawn(async move {
             while let Some(event) = tail.next().await {
@@ -129,6 +151,7 @@ impl Replica {
                     time: entry.time,
                 });
             }
+            state.applied = last;
         }
         self.applied.send_replace(last);
     }
@@ -139,18 +162,24 @@ impl Replica {
         *self.applied.borrow()
     }
 
-    /// Waits until everything that was stored before the call is known here.
+    /// Waits until every Job that was stored before the call is known here.
     ///
     /// # Errors
     ///
     /// When the stream cannot be asked, or the replica does not come that far in time.
     pub async fn fresh(&self) -> Result<u64, ReadError> {
-        let mut newest = 0;
-        for resource in ["jobs"] {
-            let subject = self.jet.names.objects(Some(resource));
-            let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
-            newest = newest.max(stored.map_or(0, |stored| stored.sequence));
-        }
+        self.fresh_of("jobs").await
+    }
+
+    /// Waits until everything of a resource that was stored before the call is known here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replica::fresh`].
+    pub async fn fresh_of(&self, resource: &str) -> Result<u64, ReadError> {
+        let subject = self.jet.names.objects(Some(resource));
+        let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
+        let newest = stored.map_or(0, |stored| stored.sequence);
         self.wait_for(newest).await;
         Ok(newest)
     }
@@ -193,33 +222,50 @@ impl Replica {
             })
             .map(|(_, object)| Arc::clone(object))
             .collect();
-        (objects, *self.applied.borrow())
+        (objects, state.applied)
     }
 
     /// Whether nothing has happened to objects of a resource after a revision, as far as is known.
     #[must_use]
     pub fn is_unchanged_since(&self, resource: &str, revision: u64) -> bool {
         let state = self.state();
-        let later = state.log.iter().rev().take_while(|change| change.object.revision > revision);
-        revision >= state.horizon && later.into_iter().all(|it| it.object.resource != resource)
+        match state.logs.get(resource) {
+            None => revision >= state.horizon,
+            Some(log) => {
+                let last = log.changes.back().map_or(0, |change| change.object.revision);
+                revision >= log.horizon.max(last)
+            }
+        }
     }
 
-    /// Follows changes after `revision`.
+    /// Follows changes of Jobs after `revision`.
     #[must_use]
     pub fn watch(self: &Arc<Self>, revision: u64) -> Watcher {
-        Watcher { replica: Arc::clone(self), cursor: revision, applied: self.applied.subscribe() }
+        self.watch_of("jobs", revision)
+    }
+
+    /// Follows changes of a resource after `revision`.
+    #[must_use]
+    pub fn watch_of(self: &Arc<Self>, resource: &'static str, revision: u64) -> Watcher {
+        Watcher {
+            replica: Arc::clone(self),
+            resource,
+            cursor: revision,
+            applied: self.applied.subscribe(),
+        }
     }
 
     /// Changes after `cursor`, and how far they go.
-    fn changes_after(&self, cursor: u64) -> Result<(Vec<Change>, u64), WatchError> {
+    fn changes_after(&self, resource: &str, cursor: u64) -> Result<(Vec<Change>, u64), WatchError> {
         let state = self.state();
-        if cursor < state.horizon {
+        let log = state.logs.get(resource);
+        if cursor < log.map_or(state.horizon, |log| log.horizon) {
             return Err(WatchError::Expired(cursor));
         }
-        let applied = *self.applied.borrow();
-        let start = state.log.partition_point(|change| change.object.revision <= cursor);
-        let newest = state.log.back().map_or(0, |change| change.object.revision);
-        Ok((state.log.range(start..).cloned().collect(), applied.max(cursor).max(newest)))
+        let applied = state.applied.max(cursor);
+        let Some(log) = log else { return Ok((Vec::new(), applied)) };
+        let start = log.changes.partition_point(|change| change.object.revision <= cursor);
+        Ok((log.changes.range(start..).cloned().collect(), applied))
     }
 }
 
@@ -238,19 +284,31 @@ impl State {
         if gone && before.is_none() {
             return;
         }
-        self.log_bytes += object.payload.len();
-        self.log.push_back(Change { object, added: before.is_none(), gone });
-        while self.log.len() > LOG_LENGTH || self.log_bytes > LOG_BYTES {
-            let Some(oldest) = self.log.pop_front() else { break };
-            self.log_bytes -= oldest.object.payload.len();
-            self.horizon = oldest.object.revision;
-        }
+        let horizon = self.horizon;
+        let log = self.logs.entry(object.resource.clone()).or_insert_with(|| Log {
+            changes: VecDeque::new(),
+            bytes: 0,
+            horizon,
+        });
+        log.push(Change { object, added: before.is_none(), before, gone });
     }
 
-    fn forget_log(&mut self, horizon: u64) {
-        self.log.clear();
-        self.log_bytes = 0;
-        self.horizon = horizon;
+    /// What came before the start is the state, not news: watches begin here.
+    fn forget_logs(&mut self) {
+        self.logs.clear();
+        self.horizon = self.applied;
+    }
+}
+
+impl Log {
+    fn push(&mut self, change: Change) {
+        self.bytes += change.object.payload.len();
+        self.changes.push_back(change);
+        while self.changes.len() > LOG_LENGTH || self.bytes > LOG_BYTES {
+            let Some(oldest) = self.changes.pop_front() else { break };
+            self.bytes -= oldest.object.payload.len();
+            self.horizon = oldest.object.revision;
+        }
     }
 }
 
@@ -258,6 +316,7 @@ impl State {
 #[derive(Debug)]
 pub struct Watcher {
     replica: Arc<Replica>,
+    resource: &'static str,
     cursor: u64,
     applied: watch::Receiver<u64>,
 }
@@ -270,7 +329,7 @@ impl Watcher {
     /// When the log no longer reaches back to where this watch is.
     pub async fn next(&mut self) -> Result<Vec<Change>, WatchError> {
         loop {
-            let (changes, cursor) = self.replica.changes_after(self.cursor)?;
+            let (changes, cursor) = self.replica.changes_after(self.resource, self.cursor)?;
             self.cursor = cursor;
             if !changes.is_empty() {
                 return Ok(changes);

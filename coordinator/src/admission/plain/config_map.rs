@@ -3,9 +3,7 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 
-use super::data::{
-    MOST_BYTES, bytes, check_base64, entries, judge_keys, judge_unchangeable,
-};
+use super::data::{MOST_BYTES, bytes, check_base64, entries, judge_keys, judge_unchangeable};
 use super::rules::{Rules, carry_nothing};
 use crate::admission::cause::{Causes, Path};
 use crate::admission::decode::Body;

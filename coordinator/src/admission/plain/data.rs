@@ -45,8 +45,9 @@ pub(super) fn check_base64(object: &mut Value, member: &str) -> Result<(), Strin
                 let at = match error {
                     base64::DecodeError::InvalidByte(at, _)
                     | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-                    base64::DecodeError::InvalidLength(_)
-                    | base64::DecodeError::InvalidPadding => plain.len() / 4 * 4,
+                    base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
+                        plain.len() / 4 * 4
+                    }
                 };
                 return Err(format!("illegal base64 data at input byte {at}"));
             }
@@ -64,12 +65,7 @@ pub(super) fn judge_keys(object: &Value, member: &str, causes: &mut Causes) {
 }
 
 /// An object that was declared unchangeable stays so, with all of its `members`.
-pub(super) fn judge_unchangeable(
-    new: &Value,
-    old: &Value,
-    members: &[&str],
-    causes: &mut Causes,
-) {
+pub(super) fn judge_unchangeable(new: &Value, old: &Value, members: &[&str], causes: &mut Causes) {
     if old["immutable"] != Value::Bool(true) {
         return;
     }

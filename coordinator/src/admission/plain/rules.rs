@@ -108,10 +108,7 @@ fn prepare(
     }
     let elsewhere = (!rules.namespaced).then(|| metadata.get("namespace").cloned()).flatten();
     let CreateContext { namespace, uid, now, name_suffix, .. } = *context;
-    generate::system_metadata(
-        metadata,
-        generate::System { namespace, uid, now, name_suffix },
-    );
+    generate::system_metadata(metadata, generate::System { namespace, uid, now, name_suffix });
     metadata.shift_remove("generation");
     if !rules.namespaced {
         metadata.shift_remove("namespace");

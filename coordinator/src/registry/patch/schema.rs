@@ -76,6 +76,18 @@ pub static JOB: Schema = Schema {
     ],
 };
 
+/// An object whose lists are all replaced, but for those of its metadata.
+pub static PLAIN: Schema = Schema { members: &[object("metadata", &OBJECT_META)] };
+
+/// A service account.
+pub static SERVICE_ACCOUNT: Schema = Schema {
+    members: &[
+        object("metadata", &OBJECT_META),
+        list("imagePullSecrets", "name"),
+        list("secrets", "name"),
+    ],
+};
+
 static OBJECT_META: Schema = Schema {
     members: &[
         Member { name: "finalizers", strategy: Strategy::MergeValues, schema: None },

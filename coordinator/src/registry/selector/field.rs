@@ -68,6 +68,21 @@ impl FieldSelector {
         Ok(|pod: &Value| self.matches(|field| text_at(pod, field)))
     }
 
+    /// Whether it asks only for fields of `known`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not; names the field.
+    pub fn check(&self, known: &[&str]) -> Result<(), ParseSelectorError> {
+        self.only(known, |field| format!("field label not supported: {field}"))
+    }
+
+    /// Whether an object, as a client sees it, fulfils it: a field is a path of members.
+    #[must_use]
+    pub fn matches_object(&self, object: &Value) -> bool {
+        self.matches(|field| text_at(object, field))
+    }
+
     /// Whether all comparisons hold; `lookup` gives a field's text, empty when absent.
     pub fn matches(&self, lookup: impl Fn(&str) -> String) -> bool {
         self.0.iter().all(|it| (lookup(&it.field) == it.value) == it.equal)
@@ -92,7 +107,11 @@ fn job_field(job: &Value, field: &str) -> String {
 
 fn text_at(object: &Value, field: &str) -> String {
     let value = field.split('.').fold(object, |value, member| &value[member]);
-    value.as_str().unwrap_or_default().to_owned()
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
+    }
 }
 
 impl FromStr for FieldSelector {

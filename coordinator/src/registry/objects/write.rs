@@ -1,0 +1,398 @@
+//! Writing: every write is a compare-and-set against the stream's leader, tried again while others
+//! write in between.
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use stint_common::id::JobUid;
+use stint_common::nats::{Expect, Outcome, Write};
+use stint_common::time::{format_seconds, now};
+use stint_common::wire::VERSION;
+
+use super::kind::Kind;
+use super::read::place;
+use super::stored::{StoredObject, raw};
+use crate::admission::{self, Body, CreateContext, Rejection, UpdateContext, plain};
+use crate::registry::change::TRIES;
+use crate::registry::error::MODIFIED;
+use crate::registry::job_list::AT_ONCE;
+use crate::registry::jobs::{NAME_TRIES, name_suffix};
+use crate::registry::patch::Patch;
+use crate::registry::{Answer, Error, Options, Registry};
+use crate::store::ObjectRecord;
+
+/// What a message needs besides an object: its record's other members, subject and headers.
+const ENVELOPE: usize = 1024;
+
+/// An object after a change, written or not.
+pub(in crate::registry) struct Written {
+    pub(in crate::registry) stored: StoredObject,
+    warnings: Vec<String>,
+}
+
+impl Written {
+    fn answer(self) -> Answer {
+        Answer { object: self.stored.view(), warnings: self.warnings }
+    }
+
+    /// The answer to a delete: the object while it is still there, else that it is gone.
+    fn deleted(self, kind: &Kind) -> Answer {
+        if !self.stored.gone {
+            return self.answer();
+        }
+        let mut details = json!({"name": self.stored.name(), "kind": kind.about.plural});
+        if !kind.about.group.is_empty() {
+            details["group"] = Value::from(kind.about.group);
+        }
+        details["uid"] = Value::from(self.stored.uid());
+        let object = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": details,
+        });
+        Answer { object, warnings: self.warnings }
+    }
+}
+
+impl Registry {
+    /// Admits and stores a new object.
+    ///
+    /// # Errors
+    ///
+    /// As the API server: 400, 403 (its namespace is being deleted), 409, 413, 415, 422; 503 when
+    /// JetStream is away.
+    pub async fn create_object(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let body = kind.decode(body, content_type)?;
+        let named = body.value["metadata"]["name"].as_str().unwrap_or_default();
+        let generated = named.is_empty();
+        if kind.is_namespaced() {
+            self.enter_namespace(kind.about, named, namespace, options).await?;
+        }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let outcome = self.create_object_once(kind, namespace, body.clone(), options).await;
+            match outcome {
+                Err(Error::AlreadyExists { resource, name }) if generated => {
+                    if tries >= NAME_TRIES {
+                        return Err(Error::GenerateNameConflict { resource, name });
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn create_object_once(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        body: Body,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let suffix = name_suffix();
+        let context = CreateContext {
+            namespace,
+            uid: JobUid::random(),
+            now: now(),
+            field_validation: options.field_validation,
+            name_suffix: &suffix,
+        };
+        let admitted = plain::create(kind.rules, body, &context);
+        let plain::AdmittedObject { object, warnings } =
+            admitted.map_err(|rejection| kind.rejected(rejection))?;
+        let mut stored = StoredObject { object, gone: false, revision: 0 };
+        let name = stored.name().to_owned();
+        if options.dry_run {
+            return match self.read_object(kind, namespace, &name).await {
+                Ok(_) => Err(Error::AlreadyExists { resource: kind.about, name }),
+                Err(Error::NotFound { .. }) => Ok(Answer { object: stored.view(), warnings }),
+                Err(error) => Err(error),
+            };
+        }
+        match self.put_new(kind, namespace, &stored).await? {
+            None => Err(Error::AlreadyExists { resource: kind.about, name }),
+            Some(revision) => {
+                stored.revision = revision;
+                if !kind.is_namespaced() {
+                    self.furnish_namespace(&name).await?;
+                }
+                Ok(Answer { object: stored.view(), warnings })
+            }
+        }
+    }
+
+    /// Stores an object where none is; gives its revision, or `None` if one is there.
+    pub(super) async fn put_new(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        stored: &StoredObject,
+    ) -> Result<Option<u64>, Error> {
+        let place = place(kind, namespace);
+        let subject = self.jet.names.object(kind.about.plural, place, stored.name());
+        let payload = self.record_of(stored)?;
+        let mut expect = self.replica.tombstone(kind.about.plural, place, stored.name());
+        loop {
+            let expected = Expect::Sequence(expect);
+            let write =
+                Write { subject: subject.clone(), payload: payload.clone(), expect: expected };
+            match self.objects.write(write).await {
+                Outcome::Stored(revision) => return Ok(Some(revision)),
+                Outcome::Lost(None) => expect = 0,
+                Outcome::Lost(Some(current))
+                    if current.payload.is_empty()
+                        || current.payload.ends_with(b"\"gone\":true}") =>
+                {
+                    expect = current.sequence;
+                }
+                Outcome::Lost(Some(_)) => return Ok(None),
+                Outcome::Refused(reason) => return Err(not_stored(kind, &reason)),
+            }
+        }
+    }
+
+    fn record_of(&self, stored: &StoredObject) -> Result<bytes::Bytes, Error> {
+        let limit = self.max_payload().saturating_sub(ENVELOPE);
+        let record = ObjectRecord {
+            v: VERSION,
+            writer: self.writer,
+            nonce: self.next_nonce(),
+            object: raw(&stored.object, limit)?,
+            gone: stored.gone,
+        };
+        Ok(record.encode())
+    }
+
+    /// Reads, changes and writes back an object. `change` gives warnings. What changes nothing is
+    /// not written, nor is anything in a dry run.
+    pub(in crate::registry) async fn change_object(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+        change: impl Fn(&mut StoredObject) -> Result<Vec<String>, Error>,
+    ) -> Result<Written, Error> {
+        for _ in 0..TRIES {
+            let before = self.read_object(kind, namespace, name).await?;
+            let mut stored = before.clone();
+            let warnings = change(&mut stored)?;
+            let same = stored.object == before.object && stored.gone == before.gone;
+            if options.dry_run || same {
+                return Ok(Written { stored, warnings });
+            }
+            let subject = self.jet.names.object(kind.about.plural, place(kind, namespace), name);
+            let expect = Expect::Sequence(stored.revision);
+            let write = Write { subject, payload: self.record_of(&stored)?, expect };
+            match self.objects.write(write).await {
+                Outcome::Stored(revision) => {
+                    stored.revision = revision;
+                    return Ok(Written { stored, warnings });
+                }
+                Outcome::Lost(_) => {}
+                Outcome::Refused(reason) => return Err(not_stored(kind, &reason)),
+            }
+        }
+        Err(conflict(kind, name, MODIFIED.to_owned()))
+    }
+
+    /// Replaces an object by what was sent; without a `resourceVersion` whatever stands there.
+    ///
+    /// # Errors
+    ///
+    /// As the API server: 400, 404, 409, 413, 415, 422; 503 when JetStream is away.
+    pub async fn update_object(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let body = kind.decode(body, content_type)?;
+        let context = UpdateContext { field_validation: options.field_validation };
+        self.change_object(kind, namespace, name, options, |stored| {
+            same_revision(kind, stored, &body.value)?;
+            let admitted = plain::update(kind.rules, &stored.view(), body.clone(), context);
+            let admitted = admitted.map_err(|rejection| kind.rejected(rejection))?;
+            stored.set_object(admitted.object, kind);
+            Ok(admitted.warnings)
+        })
+        .await
+        .map(Written::answer)
+    }
+
+    /// Applies a patch to an object: a JSON patch, a merge patch or a strategic merge patch.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::update_object`].
+    pub async fn patch_object(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let patch = Patch::read(body, content_type)?;
+        let context = UpdateContext { field_validation: options.field_validation };
+        self.change_object(kind, namespace, name, options, |stored| {
+            let old = stored.view();
+            let new = patch.apply(&old, kind.schema)?;
+            if new.value == old && new.duplicates.is_empty() {
+                return Ok(Vec::new());
+            }
+            same_revision(kind, stored, &new.value)?;
+            let text = if kind.secret { String::new() } else { new.value.to_string() };
+            let admitted = plain::update(kind.rules, &old, new, context);
+            let admitted =
+                admitted.map_err(|rejection| Error::of_patched(kind.about, rejection, &text))?;
+            stored.set_object(admitted.object, kind);
+            Ok(admitted.warnings)
+        })
+        .await
+        .map(Written::answer)
+    }
+
+    /// Deletes an object: at once, or when what it waits for has happened.
+    ///
+    /// # Errors
+    ///
+    /// 404, 409 (preconditions); 503 when JetStream is away.
+    pub async fn delete_object(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        self.remove_object(kind, namespace, name, options)
+            .await
+            .map(|written| written.deleted(kind))
+    }
+
+    pub(super) async fn remove_object(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<Written, Error> {
+        if !kind.is_namespaced() && name == super::namespaces::DEFAULT {
+            let reason = "this namespace may not be deleted".to_owned();
+            return Err(Error::Forbidden { resource: kind.about, name: name.to_owned(), reason });
+        }
+        self.change_object(kind, namespace, name, options, |stored| {
+            preconditions(kind, stored, options)?;
+            if !stored.waits(kind) {
+                stored.gone = true;
+            } else if !stored.is_being_deleted() {
+                stored.object["metadata"]["deletionTimestamp"] = Value::from(format_seconds(now()));
+                stored.object["metadata"]["deletionGracePeriodSeconds"] = Value::from(0);
+                if !kind.is_namespaced() {
+                    stored.object["status"] = json!({"phase": plain::TERMINATING});
+                }
+            }
+            Ok(Vec::new())
+        })
+        .await
+    }
+
+    /// Deletes every object of a namespace that matches the selectors; what is gone meanwhile is
+    /// passed over. The answer lists them as far as it fits a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::list_objects`] and [`Registry::delete_object`]: objects before the one that
+    /// could not be deleted are gone then.
+    pub async fn delete_objects(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let list = self.list_objects(kind, Some(namespace), options).await?;
+        let names = list["items"].as_array().into_iter().flatten();
+        let names: Vec<String> =
+            names.filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect();
+        let mut deletes = futures_util::stream::iter(names)
+            .map(|name| async move { self.remove_object(kind, namespace, &name, options).await })
+            .buffered(AT_ONCE);
+        let (mut items, mut bytes, mut others) = (Vec::new(), 0, 0);
+        while let Some(outcome) = deletes.next().await {
+            let object = match outcome {
+                Ok(written) => written.answer().object,
+                Err(Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            bytes += object.to_string().len();
+            if others > 0 || bytes > self.page_bytes() {
+                others += 1;
+            } else {
+                items.push(object);
+            }
+        }
+        let mut metadata = list["metadata"].clone();
+        if others > 0 {
+            metadata["remainingItemCount"] = Value::from(others);
+        }
+        Ok(Answer { object: kind.list_of(metadata, items), warnings: Vec::new() })
+    }
+}
+
+impl Kind {
+    fn decode(&self, body: &[u8], content_type: Option<&str>) -> Result<Body, Error> {
+        admission::decode_as(body, content_type, self.about.kind)
+            .map_err(|rejection| self.rejected(rejection))
+    }
+
+    fn rejected(&self, rejection: Rejection) -> Error {
+        Error::of_rejected(self.about, rejection)
+    }
+}
+
+fn not_stored(kind: &Kind, reason: &str) -> Error {
+    Error::Unavailable(format!("the {} was not stored: {reason}", kind.about.kind))
+}
+
+fn conflict(kind: &Kind, name: &str, reason: String) -> Error {
+    Error::Conflict { resource: kind.about, name: name.to_owned(), reason }
+}
+
+/// A write that names a revision means that one and no other.
+fn same_revision(kind: &Kind, stored: &StoredObject, new: &Value) -> Result<(), Error> {
+    let meant = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if meant.is_empty() || meant == stored.revision.to_string() {
+        return Ok(());
+    }
+    Err(conflict(kind, stored.name(), MODIFIED.to_owned()))
+}
+
+/// A delete may mean one object of the name, or one revision of it, and no other.
+fn preconditions(kind: &Kind, stored: &StoredObject, options: &Options) -> Result<(), Error> {
+    let refuse = |what: &str, wanted: &str, there: &str| {
+        let reason = format!(
+            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}"
+        );
+        Err(conflict(kind, stored.name(), reason))
+    };
+    if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != stored.uid()) {
+        return refuse("UID", wanted, stored.uid());
+    }
+    if let Some(wanted) = options.resource_version.filter(|wanted| *wanted != stored.revision) {
+        return refuse("ResourceVersion", &wanted.to_string(), &stored.revision.to_string());
+    }
+    Ok(())
+}

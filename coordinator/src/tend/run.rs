@@ -1,0 +1,29 @@
+//! The loops, for as long as this coordinator is the owner.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::namespaces::tend_namespaces;
+use crate::registry::Registry;
+
+/// Tends while `owning`, until `shutdown`.
+pub async fn run(
+    registry: Arc<Registry>,
+    mut owning: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            owns = owning.wait_for(|owns| *owns) => if owns.is_err() { return },
+        }
+        let mut over = owning.clone();
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = over.wait_for(|owns| !*owns) => {}
+            () = tend_namespaces(&registry) => {}
+        }
+    }
+}
