@@ -7,7 +7,7 @@
 //! <p>.pod.<shard>.<job-uid>.<slot>.<attempt>            a pod's life after pending
 //! <p>.order.<shard>.<job-uid>.<slot>.<attempt>          a word from outside to a pod
 //! <p>.log.<ns>.<job-uid>.<slot>.<attempt>.<container>   output, in chunks
-//! <p>.event.<ns>.<kind>.<uid>                           Kubernetes Events
+//! <p>.event.<ns>.<kind>.<uid>.<name>                    Kubernetes Events
 //! <p>.nudge.<worker>                                    core NATS: orders, again and again
 //! <p>.v1.<ns>.<resource>.<verb>[.<name>]                the API
 //! ```
@@ -122,6 +122,12 @@ impl Names {
         format!("{}.obj.templates.{job}.*", self.prefix)
     }
 
+    /// What clients say of a worker: its Node's record.
+    #[must_use]
+    pub fn node(&self, worker: &str) -> String {
+        self.object("nodes", ALL_NAMESPACES, worker)
+    }
+
     /// The lease chain of a worker.
     #[must_use]
     pub fn worker_lease(&self, worker: &str) -> String {
@@ -212,10 +218,23 @@ impl Names {
         format!("{}.log.{namespace}.>", self.prefix)
     }
 
-    /// Events about one object.
+    /// An Event about an object, whose kind and uid may be whatever a client says of it.
     #[must_use]
-    pub fn event(&self, namespace: &str, kind: &str, uid: &str) -> String {
-        format!("{}.event.{namespace}.{kind}.{uid}", self.prefix)
+    pub fn event(&self, namespace: &str, kind: &str, uid: &str, name: &str) -> String {
+        let (kind, uid) = (token(kind), token(uid));
+        format!("{}.event.{namespace}.{kind}.{uid}.{}", self.prefix, escape(name))
+    }
+
+    /// The Event of a name, whatever it is about.
+    #[must_use]
+    pub fn event_named(&self, namespace: &str, name: &str) -> String {
+        format!("{}.event.{namespace}.*.*.{}", self.prefix, escape(name))
+    }
+
+    /// Events about one object, in one namespace or wherever they are.
+    #[must_use]
+    pub fn events_about(&self, namespace: Option<&str>, uid: &str) -> String {
+        format!("{}.event.{}.*.{}.>", self.prefix, namespace.unwrap_or("*"), token(uid))
     }
 
     /// Events of one namespace.
@@ -305,6 +324,14 @@ pub enum PodsSubject {
 /// Dots separate subject tokens; Kubernetes names may hold them but never `_`.
 fn escape(name: &str) -> String {
     name.replace('.', "_")
+}
+
+/// Any text as one token of a subject.
+fn token(text: &str) -> String {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    let text: String =
+        text.chars().map(|letter| if allowed(letter) { letter } else { '_' }).collect();
+    if text.is_empty() { "_".to_owned() } else { text }
 }
 
 /// The letters of Kubernetes' generated names: no vowels, nothing that looks like another.

@@ -10,6 +10,8 @@
 mod cli;
 #[path = "e2e/delete.rs"]
 mod delete;
+#[path = "e2e/events.rs"]
+mod events;
 #[path = "e2e/failures.rs"]
 mod failures;
 #[path = "e2e/finalizers.rs"]
@@ -22,6 +24,8 @@ mod list;
 mod logs;
 #[path = "e2e/namespaces.rs"]
 mod namespaces;
+#[path = "e2e/nodes.rs"]
+mod nodes;
 #[path = "e2e/objects.rs"]
 mod objects;
 #[path = "e2e/patch.rs"]

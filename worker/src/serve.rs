@@ -3,6 +3,8 @@
 //! A worker lives several lives if it must: when its lease was lost, its pods are killed and a new
 //! life begins.
 
+mod machine;
+
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -124,6 +126,7 @@ pub async fn run_with<R: Runtime>(
     let jet = Jet::connect(&config.nats).await?;
     let objects = Committer::start(jet.clone(), jet.names.objects_stream());
     let slots = config.slots.unwrap_or_else(cpus).max(1);
+    let machine = machine::look(address(), cpus());
     loop {
         let me = Incarnation::random();
         // Events wait here unbounded in form only: there are three for each run, and runs are
@@ -144,6 +147,7 @@ pub async fn run_with<R: Runtime>(
             lease_ms: millis(config.lease),
             grace_ms: millis(config.grace),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: Some(machine.clone()),
         };
         let keeper = Keeper::new(jet.clone(), objects.clone(), Arc::clone(&fence), config.renew);
         let hello = keeper.hello(lease).await?;

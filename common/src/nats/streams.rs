@@ -28,6 +28,8 @@ pub struct StreamLimits {
     pub log_bytes: i64,
     /// Events older than this go.
     pub event_age: Duration,
+    /// The oldest Events go when there is more.
+    pub event_bytes: i64,
 }
 
 impl Default for StreamLimits {
@@ -37,6 +39,7 @@ impl Default for StreamLimits {
             log_age: Duration::from_secs(7 * 24 * 3600),
             log_bytes: 10 << 30,
             event_age: Duration::from_secs(24 * 3600),
+            event_bytes: 1 << 30,
         }
     }
 }
@@ -128,7 +131,8 @@ fn configs(jet: &Jet, limits: &StreamLimits) -> Vec<Config> {
             subjects: vec![names.objects(None)],
             max_messages_per_subject: 1,
             description: Some(
-                "Jobs, templates, leases; the sequence is the resourceVersion".into(),
+                "Jobs and other objects, templates, leases; the sequence is the resourceVersion"
+                    .into(),
             ),
             ..base.clone()
         },
@@ -160,6 +164,8 @@ fn configs(jet: &Jet, limits: &StreamLimits) -> Vec<Config> {
             name: names.events_stream(),
             subjects: vec![names.events()],
             max_age: limits.event_age,
+            max_bytes: limits.event_bytes,
+            max_messages_per_subject: 1,
             description: Some("Kubernetes Events".into()),
             ..base
         },

@@ -67,8 +67,14 @@ impl Tail {
     /// Starts reading `stream` where a subject matches `filters`, from the first message on.
     #[must_use]
     pub fn start(jet: Jet, stream: String, filters: Vec<String>) -> Self {
+        Self::start_after(jet, stream, filters, 0)
+    }
+
+    /// Starts reading behind the message of sequence `last`.
+    #[must_use]
+    pub fn start_after(jet: Jet, stream: String, filters: Vec<String>, last: u64) -> Self {
         let (sender, events) = mpsc::channel(CHUNKS);
-        let reader = Reader { jet, stream, filters, last: 0, target: 0, caught_up: false, sender };
+        let reader = Reader { jet, stream, filters, last, target: 0, caught_up: false, sender };
         tokio::spawn(reader.run());
         Self { events }
     }

@@ -33,6 +33,31 @@ pub struct WorkerLease {
     pub grace_ms: u64,
     /// Version of the program.
     pub version: String,
+    /// The machine that it runs on; absent from workers that did not say it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+}
+
+/// What a worker says of its machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    /// Its address as others on its network see it.
+    pub address: String,
+    /// Its processors.
+    pub cpus: u32,
+    /// Its memory, in bytes.
+    pub memory_bytes: u64,
+    /// As Go calls it (`amd64`): `kubernetes.io/arch`.
+    pub architecture: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// `PRETTY_NAME` of `/etc/os-release`.
+    pub os_image: String,
+    /// `/etc/machine-id`.
+    pub machine_id: String,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
 }
 
 /// What a worker is.

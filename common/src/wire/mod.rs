@@ -4,12 +4,14 @@
 //! so that an older reader lives with a newer writer.
 
 mod lease;
+mod node;
 mod order;
 mod pod;
 mod template;
 mod work;
 
-pub use lease::{OwnerLease, WorkerLease, WorkerState};
+pub use lease::{Machine, OwnerLease, WorkerLease, WorkerState};
+pub use node::is_cordoned;
 pub use order::{Nudge, NudgedPod, Order, OrderKind};
 pub use pod::{
     Claim, ContainerEnd, ENDED_CONDITIONS, End, EndedBy, Exit, InlineOutput, LogSummary, Outcome,

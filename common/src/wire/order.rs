@@ -43,6 +43,9 @@ pub struct Nudge {
     pub v: u8,
     /// The pods, at most [`Nudge::MAX`] a message.
     pub pods: Vec<NudgedPod>,
+    /// Whether the worker is to take no more pods; its Node's record says so durably.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cordoned: Option<bool>,
 }
 
 impl Nudge {

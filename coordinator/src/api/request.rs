@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::delete_options::with_body;
 use super::resources::{ApiResource, Part, Verb, Verbs};
 use crate::registry::objects::Kind;
-use crate::registry::{Answer, Error, LogStream, Options, Registry, WatchStream};
+use crate::registry::{Answer, Error, EventForm, LogStream, Options, Registry, WatchStream};
 
 /// What is asked for. Namespace and name are as they came.
 #[derive(Clone, Debug)]
@@ -58,6 +58,8 @@ pub(crate) async fn carry_out(
         Verbs::Jobs => jobs(registry, request).await,
         Verbs::Pods => pods(registry, request).await,
         Verbs::Objects(kind) => objects(registry, kind, request).await,
+        Verbs::Events(form) => events(registry, form, request).await,
+        Verbs::Nodes => nodes(registry, request).await,
     }
 }
 
@@ -206,9 +208,7 @@ async fn objects(
             let stream = registry.watch_objects(kind, request.namespace, request.options);
             return Ok(Reply::Watch(stream.await?));
         }
-        Verb::Create => {
-            registry.create_object(kind, place()?, body, content_type, options).await?
-        }
+        Verb::Create => registry.create_object(kind, place()?, body, content_type, options).await?,
         Verb::Update => {
             let (namespace, name) = (place()?, request.name()?);
             registry.update_object(kind, namespace, name, body, content_type, options).await?
@@ -219,6 +219,60 @@ async fn objects(
         }
         Verb::Delete => registry.delete_object(kind, place()?, request.name()?, options).await?,
         Verb::DeleteCollection => registry.delete_objects(kind, place()?, options).await?,
+    };
+    Ok(Reply::Object(answer))
+}
+
+async fn events(
+    registry: &Registry,
+    form: EventForm,
+    request: Request<'_>,
+) -> Result<Reply, Error> {
+    let Request { body, content_type, options, .. } = &request;
+    let (body, content_type) = (*body, *content_type);
+    if request.part.is_some() {
+        return Err(request.not_allowed());
+    }
+    let place = || request.namespace();
+    let answer = match request.verb {
+        Verb::Get => plain(registry.get_event(form, place()?, request.name()?).await?),
+        Verb::List => plain(registry.list_events(form, request.namespace, options).await?),
+        Verb::Watch => {
+            let stream = registry.watch_events(form, request.namespace, request.options);
+            return Ok(Reply::Watch(stream.await?));
+        }
+        Verb::Create => registry.create_event(form, place()?, body, content_type, options).await?,
+        Verb::Update => {
+            let (namespace, name) = (place()?, request.name()?);
+            registry.update_event(form, namespace, name, body, content_type, options).await?
+        }
+        Verb::Patch => {
+            let (namespace, name) = (place()?, request.name()?);
+            registry.patch_event(form, namespace, name, body, content_type, options).await?
+        }
+        Verb::Delete => registry.delete_event(form, place()?, request.name()?, options).await?,
+        Verb::DeleteCollection => registry.delete_events(form, place()?, options).await?,
+    };
+    Ok(Reply::Object(answer))
+}
+
+async fn nodes(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, Error> {
+    let Request { body, content_type, options, .. } = &request;
+    let answer = match (request.part, request.verb) {
+        (None, Verb::Get) => plain(registry.get_node(request.name()?).await?),
+        (None, Verb::List) => plain(registry.list_nodes(options).await?),
+        (None, Verb::Watch) => {
+            return Ok(Reply::Watch(registry.watch_nodes(request.options).await?));
+        }
+        (None, Verb::Update) => {
+            registry.update_node(request.name()?, body, *content_type, options).await?
+        }
+        (None, Verb::Patch) => {
+            registry.patch_node(request.name()?, body, *content_type, options).await?
+        }
+        (None, Verb::Create | Verb::Delete | Verb::DeleteCollection) | (Some(_), _) => {
+            return Err(request.not_allowed());
+        }
     };
     Ok(Reply::Object(answer))
 }

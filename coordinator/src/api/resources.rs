@@ -1,14 +1,61 @@
 //! What is served: one table, from which both front ends find what a request means, and discovery
 //! says what there is.
 
+use crate::registry::EventForm;
 use crate::registry::error::{
-    CONFIG_MAPS, JOBS, NAMESPACES, PODS, Resource, SECRETS, SERVICE_ACCOUNTS,
+    CONFIG_MAPS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES, NODES, PODS, Resource, SECRETS,
+    SERVICE_ACCOUNTS,
 };
 use crate::registry::objects::{Kind, kind};
 
 /// Everything there is.
-pub(crate) static RESOURCES: [&ApiResource; 6] =
-    [&CONFIG_MAPS_V1, &NAMESPACES_V1, &PODS_V1, &SECRETS_V1, &SERVICE_ACCOUNTS_V1, &JOBS_V1];
+pub(crate) static RESOURCES: [&ApiResource; 9] = [
+    &CONFIG_MAPS_V1,
+    &EVENTS_V1,
+    &NAMESPACES_V1,
+    &NODES_V1,
+    &PODS_V1,
+    &SECRETS_V1,
+    &SERVICE_ACCOUNTS_V1,
+    &JOBS_V1,
+    &EVENTS_K8S_V1,
+];
+
+static EVENTS_V1: ApiResource = ApiResource {
+    served_by: Verbs::Events(EventForm::Core),
+    about: EVENTS,
+    version: "v1",
+    singular: "event",
+    short_names: &["ev"],
+    categories: &[],
+    namespaced: true,
+    verbs: &ALL_VERBS,
+    subresources: &[],
+};
+
+static EVENTS_K8S_V1: ApiResource = ApiResource {
+    served_by: Verbs::Events(EventForm::Events),
+    about: EVENTS_K8S,
+    version: "v1",
+    singular: "event",
+    short_names: &["ev"],
+    categories: &[],
+    namespaced: true,
+    verbs: &ALL_VERBS,
+    subresources: &[],
+};
+
+static NODES_V1: ApiResource = ApiResource {
+    served_by: Verbs::Nodes,
+    about: NODES,
+    version: "v1",
+    singular: "node",
+    short_names: &["no"],
+    categories: &[],
+    namespaced: false,
+    verbs: &[Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch],
+    subresources: &[],
+};
 
 static CONFIG_MAPS_V1: ApiResource = ApiResource {
     served_by: Verbs::Objects(&kind::CONFIG_MAP),
@@ -147,6 +194,10 @@ pub(crate) enum Verbs {
     Pods,
     /// Objects that are kept as they are sent.
     Objects(&'static Kind),
+    /// Events, in one of their forms.
+    Events(EventForm),
+    /// Workers.
+    Nodes,
 }
 
 /// What a subresource is of its object.

@@ -128,7 +128,7 @@ fn written<K: Send + 'static>(
 /// for.
 async fn say(jet: Jet, nudges: Vec<(String, Vec<NudgedPod>)>, purges: Vec<Purge>) -> Done {
     for (worker, pods) in nudges {
-        let nudge = Nudge { v: VERSION, pods };
+        let nudge = Nudge { v: VERSION, pods, cordoned: None };
         let payload = serde_json::to_vec(&nudge).expect("a nudge has only string keys");
         if let Err(error) = jet.client.publish(jet.names.nudge(&worker), payload.into()).await {
             tracing::debug!(worker, %error, "nudging");

@@ -59,7 +59,7 @@ impl Owner {
             "lastTimestamp": time,
             "count": 1,
         });
-        let subject = self.names.event(&managed.name.namespace, "Job", &uid.to_string());
+        let subject = self.names.event(&managed.name.namespace, "Job", &uid.to_string(), &name);
         Some(Message { subject, payload: object.to_string().into_bytes() })
     }
 }

@@ -163,6 +163,7 @@ mod tests {
             lease_ms: 60_000,
             grace_ms: 10_000,
             version: "0".into(),
+            machine: None,
         }
     }
 

@@ -24,6 +24,9 @@ pub const PODS: Resource = Resource { group: "", plural: "pods", kind: "Pod" };
 pub const NODES: Resource = Resource { group: "", plural: "nodes", kind: "Node" };
 /// Events.
 pub const EVENTS: Resource = Resource { group: "", plural: "events", kind: "Event" };
+/// Events, in their newer form.
+pub const EVENTS_K8S: Resource =
+    Resource { group: "events.k8s.io", plural: "events", kind: "Event" };
 /// ConfigMaps.
 pub const CONFIG_MAPS: Resource = Resource { group: "", plural: "configmaps", kind: "ConfigMap" };
 /// Secrets.

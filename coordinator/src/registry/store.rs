@@ -16,6 +16,7 @@ pub struct Registry {
     pub(super) jet: Jet,
     pub(super) objects: Committer,
     pub(super) pods: Committer,
+    pub(super) events: Committer,
     pub(super) replica: Arc<Replica>,
     pub(super) writer: Incarnation,
     nonce: AtomicU64,
@@ -25,10 +26,12 @@ impl Registry {
     /// A registry over these; `writer` must differ from the owner's, whose writes go another way.
     #[must_use]
     pub fn new(jet: Jet, objects: Committer, pods: Committer, replica: Arc<Replica>) -> Self {
+        let events = Committer::start(jet.clone(), jet.names.events_stream());
         Self {
             jet,
             objects,
             pods,
+            events,
             replica,
             writer: Incarnation::random(),
             nonce: AtomicU64::new(0),

@@ -35,7 +35,12 @@ pub(super) fn event(kind: &str, object: Value) -> Value {
 }
 
 /// Tells a watcher from where it can go on.
-pub(super) fn bookmark(api_version: &str, kind: &str, revision: u64, initial_events_end: bool) -> Value {
+pub(super) fn bookmark(
+    api_version: &str,
+    kind: &str,
+    revision: u64,
+    initial_events_end: bool,
+) -> Value {
     let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
     if initial_events_end {
         metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
@@ -113,7 +118,8 @@ impl Registry {
         let from = match beginning.after {
             Some(revision) => revision,
             None => {
-                let (objects, revision) = self.list_at("jobs", namespace, &selection.options).await?;
+                let (objects, revision) =
+                    self.list_at("jobs", namespace, &selection.options).await?;
                 for object in objects {
                     let change = Change { object, before: None, added: true, gone: false };
                     there.extend(selection.translate(&change)?);

@@ -25,14 +25,18 @@ pub(super) fn boottime_ms() -> i64 {
 pub struct Fence {
     proven_until: AtomicI64,
     frozen: AtomicBool,
+    cordoned: AtomicBool,
 }
 
 impl Fence {
     /// A fence that is closed until the first proof, and the thread that keeps it.
     #[must_use]
     pub fn start<R: Runtime>(runtime: &Arc<R>) -> Arc<Self> {
-        let fence =
-            Arc::new(Self { proven_until: AtomicI64::new(0), frozen: AtomicBool::new(false) });
+        let fence = Arc::new(Self {
+            proven_until: AtomicI64::new(0),
+            frozen: AtomicBool::new(false),
+            cordoned: AtomicBool::new(false),
+        });
         let (weak, runtime) = (Arc::downgrade(&fence), Arc::downgrade(runtime));
         std::thread::Builder::new()
             .name("fence".to_owned())
@@ -51,6 +55,18 @@ impl Fence {
     #[must_use]
     pub fn is_open(&self) -> bool {
         boottime_ms() < self.proven_until.load(Ordering::SeqCst)
+    }
+
+    /// The worker is to take no more pods, or may again; those that it has go on.
+    pub(super) fn cordon(&self, cordoned: bool) {
+        if self.cordoned.swap(cordoned, Ordering::SeqCst) != cordoned {
+            tracing::info!(cordoned, "cordoned: no more pods are taken while it says true");
+        }
+    }
+
+    /// Whether nothing new may be claimed, though the proof holds.
+    pub(super) fn is_cordoned(&self) -> bool {
+        self.cordoned.load(Ordering::SeqCst)
     }
 
     fn look(&self, runtime: &impl Runtime) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_common::nats::{Committer, Expect, Jet, Outcome, ReadError, Write};
-use stint_common::wire::{WorkerLease, WorkerState};
+use stint_common::wire::{WorkerLease, WorkerState, is_cordoned};
 use tokio_util::sync::CancellationToken;
 
 use super::fence::{Fence, boottime_ms};
@@ -80,6 +80,7 @@ impl Keeper {
             match self.write(&lease, expect).await {
                 Outcome::Stored(revision) => {
                     self.fence.prove(sent, Duration::from_millis(lease.lease_ms));
+                    self.look_at_node(&lease.worker).await?;
                     return Ok(Hello { lease, revision });
                 }
                 Outcome::Lost(_) => {}
@@ -97,6 +98,12 @@ impl Keeper {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
             }
+            // The nudge that says so may have been lost.
+            if let Err(error) = self.look_at_node(&lease.worker).await {
+                tracing::debug!(worker = lease.worker, ?error, "looking at the Node's record");
+            }
+            lease.state =
+                if self.fence.is_cordoned() { WorkerState::Draining } else { WorkerState::Ready };
             lease.renewal += 1;
             let sent = boottime_ms();
             match self.write(&lease, revision).await {
@@ -130,6 +137,21 @@ impl Keeper {
             tracing::warn!(worker = lease.worker, "could not say goodbye; the lease will run out");
         }
         false
+    }
+
+    /// Whether clients want the worker to take no more pods.
+    async fn look_at_node(&self, worker: &str) -> Result<(), ReadError> {
+        let subject = self.jet.names.node(worker);
+        let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
+        let Some(stored) = stored else {
+            self.fence.cordon(false);
+            return Ok(());
+        };
+        match is_cordoned(&stored.payload) {
+            Ok(cordoned) => self.fence.cordon(cordoned),
+            Err(error) => tracing::error!(subject, %error, "cannot read the Node's record"),
+        }
+        Ok(())
     }
 
     async fn write(&self, lease: &WorkerLease, expect: u64) -> Outcome {

@@ -302,6 +302,9 @@ impl<R: Runtime> Agent<R> {
     fn nudged(&mut self, payload: &[u8], out: &mut Outbox) {
         match serde_json::from_slice::<Nudge>(payload) {
             Ok(nudge) => {
+                if let Some(cordoned) = nudge.cordoned {
+                    self.fence.cordon(cordoned);
+                }
                 for nudged in nudge.pods {
                     self.ordered(nudged.pod, nudged.order, out);
                     self.settle_pending(out);
@@ -352,7 +355,7 @@ impl<R: Runtime> Agent<R> {
         let mut ahead = self
             .not_yet_running()
             .saturating_sub(self.settings.slots.saturating_sub(self.places.running));
-        let open = self.fence.is_open() && self.retries.is_empty();
+        let open = self.fence.is_open() && !self.fence.is_cordoned() && self.retries.is_empty();
         for _ in 0..self.pulled.len() {
             let Some(pulled) = self.pulled.pop_front() else { break };
             let allowed =
@@ -428,6 +431,7 @@ impl<R: Runtime> Agent<R> {
         let at = clock();
         if self.shutting_down
             || !self.fence.is_open()
+            || self.fence.is_cordoned()
             || !self.retries.is_empty()
             || !intake.may_ask(at)
         {

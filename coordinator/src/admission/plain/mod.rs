@@ -5,13 +5,17 @@
 
 mod config_map;
 mod data;
+mod event;
 mod namespace;
+mod node;
 mod rules;
 mod secret;
 mod service_account;
 
 pub use config_map::CONFIG_MAP;
+pub use event::{EVENT, EVENTS_EVENT, from_events_form, to_events_form};
 pub use namespace::{ACTIVE, KUBERNETES, NAMESPACE, TERMINATING};
+pub use node::{NODE, UNSCHEDULABLE};
 pub use rules::{AdmittedObject, Rules, create, update};
 pub use secret::SECRET;
 pub use service_account::SERVICE_ACCOUNT;

@@ -63,6 +63,11 @@ impl Kind {
         self.rules.namespaced
     }
 
+    /// Whether its objects are what other objects are in.
+    pub(super) fn is_namespace(&self) -> bool {
+        self.about == NAMESPACES
+    }
+
     pub(super) fn identity(&self) -> Identity {
         self.rules.identity
     }

@@ -12,3 +12,5 @@ mod watch;
 mod write;
 
 pub use kind::Kind;
+pub use namespaces::NamespaceChanges;
+pub(super) use stored::StoredObject;

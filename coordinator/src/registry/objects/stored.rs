@@ -73,7 +73,7 @@ impl StoredObject {
     pub(super) fn waits(&self, kind: &Kind) -> bool {
         let held = self.object["metadata"].as_object().is_some_and(has_finalizers);
         // What is in a namespace goes before it.
-        let filled = !kind.is_namespaced() && !is_empty(&self.object["spec"]["finalizers"]);
+        let filled = kind.is_namespace() && !is_empty(&self.object["spec"]["finalizers"]);
         held || filled
     }
 }

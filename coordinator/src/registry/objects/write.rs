@@ -122,7 +122,7 @@ impl Registry {
             None => Err(Error::AlreadyExists { resource: kind.about, name }),
             Some(revision) => {
                 stored.revision = revision;
-                if !kind.is_namespaced() {
+                if kind.is_namespace() {
                     self.furnish_namespace(&name).await?;
                 }
                 Ok(Answer { object: stored.view(), warnings })
@@ -131,7 +131,7 @@ impl Registry {
     }
 
     /// Stores an object where none is; gives its revision, or `None` if one is there.
-    pub(super) async fn put_new(
+    pub(in crate::registry) async fn put_new(
         &self,
         kind: &Kind,
         namespace: &str,
@@ -160,7 +160,10 @@ impl Registry {
         }
     }
 
-    fn record_of(&self, stored: &StoredObject) -> Result<bytes::Bytes, Error> {
+    pub(in crate::registry) fn record_of(
+        &self,
+        stored: &StoredObject,
+    ) -> Result<bytes::Bytes, Error> {
         let limit = self.max_payload().saturating_sub(ENVELOPE);
         let record = ObjectRecord {
             v: VERSION,
@@ -290,7 +293,7 @@ impl Registry {
         name: &str,
         options: &Options,
     ) -> Result<Written, Error> {
-        if !kind.is_namespaced() && name == super::namespaces::DEFAULT {
+        if kind.is_namespace() && name == super::namespaces::DEFAULT {
             let reason = "this namespace may not be deleted".to_owned();
             return Err(Error::Forbidden { resource: kind.about, name: name.to_owned(), reason });
         }
@@ -301,7 +304,7 @@ impl Registry {
             } else if !stored.is_being_deleted() {
                 stored.object["metadata"]["deletionTimestamp"] = Value::from(format_seconds(now()));
                 stored.object["metadata"]["deletionGracePeriodSeconds"] = Value::from(0);
-                if !kind.is_namespaced() {
+                if kind.is_namespace() {
                     stored.object["status"] = json!({"phase": plain::TERMINATING});
                 }
             }

@@ -88,6 +88,22 @@ pub static SERVICE_ACCOUNT: Schema = Schema {
     ],
 };
 
+/// A node.
+pub static NODE: Schema = Schema {
+    members: &[
+        object("metadata", &OBJECT_META),
+        object("spec", &NODE_SPEC),
+        object("status", &NODE_STATUS),
+    ],
+};
+
+static NODE_SPEC: Schema = Schema {
+    members: &[Member { name: "podCIDRs", strategy: Strategy::MergeValues, schema: None }],
+};
+
+static NODE_STATUS: Schema =
+    Schema { members: &[list("addresses", "type"), list("conditions", "type")] };
+
 static OBJECT_META: Schema = Schema {
     members: &[
         Member { name: "finalizers", strategy: Strategy::MergeValues, schema: None },

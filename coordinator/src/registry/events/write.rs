@@ -1,0 +1,265 @@
+//! Writing Events: clients may tell what happened, and say so again, as their libraries do.
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use stint_common::id::JobUid;
+use stint_common::nats::{Expect, Outcome, Write};
+use stint_common::time::now;
+
+use super::{EventForm, GONE, StoredEvent};
+use crate::admission::{self, Body, CreateContext, UpdateContext, plain};
+use crate::registry::change::TRIES;
+use crate::registry::error::MODIFIED;
+use crate::registry::job_list::AT_ONCE;
+use crate::registry::jobs::name_suffix;
+use crate::registry::patch::{Patch, schema};
+use crate::registry::{Answer, Error, Options, Registry};
+
+impl Registry {
+    /// Admits and stores an Event.
+    ///
+    /// # Errors
+    ///
+    /// As the API server: 400, 403, 409, 413, 415, 422; 503 when JetStream is away.
+    pub async fn create_event(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let body = decode(form, body, content_type)?;
+        let named = body.value["metadata"]["name"].as_str().unwrap_or_default();
+        self.enter_namespace(form.about(), named, namespace, options).await?;
+        let suffix = name_suffix();
+        let context = CreateContext {
+            namespace,
+            uid: JobUid::random(),
+            now: now(),
+            field_validation: options.field_validation,
+            name_suffix: &suffix,
+        };
+        let admitted = plain::create(form.rules(), body, &context);
+        let admitted = admitted.map_err(|rejection| Error::of_rejected(form.about(), rejection))?;
+        let event = form.store(&admitted.object);
+        let name = event["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let exists = || Error::AlreadyExists { resource: form.about(), name: name.clone() };
+        if self.read_event(form, namespace, &name).await.is_ok() {
+            return Err(exists());
+        }
+        let answer = |event: &Value| Answer {
+            object: form.show(event),
+            warnings: admitted.warnings.clone(),
+        };
+        if options.dry_run {
+            return Ok(answer(&event));
+        }
+        let subject = self.event_subject(&event);
+        let mut expect = 0;
+        loop {
+            match self.write_event(&subject, &event, expect).await? {
+                Written::Stored(event) => return Ok(answer(&event)),
+                Written::Lost(Some(current)) if current.gone => expect = current.revision,
+                Written::Lost(_) => return Err(exists()),
+            }
+        }
+    }
+
+    pub(super) fn event_subject(&self, event: &Value) -> String {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (metadata, about) = (&event["metadata"], &event["involvedObject"]);
+        self.jet.names.event(
+            &text(&metadata["namespace"]),
+            &text(&about["kind"]),
+            &text(&about["uid"]),
+            &text(&metadata["name"]),
+        )
+    }
+
+    async fn write_event(
+        &self,
+        subject: &str,
+        event: &Value,
+        expect: u64,
+    ) -> Result<Written, Error> {
+        let payload = event.to_string();
+        if payload.len() > self.page_bytes() {
+            return Err(Error::RequestEntityTooLarge { limit: self.page_bytes() });
+        }
+        let subject = subject.to_owned();
+        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(expect) };
+        match self.events.write(write).await {
+            Outcome::Stored(revision) => {
+                let stored = StoredEvent::decode(event.to_string().as_bytes(), revision);
+                stored.map(|stored| Written::Stored(stored.event)).ok_or_else(|| {
+                    Error::Internal("an Event that was stored cannot be read".to_owned())
+                })
+            }
+            Outcome::Lost(current) => Ok(Written::Lost(
+                current.and_then(|current| StoredEvent::decode(&current.payload, current.sequence)),
+            )),
+            Outcome::Refused(reason) => {
+                Err(Error::Unavailable(format!("the Event was not stored: {reason}")))
+            }
+        }
+    }
+
+    /// Replaces an Event by what was sent.
+    ///
+    /// # Errors
+    ///
+    /// As the API server: 400, 404, 409, 415, 422; 503 when JetStream is away.
+    pub async fn update_event(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let body = decode(form, body, content_type)?;
+        self.change_event(form, namespace, name, options, |_| Ok(body.clone())).await
+    }
+
+    /// Applies a patch to an Event.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::update_event`].
+    pub async fn patch_event(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        content_type: Option<&str>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let patch = Patch::read(body, content_type)?;
+        let change = |old: &Value| Ok(patch.apply(old, &schema::PLAIN)?);
+        self.change_event(form, namespace, name, options, change).await
+    }
+
+    async fn change_event(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+        change: impl Fn(&Value) -> Result<Body, Error>,
+    ) -> Result<Answer, Error> {
+        let context = UpdateContext { field_validation: options.field_validation };
+        let conflict = || Error::Conflict {
+            resource: form.about(),
+            name: name.to_owned(),
+            reason: MODIFIED.to_owned(),
+        };
+        for _ in 0..TRIES {
+            let (subject, stored) = self.read_event(form, namespace, name).await?;
+            let old = form.show(&stored.event);
+            let new = change(&old)?;
+            let meant = new.value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            if !meant.is_empty() && meant != stored.revision.to_string() {
+                return Err(conflict());
+            }
+            let text = new.value.to_string();
+            let admitted = plain::update(form.rules(), &old, new, context);
+            let admitted =
+                admitted.map_err(|error| Error::of_patched(form.about(), error, &text))?;
+            let event = form.store(&admitted.object);
+            let answer = |event: &Value| Answer {
+                object: form.show(event),
+                warnings: admitted.warnings.clone(),
+            };
+            if options.dry_run || event == stored.event {
+                return Ok(answer(&event));
+            }
+            // Its revision of before stays in it, so that a watch knows a change from a beginning.
+            match self.write_event(&subject, &event, stored.revision).await? {
+                Written::Stored(event) => return Ok(answer(&event)),
+                Written::Lost(_) => {}
+            }
+        }
+        Err(conflict())
+    }
+
+    /// Deletes an Event.
+    ///
+    /// # Errors
+    ///
+    /// 404, 409 (preconditions); 503 when JetStream is away.
+    pub async fn delete_event(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        for _ in 0..TRIES {
+            let (subject, stored) = self.read_event(form, namespace, name).await?;
+            let uid = stored.event["metadata"]["uid"].as_str().unwrap_or_default();
+            if options.uid.as_ref().is_some_and(|wanted| wanted != uid) {
+                let reason = format!("Precondition failed: UID in object meta: {uid}");
+                let name = name.to_owned();
+                return Err(Error::Conflict { resource: form.about(), name, reason });
+            }
+            let done = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                "details": {"name": name, "kind": form.about().plural, "uid": uid},
+            });
+            let done = Answer { object: done, warnings: Vec::new() };
+            if options.dry_run {
+                return Ok(done);
+            }
+            let mut tombstone = stored.event.clone();
+            tombstone[GONE] = json!(true);
+            match self.write_event(&subject, &tombstone, stored.revision).await? {
+                Written::Stored(_) => return Ok(done),
+                Written::Lost(_) => {}
+            }
+        }
+        let reason = MODIFIED.to_owned();
+        Err(Error::Conflict { resource: form.about(), name: name.to_owned(), reason })
+    }
+
+    /// Deletes every Event of a namespace that matches the selectors.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::list_events`] and [`Registry::delete_event`].
+    pub async fn delete_events(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let list = self.list_events(form, Some(namespace), options).await?;
+        let items = list["items"].as_array().into_iter().flatten();
+        let names: Vec<String> =
+            items.filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect();
+        let mut deletes = futures_util::stream::iter(names)
+            .map(|name| async move { self.delete_event(form, namespace, &name, options).await })
+            .buffered(AT_ONCE);
+        while let Some(outcome) = deletes.next().await {
+            match outcome {
+                Ok(_) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        drop(deletes);
+        Ok(Answer { object: list, warnings: Vec::new() })
+    }
+}
+
+/// What became of an Event's write.
+enum Written {
+    Stored(Value),
+    Lost(Option<StoredEvent>),
+}
+
+fn decode(form: EventForm, body: &[u8], content_type: Option<&str>) -> Result<Body, Error> {
+    admission::decode_as(body, content_type, form.about().kind)
+        .map_err(|rejection| Error::of_rejected(form.about(), rejection))
+}

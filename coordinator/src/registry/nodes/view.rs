@@ -1,0 +1,200 @@
+//! A worker as a Node: its lease, and what clients said of it.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use stint_common::time::format_seconds;
+use stint_common::wire::{Machine, WorkerLease, WorkerState};
+
+use crate::admission::plain::UNSCHEDULABLE;
+use crate::registry::objects::StoredObject;
+
+/// What is known of a worker.
+#[derive(Clone)]
+pub(super) struct Seen {
+    pub(super) lease: WorkerLease,
+    /// Revision of its last renewal, and when that was stored.
+    pub(super) renewed: (u64, Timestamp),
+    /// What clients said of it.
+    pub(super) word: Option<StoredObject>,
+}
+
+impl Seen {
+    /// A worker that ended in order is no node any more.
+    pub(super) fn is_node(&self) -> bool {
+        self.lease.state != WorkerState::Gone
+    }
+
+    /// Revision of what clients said; 0 if they said nothing.
+    pub(super) fn word_revision(&self) -> u64 {
+        self.word.as_ref().map_or(0, |word| word.revision)
+    }
+
+    /// Revision of the last change of any kind.
+    pub(super) fn revision(&self) -> u64 {
+        self.renewed.0.max(self.word_revision())
+    }
+
+    fn is_cordoned(&self) -> bool {
+        self.word.as_ref().is_some_and(|word| word.object["spec"]["unschedulable"] == true)
+    }
+
+    /// The labels that every node has.
+    pub(super) fn own_labels(&self) -> Map<String, Value> {
+        let mut labels = Map::new();
+        labels.insert("kubernetes.io/hostname".to_owned(), json!(self.lease.hostname));
+        labels.insert("kubernetes.io/os".to_owned(), json!("linux"));
+        if let Some(machine) = &self.lease.machine {
+            labels.insert("kubernetes.io/arch".to_owned(), json!(machine.architecture));
+        }
+        labels
+    }
+
+    /// The Node as a client sees it.
+    pub(super) fn object(&self) -> Value {
+        let said = self.word.as_ref().map_or(&Value::Null, |word| &word.object);
+        let mut labels = self.own_labels();
+        labels.extend(said["metadata"]["labels"].as_object().cloned().unwrap_or_default());
+        let mut metadata = json!({
+            "name": self.lease.worker,
+            "uid": self.lease.home,
+            "resourceVersion": self.revision().to_string(),
+            "creationTimestamp": format_seconds(self.lease.started_at),
+            "labels": labels,
+        });
+        if let Some(annotations) = said["metadata"].get("annotations") {
+            metadata["annotations"] = annotations.clone();
+        }
+        let mut spec = json!({});
+        if self.is_cordoned() {
+            spec["unschedulable"] = json!(true);
+            spec["taints"] = json!([{"key": UNSCHEDULABLE, "effect": "NoSchedule"}]);
+        }
+        json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": metadata,
+            "spec": spec,
+            "status": self.status(),
+        })
+    }
+
+    fn status(&self) -> Value {
+        let unknown = Machine::default();
+        let machine = self.lease.machine.as_ref().unwrap_or(&unknown);
+        let mut capacity = json!({"pods": self.lease.slots.to_string()});
+        if machine.cpus > 0 {
+            capacity["cpu"] = json!(machine.cpus.to_string());
+        }
+        if machine.memory_bytes > 0 {
+            capacity["memory"] = json!(format!("{}Ki", machine.memory_bytes / 1024));
+        }
+        let mut addresses = Vec::new();
+        if !machine.address.is_empty() {
+            addresses.push(json!({"type": "InternalIP", "address": machine.address}));
+        }
+        addresses.push(json!({"type": "Hostname", "address": self.lease.hostname}));
+        json!({
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": self.conditions(),
+            "addresses": addresses,
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
+            "nodeInfo": {
+                "machineID": machine.machine_id,
+                "systemUUID": machine.machine_id,
+                "bootID": machine.boot_id,
+                "kernelVersion": machine.kernel,
+                "osImage": machine.os_image,
+                "containerRuntimeVersion": format!("process://{}", self.lease.version),
+                "kubeletVersion": format!("v{}-stint", self.lease.version),
+                "kubeProxyVersion": "",
+                "operatingSystem": "linux",
+                "architecture": machine.architecture,
+            },
+        })
+    }
+
+    /// In Kubernetes' order: what could be short, then whether it is ready.
+    fn conditions(&self) -> Value {
+        let heartbeat = format_seconds(self.renewed.1);
+        let since = match self.lease.state {
+            WorkerState::Lost | WorkerState::Gone => heartbeat.clone(),
+            WorkerState::Ready | WorkerState::Draining => format_seconds(self.lease.started_at),
+        };
+        let lost = self.lease.state == WorkerState::Lost;
+        let (status, reason, message) = if lost {
+            ("Unknown", "NodeStatusUnknown", "The worker let its lease run out.")
+        } else {
+            ("True", "KubeletReady", "the worker renews its lease")
+        };
+        json!([{
+            "type": "Ready",
+            "status": status,
+            "lastHeartbeatTime": heartbeat,
+            "lastTransitionTime": since,
+            "reason": reason,
+            "message": message,
+        }])
+    }
+}
+
+/// A Node without what every renewal changes.
+pub(super) fn without_heartbeat(node: &Value) -> Value {
+    let mut node = node.clone();
+    if let Some(metadata) = node["metadata"].as_object_mut() {
+        metadata.shift_remove("resourceVersion");
+    }
+    for condition in node["status"]["conditions"].as_array_mut().into_iter().flatten() {
+        if let Some(condition) = condition.as_object_mut() {
+            condition.shift_remove("lastHeartbeatTime");
+        }
+    }
+    node
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stint_common::id::Incarnation;
+    use uuid::Uuid;
+
+    fn seen(state: WorkerState, word: Option<Value>) -> Seen {
+        let lease = json!({
+            "v": 1, "worker": "w", "incarnation": Incarnation(Uuid::nil()),
+            "home": Incarnation(Uuid::from_u128(7)), "renewal": 3, "state": state, "slots": 4,
+            "hostname": "host", "startedAt": "2026-01-15T12:00:00Z", "leaseMs": 1, "graceMs": 1,
+            "version": "0.1.0",
+        });
+        let word = word.map(|object| StoredObject { object, gone: false, revision: 9 });
+        let renewed = (5, "2026-01-15T12:01:00Z".parse().unwrap());
+        Seen { lease: serde_json::from_value(lease).unwrap(), renewed, word }
+    }
+
+    #[test]
+    fn a_worker_is_a_node() {
+        let node = seen(WorkerState::Ready, None).object();
+        assert_eq!(node["metadata"]["labels"]["kubernetes.io/hostname"], "host");
+        assert_eq!(node["metadata"]["resourceVersion"], "5");
+        assert_eq!((&node["spec"], &node["status"]["capacity"]["pods"]), (&json!({}), &json!("4")));
+        assert_eq!(node["status"]["conditions"][0]["status"], "True");
+        let lost = seen(WorkerState::Lost, None).object();
+        assert_eq!(lost["status"]["conditions"][0]["status"], "Unknown");
+        assert!(!seen(WorkerState::Gone, None).is_node());
+    }
+
+    #[test]
+    fn what_clients_said_shows() {
+        let word = json!({
+            "metadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}},
+            "spec": {"unschedulable": true},
+        });
+        let node = seen(WorkerState::Draining, Some(word)).object();
+        assert_eq!(node["metadata"]["labels"]["a"], "b");
+        assert_eq!(node["metadata"]["annotations"]["c"], "d");
+        assert_eq!(node["metadata"]["resourceVersion"], "9");
+        assert_eq!(node["spec"]["taints"][0]["key"], UNSCHEDULABLE);
+        let later = Seen { renewed: (11, Timestamp::MAX), ..seen(WorkerState::Ready, None) };
+        let (one, other) = (later.object(), seen(WorkerState::Ready, None).object());
+        assert_eq!(without_heartbeat(&one), without_heartbeat(&other));
+    }
+}
