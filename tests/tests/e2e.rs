@@ -36,6 +36,8 @@ mod pods;
 mod refusals;
 #[path = "e2e/status.rs"]
 mod status;
+#[path = "e2e/variables.rs"]
+mod variables;
 #[path = "e2e/watch.rs"]
 mod watch;
 

@@ -3,6 +3,7 @@
 //! Plain structs with a version; separate from the core's types. Unknown members are passed over,
 //! so that an older reader lives with a newer writer.
 
+mod entries;
 mod lease;
 mod node;
 mod order;
@@ -10,12 +11,13 @@ mod pod;
 mod template;
 mod work;
 
+pub use entries::{Entries, NoEntries, read_entries};
 pub use lease::{Machine, OwnerLease, WorkerLease, WorkerState};
 pub use node::is_cordoned;
 pub use order::{Nudge, NudgedPod, Order, OrderKind};
 pub use pod::{
     Claim, ContainerEnd, ENDED_CONDITIONS, End, EndedBy, Exit, InlineOutput, LogSummary, Outcome,
-    PodCondition, PodRecord, PodState, Running,
+    PodCondition, PodRecord, PodState, Running, Waiting,
 };
 pub use template::{Template, TraceContext};
 pub use work::{IndexFailures, WorkItem};

@@ -36,6 +36,20 @@ pub struct PodRecord {
     pub claim: Option<Claim>,
     /// Where in its life the pod is.
     pub state: PodState,
+    /// What a claimed pod waits for before it can be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a container is not started yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// `name` of the container.
+    pub container: String,
+    /// `reason`: `CreateContainerConfigError`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
 }
 
 /// An incarnation's durable word that it, and nobody else, runs the pod.

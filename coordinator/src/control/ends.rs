@@ -63,6 +63,7 @@ fn ended(
             containers: Vec::new(),
             conditions,
         })),
+        waiting: None,
     }
 }
 

@@ -55,9 +55,24 @@ pub fn pod_object(namespace: &str, source: PodSource<'_>, pod: PodId, view: &Pod
             spec.insert("hostname".to_owned(), Value::from(hostname.as_str()));
         }
     }
-    let status = status(&spec, view);
+    let mut status = status(&spec, view);
+    show_waiting(&mut status, view);
     let metadata = metadata(namespace, source, pod, view, about);
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status})
+}
+
+/// A container that waits for something says what for.
+fn show_waiting(status: &mut Value, view: &PodView<'_>) {
+    let Some(waiting) = view.record.and_then(|record| record.waiting.as_ref()) else { return };
+    for list in ["initContainerStatuses", "containerStatuses"] {
+        let containers = status.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            if container["name"] == *waiting.container {
+                container["state"] =
+                    json!({"waiting": {"reason": waiting.reason, "message": waiting.message}});
+            }
+        }
+    }
 }
 
 fn metadata(

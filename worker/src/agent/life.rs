@@ -300,6 +300,7 @@ impl<R: Runtime> Agent<R> {
 
     pub(super) fn forget(&mut self, id: PodId) {
         self.vacate(id);
+        self.configuring.remove(&id);
         let Some(pod) = self.pods.remove(&id) else { return };
         for run in pod.containers.iter().filter_map(|container| container.id) {
             self.runs.remove(&run);
@@ -374,7 +375,7 @@ impl<R: Runtime> Agent<R> {
             Outcome::Stored(sequence) => {
                 pod.sequence = *sequence;
                 pod.stage = Stage::Waiting;
-                self.waiting.push_back(id);
+                self.configure(id);
                 out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
             }
             Outcome::Lost(_) => {

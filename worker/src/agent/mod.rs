@@ -10,6 +10,7 @@
 //! One task owns all of it; decisions about a pod's containers are its machine's.
 
 mod ahead;
+mod config;
 mod fence;
 mod identity;
 mod intake;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use stint_common::id::PodId;
 use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
 
+use super::config::Configured;
 use super::intake::clock;
 use super::shipping::Shipped;
 use super::templates::{self, Fetched, Name};
@@ -25,6 +26,8 @@ pub(super) enum Done {
     /// Ends of pods.
     Ends(Vec<(PodId, Outcome)>),
     Template(Name, Fetched),
+    /// What a pod's variables come from was read.
+    Configured(PodId, Configured),
     /// Output of an ended run is in the stream.
     Shipped(PodId, usize, RunId, Shipped),
     /// The logs of an ended pod are closed.

@@ -93,7 +93,7 @@ impl<R: Runtime> Agent<R> {
 
     /// Pods that are being claimed or wait for a place.
     pub(super) fn not_yet_running(&self) -> usize {
-        self.replies.len() + self.waiting.len() + self.places.lined_up
+        self.replies.len() + self.configuring.len() + self.waiting.len() + self.places.lined_up
     }
 
     /// How long nothing need be looked at, since the runtime's line lasts longer.

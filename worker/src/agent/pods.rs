@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, PodId};
-use stint_common::wire::{Claim, End, IndexFailures, PodRecord, PodState, Running, VERSION};
+use stint_common::wire::{
+    Claim, End, IndexFailures, PodRecord, PodState, Running, VERSION, Waiting,
+};
 use tokio::sync::oneshot;
 
 use super::templates::Ready;
@@ -30,6 +32,8 @@ pub(super) struct Pod {
     /// It holds a place that is not one of the line's.
     pub(super) apart: bool,
     pub(super) containers: Vec<Run>,
+    /// What it waits for before it may have a place.
+    pub(super) waits_for: Option<Waiting>,
     /// What its record should say by and by.
     pub(super) report: Option<Running>,
     /// Timer that is set for its machine.
@@ -91,6 +95,7 @@ impl Pod {
         nonce: u64,
         state: PodState,
     ) -> Vec<u8> {
+        let claimed = matches!(state, PodState::Claimed);
         let record = PodRecord {
             v: VERSION,
             writer: me,
@@ -104,6 +109,7 @@ impl Pod {
                 claimed_at: self.claimed_at,
             }),
             state,
+            waiting: self.waits_for.clone().filter(|_| claimed),
         };
         serde_json::to_vec(&record).expect("a pod's record has only string keys")
     }

@@ -78,6 +78,9 @@ pub struct Agent<R: Runtime> {
     pub(super) reports: BTreeSet<Timer>,
     pub(super) wakes: BTreeSet<Timer>,
     pub(super) retries: BTreeSet<(Timestamp, PodId, usize)>,
+    /// Pods that wait for what their variables come from, and how often it was looked for in vain.
+    pub(super) configuring: HashMap<PodId, u32>,
+    pub(super) look_again: BTreeSet<Timer>,
     pub(super) on_their_way: FuturesUnordered<OnItsWay>,
     pub(super) effects: Vec<Effect>,
     pub(super) ahead: Ahead,
@@ -121,6 +124,8 @@ impl<R: Runtime> Agent<R> {
             reports: BTreeSet::new(),
             wakes: BTreeSet::new(),
             retries: BTreeSet::new(),
+            configuring: HashMap::new(),
+            look_again: BTreeSet::new(),
             on_their_way: FuturesUnordered::new(),
             effects: Vec::new(),
             ahead: Ahead::default(),
@@ -218,7 +223,7 @@ impl<R: Runtime> Agent<R> {
             return HOLD_ENDS;
         }
         let tick = if self.pods.is_empty() && self.pulled.is_empty() { IDLE_TICK } else { TICK };
-        let timers = [self.reports.first(), self.wakes.first()];
+        let timers = [self.reports.first(), self.wakes.first(), self.look_again.first()];
         let next = timers.into_iter().flatten().map(|(at, _)| *at);
         let next = next.chain(self.retries.first().map(|(at, _, _)| *at)).min();
         next.map_or(tick, |at| since(at, now()).min(tick))
@@ -282,6 +287,7 @@ impl<R: Runtime> Agent<R> {
                 }
                 self.templates.fetched(&name, &fetched);
             }
+            Done::Configured(id, configured) => self.configured(id, configured, out),
             Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
             Done::LogsClosed(id) => self.write_end(id, out),
             Done::Said => {}
@@ -332,6 +338,10 @@ impl<R: Runtime> Agent<R> {
         {
             self.retries.pop_first();
             self.start_again(id, index, out);
+        }
+        while let Some((due, id)) = self.look_again.first().copied().filter(|(due, _)| *due <= at) {
+            self.look_again.remove(&(due, id));
+            self.configure(id);
         }
         self.ship_long_runners();
     }
@@ -415,6 +425,7 @@ impl<R: Runtime> Agent<R> {
             stage: Stage::Claiming,
             apart: false,
             containers,
+            waits_for: None,
             report: None,
             wake_at: None,
             end: None,

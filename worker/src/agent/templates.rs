@@ -7,6 +7,7 @@ use stint_common::id::JobUid;
 use stint_common::nats::Jet;
 use stint_common::wire::{Template, TraceContext};
 
+use super::config::{Asking, asking};
 use crate::launch::{Host, PreparedJob};
 
 /// Templates kept; the least recently used goes first.
@@ -20,8 +21,11 @@ pub(super) type Name = (JobUid, String);
 pub(super) struct Ready {
     pub(super) namespace: String,
     pub(super) trace: Option<TraceContext>,
-    /// Made ready, or why it cannot be: then its pods fail, saying so.
+    /// Made ready, or why it cannot be: then its pods fail, saying so. Without the variables that it
+    /// asks for elsewhere.
     pub(super) job: Result<PreparedJob, String>,
+    /// Where it asks for variables: to be read for each pod.
+    pub(super) asking: Option<Asking>,
 }
 
 /// What is known of a template.
@@ -101,8 +105,16 @@ pub(super) async fn fetch(jet: &Jet, host: &Host, name: &Name) -> Fetched {
             return Fetched::Failed;
         }
     };
+    Fetched::Ready(Arc::new(match asking(&template) {
+        Some((plain, asking)) => Ready { asking: Some(asking), ..prepared(plain, host) },
+        None => prepared(template, host),
+    }))
+}
+
+/// A template made ready.
+pub(super) fn prepared(template: Template, host: &Host) -> Ready {
     let job = PreparedJob::new(&template, host).map_err(|error| describe(&error));
-    Fetched::Ready(Arc::new(Ready { namespace: template.namespace, trace: template.trace, job }))
+    Ready { namespace: template.namespace, trace: template.trace, job, asking: None }
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

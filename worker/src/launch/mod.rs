@@ -14,6 +14,7 @@
 //! `$(NAME)` sees 3 and 4 only, as in Kubernetes, where it sees neither the image's environment nor
 //! the host's.
 
+mod config;
 mod env;
 mod error;
 mod expand;
@@ -23,6 +24,7 @@ mod job;
 #[cfg(test)]
 mod tests;
 
+pub use config::{Found, Missing, Reference, references, resolve, without};
 pub use error::PrepareError;
 pub use host::{Host, INHERITED};
 pub use job::{LaunchSpec, PreparedJob};

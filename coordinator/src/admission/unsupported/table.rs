@@ -153,7 +153,7 @@ pub const CONTAINER: &[Field] = &[
         ),
     ),
     field("env", Each(ENV_VAR)),
-    field("envFrom", Refused("write the variables into env")),
+    field("envFrom", Works),
     field("image", Harmless),
     field("imagePullPolicy", Harmless),
     field("lifecycle", Refused("do it in the command; handle SIGTERM in the program")),
@@ -189,11 +189,11 @@ pub const ENV_VAR: &[Field] =
 
 /// `valueFrom` of a variable.
 pub const ENV_VAR_SOURCE: &[Field] = &[
-    field("configMapKeyRef", Refused("write the value into value")),
+    field("configMapKeyRef", Works),
     field("fieldRef", Inside(FIELD_REF)),
     field("fileKeyRef", Refused("let the program read the file")),
     field("resourceFieldRef", Refused(NO_LIMITS)),
-    field("secretKeyRef", Refused("let the program read a file that the worker's user can read")),
+    field("secretKeyRef", Works),
 ];
 
 /// `fieldRef` of a variable.

@@ -101,7 +101,7 @@ fn what_asks_for_something_is_refused_by_its_path() {
         "containers": [
             {"name": "a", "command": ["x"], "resources": {"limits": {"cpu": 1}}},
             {"name": "b", "env": [
-                {"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+                {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
                 {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['x']"}}},
             ]},
@@ -113,7 +113,7 @@ fn what_asks_for_something_is_refused_by_its_path() {
         [
             "spec.template.spec.containers[0].resources",
             "spec.template.spec.containers[1].command",
-            "spec.template.spec.containers[1].env[0].valueFrom.secretKeyRef",
+            "spec.template.spec.containers[1].env[0].valueFrom.resourceFieldRef",
             "spec.template.spec.containers[1].env[1].valueFrom.fieldRef.fieldPath",
             "spec.template.spec.hostUsers",
             "spec.template.spec.nodeSelector",

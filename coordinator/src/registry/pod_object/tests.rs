@@ -38,6 +38,7 @@ fn record(state: PodState) -> PodRecord {
         index_failures: None,
         claim: Some(Claim { worker: "vm-1".to_owned(), incarnation, claimed_at: at(T0) }),
         state,
+        waiting: None,
     }
 }
 
