@@ -16,6 +16,8 @@ use stint_coordinator::admission::{
 use stint_coordinator::registry::merge::merge;
 use uuid::Uuid;
 
+#[path = "admission/objects.rs"]
+mod objects;
 #[path = "admission/properties.rs"]
 mod properties;
 

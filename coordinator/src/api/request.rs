@@ -60,6 +60,7 @@ pub(crate) async fn carry_out(
         Verbs::Objects(kind) => objects(registry, kind, request).await,
         Verbs::Events(form) => events(registry, form, request).await,
         Verbs::Nodes => nodes(registry, request).await,
+        Verbs::Services => services(registry, &request),
     }
 }
 
@@ -275,6 +276,19 @@ async fn nodes(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, 
         }
     };
     Ok(Reply::Object(answer))
+}
+
+fn services(registry: &Registry, request: &Request<'_>) -> Result<Reply, Error> {
+    let options = &request.options;
+    let object = match (request.part, request.verb) {
+        (None, Verb::Get) => registry.get_service(request.namespace()?, request.name()?)?,
+        (None, Verb::List) => registry.list_services(request.namespace, options)?,
+        (None, Verb::Watch) => {
+            return Ok(Reply::Watch(registry.watch_services(request.namespace, options)?));
+        }
+        _ => return Err(request.not_allowed()),
+    };
+    Ok(Reply::Object(plain(object)))
 }
 
 fn plain(object: Value) -> Answer {

@@ -4,18 +4,19 @@
 use crate::registry::EventForm;
 use crate::registry::error::{
     CONFIG_MAPS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES, NODES, PODS, Resource, SECRETS,
-    SERVICE_ACCOUNTS,
+    SERVICE_ACCOUNTS, SERVICES,
 };
 use crate::registry::objects::{Kind, kind};
 
 /// Everything there is.
-pub(crate) static RESOURCES: [&ApiResource; 9] = [
+pub(crate) static RESOURCES: [&ApiResource; 10] = [
     &CONFIG_MAPS_V1,
     &EVENTS_V1,
     &NAMESPACES_V1,
     &NODES_V1,
     &PODS_V1,
     &SECRETS_V1,
+    &SERVICES_V1,
     &SERVICE_ACCOUNTS_V1,
     &JOBS_V1,
     &EVENTS_K8S_V1,
@@ -42,6 +43,18 @@ static EVENTS_K8S_V1: ApiResource = ApiResource {
     categories: &[],
     namespaced: true,
     verbs: &ALL_VERBS,
+    subresources: &[],
+};
+
+static SERVICES_V1: ApiResource = ApiResource {
+    served_by: Verbs::Services,
+    about: SERVICES,
+    version: "v1",
+    singular: "service",
+    short_names: &["svc"],
+    categories: &["all"],
+    namespaced: true,
+    verbs: &[Verb::Get, Verb::List, Verb::Watch],
     subresources: &[],
 };
 
@@ -198,6 +211,8 @@ pub(crate) enum Verbs {
     Events(EventForm),
     /// Workers.
     Nodes,
+    /// The one Service.
+    Services,
 }
 
 /// What a subresource is of its object.

@@ -31,6 +31,8 @@ pub const EVENTS_K8S: Resource =
 pub const CONFIG_MAPS: Resource = Resource { group: "", plural: "configmaps", kind: "ConfigMap" };
 /// Secrets.
 pub const SECRETS: Resource = Resource { group: "", plural: "secrets", kind: "Secret" };
+/// Services.
+pub const SERVICES: Resource = Resource { group: "", plural: "services", kind: "Service" };
 /// Service accounts.
 pub const SERVICE_ACCOUNTS: Resource =
     Resource { group: "", plural: "serviceaccounts", kind: "ServiceAccount" };

@@ -19,6 +19,7 @@ pub mod pod_object;
 mod pod_status;
 mod pods;
 pub mod selector;
+mod services;
 mod status;
 mod store;
 mod watch;

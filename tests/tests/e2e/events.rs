@@ -18,7 +18,11 @@ fn reasons(list: &Value) -> Vec<String> {
 #[tokio::test]
 async fn a_jobs_events_are_found_as_kubectl_looks_for_them() {
     let (_world, api) = shared("events-of-jobs").await;
-    let headers = [("sendInitialEvents", "true"), ("allowWatchBookmarks", "true")];
+    let headers = [
+        ("sendInitialEvents", "true"),
+        ("resourceVersionMatch", "NotOlderThan"),
+        ("allowWatchBookmarks", "true"),
+    ];
     let mut watch = api.open("events.watch", &headers).await;
     assert_eq!(watch.event().await.0, "BOOKMARK");
     let done = api.complete(&job("done").build()).await;
@@ -52,7 +56,7 @@ async fn a_jobs_events_are_found_as_kubectl_looks_for_them() {
 async fn clients_tell_and_count_again() {
     let (_world, api) = shared("events-of-clients").await;
     let event = json!({
-        "apiVersion": "v1", "kind": "Event", "metadata": {"generateName": "seen."},
+        "apiVersion": "v1", "kind": "Event", "metadata": {"generateName": "seen-"},
         "involvedObject": {"kind": "Pod", "namespace": "events-of-clients", "name": "p"},
         "reason": "Seen", "message": "it was seen", "type": "Normal", "count": 1,
     });

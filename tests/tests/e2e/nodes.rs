@@ -16,6 +16,10 @@ async fn nodes(api: &Api, headers: &[(&str, &str)]) -> Vec<Value> {
     list["items"].as_array().cloned().unwrap_or_default()
 }
 
+fn revision(node: &Value) -> u64 {
+    node["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+}
+
 /// Where the pods of a new Job ran.
 async fn ran_on(api: &Api, name: &str) -> HashSet<String> {
     let spec = json!({"completions": 6, "parallelism": 6});
@@ -66,8 +70,7 @@ async fn a_cordoned_worker_takes_nothing_new() {
     until("the worker began again", LIMIT, || async {
         let begun = nodes(&all, &[]).await;
         let again = begun.iter().find(|it| name(it) == name(node))?;
-        let before = &node["metadata"]["creationTimestamp"];
-        (again["metadata"]["creationTimestamp"] != *before).then_some(())
+        (revision(again) > revision(&cordoned)).then_some(())
     })
     .await;
     assert_eq!(ran_on(&api, "still-without-it").await, other);

@@ -1,5 +1,5 @@
-//! A claimed pod whose variables come from ConfigMaps and Secrets: they are read before it may have a
-//! place. While something is missing its record says so, and it is looked for again and again.
+//! A claimed pod whose variables come from ConfigMaps and Secrets: they are read before it may have
+//! a place. While something is missing its record says so, and it is looked for again and again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -80,7 +80,11 @@ impl Keeper {
             match self.write(&lease, expect).await {
                 Outcome::Stored(revision) => {
                     self.fence.prove(sent, Duration::from_millis(lease.lease_ms));
-                    self.look_at_node(&lease.worker).await?;
+                    if let Err(error) = self.look_at_node(&lease.worker).await {
+                        // Nothing is taken before it is known; soon it is looked up again.
+                        tracing::warn!(worker = lease.worker, ?error, "cannot tell if cordoned");
+                        self.fence.cordon(true);
+                    }
                     return Ok(Hello { lease, revision });
                 }
                 Outcome::Lost(_) => {}
@@ -96,11 +100,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(pause) => {}
-            }
-            // The nudge that says so may have been lost.
-            if let Err(error) = self.look_at_node(&lease.worker).await {
-                tracing::debug!(worker = lease.worker, ?error, "looking at the Node's record");
+                () = self.rest(pause, &lease.worker) => {}
             }
             lease.state =
                 if self.fence.is_cordoned() { WorkerState::Draining } else { WorkerState::Ready };
@@ -137,6 +137,16 @@ impl Keeper {
             tracing::warn!(worker = lease.worker, "could not say goodbye; the lease will run out");
         }
         false
+    }
+
+    /// Pauses between two renewals, and looks meanwhile whether the worker is cordoned: the nudge
+    /// that says so may have been lost. No renewal waits for it.
+    async fn rest(&self, pause: Duration, worker: &str) {
+        let look = tokio::time::timeout(pause, self.look_at_node(worker));
+        let ((), looked) = tokio::join!(tokio::time::sleep(pause), look);
+        if let Ok(Err(error)) = looked {
+            tracing::debug!(worker, ?error, "looking at the Node's record");
+        }
     }
 
     /// Whether clients want the worker to take no more pods.

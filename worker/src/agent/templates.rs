@@ -21,8 +21,8 @@ pub(super) type Name = (JobUid, String);
 pub(super) struct Ready {
     pub(super) namespace: String,
     pub(super) trace: Option<TraceContext>,
-    /// Made ready, or why it cannot be: then its pods fail, saying so. Without the variables that it
-    /// asks for elsewhere.
+    /// Made ready, or why it cannot be: then its pods fail, saying so. Without the variables that
+    /// it asks for elsewhere.
     pub(super) job: Result<PreparedJob, String>,
     /// Where it asks for variables: to be read for each pod.
     pub(super) asking: Option<Asking>,

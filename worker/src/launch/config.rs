@@ -1,5 +1,5 @@
-//! Variables whose values are in ConfigMaps and Secrets: which a template asks for, and the template
-//! with their values in it.
+//! Variables whose values are in ConfigMaps and Secrets: which a template asks for, and the
+//! template with their values in it.
 //!
 //! The values are put in as plain ones, before anything else is made of the template, so that the
 //! rest of launching knows nothing of where they came from. They are never part of a message.

@@ -88,11 +88,9 @@ fn judge(secret: &Value, causes: &mut Causes) {
         }
         "kubernetes.io/dockercfg" => judge_json(secret, ".dockercfg", causes),
         "kubernetes.io/dockerconfigjson" => judge_json(secret, ".dockerconfigjson", causes),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                need("username");
-                need("password");
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            need("username");
+            need("password");
         }
         "kubernetes.io/ssh-auth" => {
             let key = entries(secret, "data").find(|(key, _)| *key == "ssh-privatekey");

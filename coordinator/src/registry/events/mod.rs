@@ -1,6 +1,6 @@
-//! Verbs on Events: what happened lately to Jobs and other objects. They are messages of a stream of
-//! their own, one to a subject, which goes with age; they are read from it when asked for, and not
-//! kept in memory.
+//! Verbs on Events: what happened lately to Jobs and other objects. They are messages of a stream
+//! of their own, one to a subject, which go with age; they are read from it when asked for, and
+//! not kept in memory.
 
 mod read;
 mod say;

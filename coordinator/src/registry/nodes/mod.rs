@@ -1,5 +1,5 @@
-//! Verbs on nodes. A node is a worker's lease, and what clients said of the worker; the second is an
-//! object of its own, which the worker reads.
+//! Verbs on nodes. A node is a worker's lease, and what clients said of the worker; the second is
+//! an object of its own, which the worker reads.
 
 mod view;
 mod watch;

@@ -32,8 +32,8 @@ struct NodeWatch {
 }
 
 impl Registry {
-    /// Watches nodes. Without a `resourceVersion` (or with 0, or with `sendInitialEvents`) the nodes
-    /// there are come first.
+    /// Watches nodes. Without a `resourceVersion` (or with 0, or with `sendInitialEvents`) the
+    /// nodes there are come first.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! Verbs on objects that are kept as they are sent: one set of functions, and a line in [`kind`]
 //! for each kind.
 //!
-//! They share the stream of the Jobs' records, and are read and written as these are: reads from the
-//! replica once it is as far as the stream, writes by compare-and-set against the stream's leader.
+//! They share the stream of the Jobs' records, and are read and written as these are: reads from
+//! the replica once it is as far as the stream, writes by compare-and-set against the stream's
+//! leader.
 
 pub mod kind;
 mod namespaces;

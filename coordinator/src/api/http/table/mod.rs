@@ -3,6 +3,7 @@
 //! A kind without columns of its own has the two that every object can fill.
 
 mod job;
+mod objects;
 mod pod;
 
 use jiff::Timestamp;
@@ -68,6 +69,13 @@ fn columns(kind: &str) -> &'static Columns {
     match kind {
         "Job" => &job::COLUMNS,
         "Pod" => &pod::COLUMNS,
+        "ConfigMap" => &objects::CONFIG_MAPS,
+        "Event" => &objects::EVENTS,
+        "Namespace" => &objects::NAMESPACES,
+        "Node" => &objects::NODES,
+        "Secret" => &objects::SECRETS,
+        "Service" => &objects::SERVICES,
+        "ServiceAccount" => &objects::SERVICE_ACCOUNTS,
         _ => &PLAIN,
     }
 }
