@@ -72,6 +72,16 @@ impl IndexSet {
         u32::try_from(self.0.intersection_len(&other.0)).unwrap_or(u32::MAX)
     }
 
+    /// Adds all of the other's.
+    pub fn union_with(&mut self, other: &Self) {
+        self.0 |= &other.0;
+    }
+
+    /// Takes all of the other's out.
+    pub fn subtract(&mut self, other: &Self) {
+        self.0 -= &other.0;
+    }
+
     /// Makes the stored form as small as it gets; worth calling before it is written.
     pub fn optimize(&mut self) {
         self.0.optimize();

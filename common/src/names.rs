@@ -116,7 +116,14 @@ impl Names {
         format!("{}.obj.templates.{job}.{hash}", self.prefix)
     }
 
-    /// All templates of one Job.
+    /// Which pods of a Job are over for good. Among its templates, so that one read of the last of
+    /// them tells both.
+    #[must_use]
+    pub fn seal(&self, job: JobUid) -> String {
+        self.template(job, "seal")
+    }
+
+    /// All templates of one Job, and its seal.
     #[must_use]
     pub fn templates(&self, job: JobUid) -> String {
         format!("{}.obj.templates.{job}.*", self.prefix)
@@ -138,6 +145,12 @@ impl Names {
     #[must_use]
     pub fn owner_lease(&self) -> String {
         self.object("leases", "_coordinator", "owner")
+    }
+
+    /// Up to which sequence tombstones of objects have been removed.
+    #[must_use]
+    pub fn horizon(&self) -> String {
+        self.object("horizons", "_coordinator", "deleted")
     }
 
     /// A pod's work item.

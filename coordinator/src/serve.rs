@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::control;
+pub use crate::control::Keep;
 use crate::registry::Registry;
 use crate::store::Replica;
 use crate::tend;
@@ -26,6 +27,8 @@ pub struct Config {
     pub replicas: usize,
     /// Where the API is offered over HTTP, if it is.
     pub http: Option<api::http::Listener>,
+    /// How much is kept of what is over.
+    pub keep: Keep,
 }
 
 /// Why a coordinator could not go on.
@@ -61,17 +64,20 @@ pub async fn run(
     let pods = Committer::start(jet.clone(), names.pods_stream());
     let work = Committer::start(jet.clone(), names.work_stream());
     let replica = Replica::start(jet.clone()).await;
-    let registry = Arc::new(Registry::new(jet.clone(), objects.clone(), pods.clone(), replica));
+    let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), Arc::clone(&replica));
+    let registry = Arc::new(registry);
     let (owns, owning) = tokio::sync::watch::channel(false);
     let traces = trace::start();
     let shared = control::Shared {
         jet: jet.clone(),
+        replica,
         objects,
         pods,
         work,
         incarnation: Incarnation::random(),
         tracer: traces.as_ref().map(trace::Exporter::tracer),
         owns,
+        keep: config.keep,
     };
     let control = tokio::spawn(control::run(shared, shutdown.clone()));
     let http = config.http.map(|listener| {

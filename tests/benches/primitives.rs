@@ -62,7 +62,8 @@ async fn main() -> anyhow::Result<()> {
     while let Some(event) = tail.next().await {
         match event {
             TailEvent::Entries(entries) => count += entries.len(),
-            TailEvent::CaughtUp => break,
+            TailEvent::Resumed(_) => {}
+            TailEvent::CaughtUp | TailEvent::WentBack => break,
         }
     }
     println!(

@@ -40,11 +40,25 @@ pub struct Shape {
     pub slots: u32,
     /// Lease, renewal and grace of the workers, in seconds.
     pub lease: (f64, f64, f64),
+    /// `--keep-pods` of the coordinators.
+    pub keep_pods: Option<u32>,
+    /// `--keep-deleted` of the coordinators, in seconds.
+    pub keep_deleted: Option<f64>,
+    /// `max_payload` of nats-server, in bytes.
+    pub max_payload: Option<u32>,
 }
 
 impl Default for Shape {
     fn default() -> Self {
-        Self { coordinators: 1, workers: 1, slots: 8, lease: (60.0, 15.0, 10.0) }
+        Self {
+            coordinators: 1,
+            workers: 1,
+            slots: 8,
+            lease: (60.0, 15.0, 10.0),
+            keep_pods: None,
+            keep_deleted: None,
+            max_payload: None,
+        }
     }
 }
 
@@ -69,7 +83,7 @@ impl World {
     pub async fn start(stint: &str, shape: Shape) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let keeper = Keeper::start();
-        let (port, server) = start_server(&keeper, Path::new(stint), dir.path()).await;
+        let (port, server) = start_server(&keeper, Path::new(stint), dir.path(), &shape).await;
         let client = connect(port).await;
         let parts = Mutex::new(BTreeMap::from([(NATS.to_owned(), server)]));
         let stint = PathBuf::from(stint);
@@ -218,6 +232,13 @@ impl World {
     fn program(&self, part: &str) -> Program {
         let role = part.split('-').next().unwrap_or(part);
         let mut arguments = vec![role.to_owned(), "--nats".to_owned(), self.url()];
+        if role == "coordinator" {
+            let keep = self.shape.keep_pods.map(|keep| ("--keep-pods", keep.to_string()));
+            let deleted = self.shape.keep_deleted.map(|keep| ("--keep-deleted", keep.to_string()));
+            for (flag, value) in keep.into_iter().chain(deleted) {
+                arguments.extend([flag.to_owned(), value]);
+            }
+        }
         if role == "worker" {
             let (lease, renew, grace) = self.shape.lease;
             let flags = [
@@ -278,12 +299,13 @@ fn server_program(stint: &Path, dir: &Path) -> Program {
 }
 
 /// Starts nats-server on a free port; another one when somebody was faster.
-async fn start_server(keeper: &Keeper, stint: &Path, dir: &Path) -> (u16, Part) {
+async fn start_server(keeper: &Keeper, stint: &Path, dir: &Path, shape: &Shape) -> (u16, Part) {
+    let payload = shape.max_payload.map_or_else(String::new, |max| format!("max_payload: {max}\n"));
     loop {
         let port = free_port();
         let config = format!(
             "listen: 127.0.0.1:{port}\nserver_name: \"test-{port}-{}\"\n\
-             jetstream {{ store_dir: \"{}\" }}\n",
+             {payload}jetstream {{ store_dir: \"{}\" }}\n",
             std::process::id(),
             dir.join("jetstream").display()
         );

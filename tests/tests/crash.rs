@@ -3,6 +3,8 @@
 //!
 //! `STINT_CRASH_SEED` repeats a storm; `STINT_CRASH_ROUNDS` runs so many of them.
 
+#![cfg(test)]
+
 #[path = "crash/away.rs"]
 mod away;
 #[path = "crash/dev.rs"]
@@ -11,8 +13,14 @@ mod dev;
 mod failover;
 #[path = "crash/paused.rs"]
 mod paused;
+#[path = "crash/put_back.rs"]
+mod put_back;
+#[path = "crash/redelivered.rs"]
+mod redelivered;
 #[path = "crash/storm.rs"]
 mod storm;
+#[path = "crash/tombstones.rs"]
+mod tombstones;
 
 /// The program under test.
 const STINT: &str = env!("CARGO_BIN_EXE_stint-under-test");

@@ -18,6 +18,8 @@ mod failures;
 mod finalizers;
 #[path = "e2e/kinds.rs"]
 mod kinds;
+#[path = "e2e/limits.rs"]
+mod limits;
 #[path = "e2e/list.rs"]
 mod list;
 #[path = "e2e/logs.rs"]
@@ -34,6 +36,8 @@ mod patch;
 mod pods;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/service.rs"]
+mod service;
 #[path = "e2e/status.rs"]
 mod status;
 #[path = "e2e/variables.rs"]

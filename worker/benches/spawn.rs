@@ -100,6 +100,7 @@ fn prepared(command: &[&str]) -> PreparedJob {
         indexed: true,
         pod_template: RawValue::from_string(template.to_string()).expect("it is JSON"),
         trace: None,
+        changed: false,
     };
     let host = Host::new("bench", "127.0.0.1", "/", std::env::vars());
     PreparedJob::new(&template, &host).expect("it can be prepared")

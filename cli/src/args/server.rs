@@ -56,6 +56,13 @@ pub struct CoordinatorArgs {
     /// Offer the API over HTTP, too, for kubectl; port 0 takes any free one.
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub http: Option<SocketAddr>,
+    /// Records of ended pods that are kept, failures longest: what pods and results can be read
+    /// from.
+    #[arg(long, env = "STINT_KEEP_PODS", value_name = "N", default_value_t = 100_000)]
+    pub keep_pods: usize,
+    /// How long the last state of a deleted Job is kept, for coordinators that were away.
+    #[arg(long, env = "STINT_KEEP_DELETED", value_name = "SECONDS", default_value_t = 3600.0, value_parser = seconds)]
+    pub keep_deleted: f64,
 }
 
 /// `stint worker`.

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use stint_coordinator::api::http::Listener;
-use stint_coordinator::serve::{self, Config};
+use stint_coordinator::serve::{self, Config, Keep};
 
-use super::serve::{nats_config, until_stopped};
+use super::serve::{nats_config, seconds, until_stopped};
 use crate::args::CoordinatorArgs;
 use crate::exit::{Exit, Expected};
 
@@ -18,6 +18,7 @@ pub(super) async fn run(args: CoordinatorArgs) -> anyhow::Result<Exit> {
         nats: nats_config(args.nats, "stint coordinator"),
         replicas: usize::from(args.replicas),
         http,
+        keep: Keep { pods: args.keep_pods, deleted: seconds(args.keep_deleted) },
     };
     until_stopped(|ready, shutdown| serve::run(config, ready, shutdown)).await
 }

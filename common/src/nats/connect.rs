@@ -11,6 +11,8 @@ use crate::names::Names;
 
 /// Older servers can lose a whole stream when they are killed (nats-server issue 6888).
 pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 10, 23);
+/// Servers that take only smaller messages are refused: chunks of output have half of this.
+pub const MINIMUM_PAYLOAD: usize = 128 << 10;
 /// The first server with atomic batches (ADR-50).
 const ATOMIC_BATCH_SERVER: (u64, u64, u64) = (2, 12, 0);
 /// Dead TCP connections are noticed after two missed pings.
@@ -52,6 +54,17 @@ pub enum ConnectError {
         url: String,
         /// What it says of itself.
         version: String,
+    },
+    /// The server's messages are too small.
+    #[error(
+        "nats-server at {url} takes messages of at most {max_payload} bytes, and {MINIMUM_PAYLOAD} \
+         are needed; raise `max_payload` in its configuration"
+    )]
+    SmallMessages {
+        /// Where.
+        url: String,
+        /// Its `max_payload`.
+        max_payload: usize,
     },
     /// The server runs without JetStream.
     #[error(
@@ -100,6 +113,10 @@ impl Jet {
         let version = parse_version(&info.version);
         if version < MINIMUM_SERVER {
             return Err(ConnectError::TooOld { url: config.url.clone(), version: info.version });
+        }
+        if info.max_payload < MINIMUM_PAYLOAD {
+            let max_payload = info.max_payload;
+            return Err(ConnectError::SmallMessages { url: config.url.clone(), max_payload });
         }
         if !info.jetstream {
             return Err(ConnectError::NoJetStream { url: config.url.clone() });

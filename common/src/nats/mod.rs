@@ -12,12 +12,14 @@ mod commit;
 mod connect;
 mod delivery;
 mod read;
+mod remove;
 mod streams;
 mod tail;
 
 pub use commit::{Committer, Current, Expect, Outcome, Write};
-pub use connect::{ConnectError, Jet, MINIMUM_SERVER};
+pub use connect::{ConnectError, Jet, MINIMUM_PAYLOAD, MINIMUM_SERVER};
 pub use delivery::{Delivery, parse_delivery};
 pub use read::{ReadError, Stored};
+pub use remove::RemoveError;
 pub use streams::{SetUpError, StreamLimits, ensure_class_consumer, ensure_streams};
 pub use tail::{Entry, Tail, TailEvent};

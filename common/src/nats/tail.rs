@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::delivery::parse_delivery;
 use super::{Jet, SetUpError};
 use crate::backoff::Backoff;
+use crate::time::from_nanos;
 
 /// Messages asked for at a time.
 const PULL: u64 = 4096;
@@ -55,6 +56,12 @@ pub enum TailEvent {
     Entries(Vec<Entry>),
     /// All that was in the stream when the tail began has been handed over. Comes once.
     CaughtUp,
+    /// Reading was interrupted, and goes on after this sequence: what was stored and removed in
+    /// between is never seen. Comes after [`TailEvent::CaughtUp`] only.
+    Resumed(u64),
+    /// The stream has lost what it had acknowledged: what was read is of another history. Nothing
+    /// follows; the tail is over.
+    WentBack,
 }
 
 /// A reader of one stream.
@@ -74,12 +81,22 @@ impl Tail {
     #[must_use]
     pub fn start_after(jet: Jet, stream: String, filters: Vec<String>, last: u64) -> Self {
         let (sender, events) = mpsc::channel(CHUNKS);
-        let reader = Reader { jet, stream, filters, last, target: 0, caught_up: false, sender };
+        let reader = Reader {
+            jet,
+            stream,
+            filters,
+            last,
+            last_time: None,
+            target: 0,
+            caught_up: false,
+            sender,
+        };
         tokio::spawn(reader.run());
         Self { events }
     }
 
-    /// The next event; waits for it. Safe to cancel. `None` never comes while the tail lives.
+    /// The next event; waits for it. Safe to cancel. `None` comes after [`TailEvent::WentBack`]
+    /// only.
     pub async fn next(&mut self) -> Option<TailEvent> {
         self.events.recv().await
     }
@@ -95,6 +112,8 @@ struct Reader {
     stream: String,
     filters: Vec<String>,
     last: u64,
+    /// When the last message that was read was stored.
+    last_time: Option<Timestamp>,
     /// The last message that was there at the start.
     target: u64,
     caught_up: bool,
@@ -132,7 +151,15 @@ impl Reader {
         if !self.caught_up {
             self.target = self.find_target().await?;
         }
+        if self.last > 0 && self.went_back().await? {
+            // A reader that is gone needs to know nothing.
+            drop(self.sender.send(TailEvent::WentBack).await);
+            return Ok(Lost::Unwanted);
+        }
         let mut consumer = self.make_consumer().await?;
+        if self.caught_up {
+            drop(self.sender.send(TailEvent::Resumed(self.last)).await);
+        }
         if self.last >= self.target {
             self.say_caught_up().await;
         }
@@ -156,6 +183,36 @@ impl Reader {
         };
         self.drop_consumer(&consumer.name).await;
         Ok(lost)
+    }
+
+    /// Whether the stream is not the one that was read: made anew, cut off, or another from some
+    /// point on. An older copy of the server's directory that was put back looks like this.
+    async fn went_back(&self) -> Result<bool, SetUpError> {
+        let stream = self.jet.context.get_stream(&self.stream).await;
+        let stream = stream.map_err(|source| self.error(source.into()))?;
+        let info = stream.cached_info();
+        let created = i64::try_from(info.created.unix_timestamp_nanos()).map(from_nanos);
+        let anew = created.is_ok_and(|created| self.last_time.is_some_and(|last| created > last));
+        let cut_off = info.state.last_sequence < self.last;
+        let another = match stream.get_raw_message(self.last).await {
+            Ok(message) => {
+                let time = i64::try_from(message.time.unix_timestamp_nanos()).map(from_nanos);
+                time.is_ok_and(|time| self.last_time.is_some_and(|last| time != last))
+            }
+            // Usual: it was replaced by a later one, or removed.
+            Err(_) => false,
+        };
+        if anew || cut_off || another {
+            tracing::error!(
+                stream = self.stream,
+                read_up_to = self.last,
+                ends_at = info.state.last_sequence,
+                "JetStream has lost what it had acknowledged (an older copy of its directory was \
+                 put back, or the stream was made anew): everything is read anew, and what was \
+                 stored in between is gone"
+            );
+        }
+        Ok(anew || cut_off || another)
     }
 
     /// The last message there is now. The server's own count of what is pending cannot be used:
@@ -230,7 +287,7 @@ impl Reader {
         while let Some(message) = next {
             match consumer.accept(message) {
                 Ok(Accepted::Entry(entry)) if entry.sequence > self.last => {
-                    self.last = entry.sequence;
+                    (self.last, self.last_time) = (entry.sequence, Some(entry.time));
                     entries.push(entry);
                 }
                 // Nothing waits for this consumer.

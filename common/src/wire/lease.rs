@@ -88,3 +88,17 @@ pub struct OwnerLease {
     /// Set when it was given up in order: another may take over at once.
     pub released: bool,
 }
+
+/// The value at the horizon's subject, written before tombstones of objects are removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Horizon {
+    /// Format version.
+    pub v: u8,
+    /// Who wrote this.
+    pub writer: Incarnation,
+    /// Counts the writer's writes.
+    pub nonce: u64,
+    /// Of tombstones at or below this sequence some may be gone.
+    pub removed: u64,
+}

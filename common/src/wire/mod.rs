@@ -8,17 +8,19 @@ mod lease;
 mod node;
 mod order;
 mod pod;
+mod seal;
 mod template;
 mod work;
 
 pub use entries::{Entries, NoEntries, read_entries};
-pub use lease::{Machine, OwnerLease, WorkerLease, WorkerState};
+pub use lease::{Horizon, Machine, OwnerLease, WorkerLease, WorkerState};
 pub use node::is_cordoned;
 pub use order::{Nudge, NudgedPod, Order, OrderKind};
 pub use pod::{
-    Claim, ContainerEnd, ENDED_CONDITIONS, End, EndedBy, Exit, InlineOutput, LogSummary, Outcome,
-    PodCondition, PodRecord, PodState, Running, Waiting,
+    Claim, ContainerEnd, ENDED_CONDITIONS, End, EndedBy, Exit, InlineOutput, LogSummary,
+    NOT_STARTED, Outcome, PodCondition, PodRecord, PodState, Running, Waiting,
 };
+pub use seal::{Over, Seal};
 pub use template::{Template, TraceContext};
 pub use work::{IndexFailures, WorkItem};
 

@@ -49,8 +49,8 @@ pub struct Nudge {
 }
 
 impl Nudge {
-    /// Keeps a nudge far below NATS' largest message.
-    pub const MAX: usize = 1000;
+    /// Keeps a nudge (about 190 bytes a pod) below the largest message of any server that is taken.
+    pub const MAX: usize = 500;
 }
 
 /// One pod and what it is told.

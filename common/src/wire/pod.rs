@@ -11,6 +11,9 @@ use crate::id::Incarnation;
 pub const ENDED_CONDITIONS: [(&str, bool); 4] =
     [("Initialized", true), ("Ready", false), ("ContainersReady", false), ("PodScheduled", true)];
 
+/// `status.reason` of a pod that ended without ever being started: no client is shown it.
+pub const NOT_STARTED: &str = "NotStarted";
+
 /// The value at a pod's subject.
 ///
 /// `writer` and `nonce` make every write's bytes unique, so that reading back tells whose write it

@@ -25,6 +25,10 @@ pub struct Template {
     pub pod_template: Box<RawValue>,
     /// The trace that the Job belongs to.
     pub trace: Option<TraceContext>,
+    /// Written when the Job was changed, not when it was created: the Job may have a
+    /// [`Seal`](super::Seal) that is older.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changed: bool,
 }
 
 /// A W3C trace context as the submitter sent it.

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use stint_common::id::{JobUid, PodId};
 use stint_common::names::{DEFAULT_CLASS, Names};
 use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
-use stint_common::wire::{Nudge, NudgedPod, PodRecord, VERSION, WorkItem};
+use stint_common::wire::{Nudge, NudgedPod, PodRecord, Seal, VERSION, WorkItem};
 
+use super::graves::{Burial, bury};
+use super::kept::Retiring;
+use super::retire::{remove, write_seals};
 use crate::job::Event;
 
 /// Everything that one round wants written and said.
@@ -21,6 +24,9 @@ pub(super) struct Round {
     leases: Vec<(String, Write)>,
     nudges: Vec<(String, Vec<NudgedPod>)>,
     purges: Vec<Purge>,
+    seals: Vec<(JobUid, Seal)>,
+    removals: Vec<Retiring>,
+    burials: Vec<Burial>,
     pub(super) events: Vec<(JobUid, Event)>,
 }
 
@@ -39,6 +45,15 @@ pub(super) enum Done {
     Ends(Vec<(PodId, Outcome)>),
     Orders(Vec<(PodId, Outcome)>),
     Leases(Vec<(String, Outcome)>),
+    /// Of the seals that were asked for, some are durable.
+    Sealed {
+        asked: Vec<JobUid>,
+        sealed: Vec<JobUid>,
+    },
+    /// These records are gone.
+    Removed(Vec<Retiring>),
+    /// These tombstones were to be removed; those that were not are tried again.
+    Buried(Vec<u64>),
     Said,
 }
 
@@ -93,6 +108,18 @@ impl Round {
         self.purges.push(Purge { stream, subject });
     }
 
+    pub(super) fn seal(&mut self, job: JobUid, seal: Seal) {
+        self.seals.push((job, seal));
+    }
+
+    pub(super) fn remove(&mut self, retiring: Vec<Retiring>) {
+        self.removals.extend(retiring);
+    }
+
+    pub(super) fn bury(&mut self, burial: Burial) {
+        self.burials.push(burial);
+    }
+
     /// The round as futures, each a group that is committed together.
     pub(super) fn carry_out(self, writers: &Writers) -> Vec<OnItsWay> {
         let mut ways: Vec<OnItsWay> = Vec::new();
@@ -103,6 +130,15 @@ impl Round {
         ways.extend(written(&writers.objects, self.leases, Done::Leases));
         if !self.nudges.is_empty() || !self.purges.is_empty() {
             ways.push(Box::pin(say(writers.jet.clone(), self.nudges, self.purges)));
+        }
+        if !self.seals.is_empty() {
+            ways.push(Box::pin(write_seals(writers.clone(), self.seals)));
+        }
+        if !self.removals.is_empty() {
+            ways.push(Box::pin(remove(writers.jet.clone(), self.removals)));
+        }
+        for burial in self.burials {
+            ways.push(Box::pin(bury(writers.clone(), burial)));
         }
         ways
     }
@@ -135,9 +171,8 @@ async fn say(jet: Jet, nudges: Vec<(String, Vec<NudgedPod>)>, purges: Vec<Purge>
         }
     }
     for purge in purges {
-        let Ok(stream) = jet.context.get_stream_no_info(&purge.stream).await else { continue };
-        if let Err(error) = stream.purge().filter(&purge.subject).await {
-            tracing::debug!(purge.subject, %error, "purging");
+        if let Err(error) = jet.purge(&purge.stream, &purge.subject).await {
+            tracing::debug!(?error, "purging");
         }
     }
     Done::Said

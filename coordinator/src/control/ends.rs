@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use stint_common::id::Incarnation;
 use stint_common::wire::{
-    Claim, ENDED_CONDITIONS, End, EndedBy, IndexFailures, Outcome, PodCondition, PodRecord,
-    PodState, VERSION,
+    Claim, ENDED_CONDITIONS, End, EndedBy, IndexFailures, NOT_STARTED, Outcome, PodCondition,
+    PodRecord, PodState, VERSION,
 };
 
 use crate::job::{self, ConditionStatus, ContainerExit, EndFact};
@@ -22,7 +22,7 @@ pub(super) struct Author {
 
 /// The tombstone that a late item or a late claim meets: the pod must not start.
 pub(super) fn not_started(author: Author, reason: &str, now: Timestamp) -> PodRecord {
-    ended(author, None, "NotStarted", format!("Pod was not started: {reason}"), Vec::new(), now)
+    ended(author, None, NOT_STARTED, format!("Pod was not started: {reason}"), Vec::new(), now)
 }
 
 /// The end of a pod whose worker is recorded as lost, or began a new life without it.

@@ -7,10 +7,13 @@ use jiff::Timestamp;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::names::PodsSubject;
 use stint_common::nats::{Current, Entry, Expect, Outcome, Write};
-use stint_common::wire::{Order, OrderKind, PodRecord, PodState, WorkerLease};
+use stint_common::wire::{
+    self, End, NOT_STARTED, Order, OrderKind, PodRecord, PodState, WorkerLease,
+};
 
 use super::carry::{Done, Round};
 use super::ends;
+use super::kept::Worth;
 use super::managed::{Managed, parse};
 use super::owner::{Claimed, Orphan, Owner};
 use crate::job::{Observed, PodFact};
@@ -24,6 +27,9 @@ impl Owner {
         let names = self.names.clone();
         match names.parse_object_subject(&entry.subject) {
             Some(("jobs", _, _)) => {
+                if is_tombstone(&entry.payload) {
+                    self.graves.dig(entry.sequence, entry.time);
+                }
                 self.take_job(&entry.subject, &entry.payload, entry.sequence, now)
             }
             Some(("leases", "_workers", _)) => self.take_lease(entry, now),
@@ -39,8 +45,7 @@ impl Owner {
             // Our own write, or one whose meeting with ours its outcome will tell.
             return;
         }
-        let gone = payload.is_empty() || payload.ends_with(b"\"gone\":true}");
-        if gone {
+        if is_tombstone(payload) {
             known.inspect(|uid| self.drop_job(*uid));
             return;
         }
@@ -63,11 +68,20 @@ impl Owner {
             managed.dirty = false;
             managed.trace_end();
         }
+        self.note_finish(uid);
         self.touch(uid);
         self.stops.look_at(uid);
         self.window.join(uid);
         for entry in self.strangers.remove(&uid).into_iter().flat_map(|(_, entries)| entries) {
             self.take_pods_entry(&entry, now);
+        }
+    }
+
+    /// Records of a finished Job are the first to go when there are too many.
+    fn note_finish(&mut self, uid: JobUid) {
+        let finished = self.jobs.get(&uid).and_then(|managed| managed.job.status().finished());
+        if let Some(condition) = finished {
+            self.kept.finished(uid, condition.last_transition);
         }
     }
 
@@ -87,7 +101,13 @@ impl Owner {
     }
 
     fn add_orphan(&mut self, uid: JobUid, grace_seconds: u32) {
-        let orphan = Orphan { grace_seconds, quiet_since: None, items_purged: false };
+        let orphan = Orphan {
+            grace_seconds,
+            quiet_since: None,
+            items_purged: false,
+            sealing: None,
+            sealed: None,
+        };
         self.orphans.entry(uid).or_insert(orphan);
         self.stops.look_at(uid);
     }
@@ -147,7 +167,8 @@ impl Owner {
         };
         self.window.settle(pod);
         match (&state, claim) {
-            (PodState::Terminated(_), claim) => {
+            (PodState::Terminated(end), claim) => {
+                self.kept.ended(pod, entry.sequence, worth(end));
                 let known = self.claims.remove(&pod).is_some();
                 if let Some(managed) = self.jobs.get_mut(&pod.job) {
                     managed.claimed -= u32::from(known);
@@ -183,6 +204,7 @@ impl Owner {
         }
         match serde_json::from_slice::<Order>(&entry.payload) {
             Ok(Order { kind: OrderKind::Stop { grace_seconds, at, .. }, .. }) => {
+                self.kept.ordered(pod, entry.sequence);
                 self.stops.order_stands(pod);
                 self.observe(pod, PodFact::StopOrdered { grace_seconds, at }, now);
             }
@@ -242,6 +264,9 @@ impl Owner {
                     tracing::warn!(worker, ?outcome, "recorded a worker as lost");
                 }
             }
+            Done::Sealed { asked, sealed } => self.sealed(&asked, &sealed, now),
+            Done::Removed(retired) => self.removed(&retired),
+            Done::Buried(sequences) => self.graves.buried(&sequences),
             Done::Said => {}
         }
     }
@@ -257,6 +282,8 @@ impl Owner {
                     return;
                 }
                 managed.trace_end();
+                let finished = managed.job.status().finished().map(|end| end.last_transition);
+                finished.inspect(|at| self.kept.finished(uid, *at));
                 let events = std::mem::take(&mut managed.events);
                 round.events.extend(events.into_iter().map(|event| (uid, event)));
             }
@@ -369,4 +396,14 @@ impl Owner {
             self.ending.extend(self.workers.claimed_by(incarnation));
         }
     }
+}
+
+fn is_tombstone(payload: &[u8]) -> bool {
+    payload.is_empty() || payload.ends_with(b"\"gone\":true}")
+}
+
+/// A failure is looked at longer than a success, or a pod that never ran.
+fn worth(end: &End) -> Worth {
+    let failed = end.outcome == wire::Outcome::Failed && end.reason != NOT_STARTED;
+    if failed { Worth::Much } else { Worth::Little }
 }

@@ -34,6 +34,15 @@ pub struct Held {
     renewal: u64,
 }
 
+impl Held {
+    /// Where the lease stands in the stream: who has read that far knows all that was stored before
+    /// it was taken.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
 impl Candidate {
     /// A candidate; `incarnation` names it in the lease.
     #[must_use]

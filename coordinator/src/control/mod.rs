@@ -13,10 +13,13 @@
 mod carry;
 mod ends;
 mod events;
+mod graves;
 mod intake;
+mod kept;
 mod leader;
 mod managed;
 mod owner;
+mod retire;
 mod run;
 mod spans;
 mod stops;
@@ -24,4 +27,4 @@ mod window;
 mod workers;
 
 pub use leader::Candidate;
-pub use run::{Shared, run};
+pub use run::{Keep, Shared, run};

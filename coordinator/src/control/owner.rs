@@ -11,7 +11,11 @@ use stint_common::time;
 use stint_common::wire::{Claim, IndexFailures, VERSION, WorkItem};
 
 use super::carry::Round;
+use super::graves::Graves;
+use super::kept::Kept;
 use super::managed::Managed;
+use super::retire::Retirement;
+use super::run::Keep;
 use super::stops::Stops;
 use super::window::Window;
 use super::workers::Workers;
@@ -47,6 +51,10 @@ pub(super) struct Orphan {
     /// after.
     pub(super) quiet_since: Option<Instant>,
     pub(super) items_purged: bool,
+    /// Its seal was asked for then.
+    pub(super) sealing: Option<Instant>,
+    /// Since when its seal is durable.
+    pub(super) sealed: Option<Instant>,
 }
 
 /// The owner.
@@ -69,10 +77,22 @@ pub(super) struct Owner {
     /// Whether both streams were read to their end: before that nothing is decided.
     pub(super) rebuilt: bool,
     pub(super) ending: HashSet<PodId>,
+    /// Records of ended pods.
+    pub(super) kept: Kept,
+    /// A round of removals of them.
+    pub(super) retirement: Option<Retirement>,
+    /// Tombstones of deleted Jobs.
+    pub(super) graves: Graves,
 }
 
 impl Owner {
-    pub(super) fn new(names: Names, me: Incarnation, tracer: Option<Tracer>, now: Instant) -> Self {
+    pub(super) fn new(
+        names: Names,
+        me: Incarnation,
+        tracer: Option<Tracer>,
+        keep: Keep,
+        now: Instant,
+    ) -> Self {
         Self {
             names,
             me,
@@ -90,6 +110,9 @@ impl Owner {
             strangers: HashMap::new(),
             rebuilt: false,
             ending: HashSet::new(),
+            kept: Kept::new(keep.pods),
+            retirement: None,
+            graves: Graves::new(keep.deleted),
         }
     }
 

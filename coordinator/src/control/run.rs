@@ -1,20 +1,22 @@
 //! The loop with three beats: select, decide, carry out. Everything that waits, waits here.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::Incarnation;
 use stint_common::names::DEFAULT_CLASS;
-use stint_common::nats::{Committer, Jet, Tail, TailEvent, ensure_class_consumer};
+use stint_common::nats::{Committer, Entry, Jet, Tail, TailEvent, ensure_class_consumer};
 use stint_common::time::{now, since};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::carry::{Done, OnItsWay, Round, Writers};
 use super::events;
 use super::leader::{Candidate, Held};
 use super::owner::Owner;
+use crate::store::Replica;
 use crate::trace::Tracer;
 
 /// Pods that have not ended are pressed on, leases checked, the window adapted this often.
@@ -28,11 +30,28 @@ const STRANGE: Duration = Duration::from_secs(3);
 /// Chunks of news taken in before the next decision, so that writes are not put off for ever.
 const CHUNKS_A_ROUND: usize = 8;
 
+/// How much is kept of what is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Records of ended pods; failures are kept longest.
+    pub pods: usize,
+    /// Tombstones of deleted Jobs.
+    pub deleted: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { pods: 100_000, deleted: Duration::from_secs(3600) }
+    }
+}
+
 /// What the loop shares with the rest of the coordinator.
 #[derive(Clone, Debug)]
 pub struct Shared {
     /// The connection.
     pub jet: Jet,
+    /// All objects, as they are read.
+    pub replica: Arc<Replica>,
     /// Writer of the objects' stream.
     pub objects: Committer,
     /// Writer of the pods' stream.
@@ -45,6 +64,8 @@ pub struct Shared {
     pub tracer: Option<Tracer>,
     /// Whether this coordinator is the owner, for loops that only its owner runs.
     pub owns: watch::Sender<bool>,
+    /// How much is kept of what is over.
+    pub keep: Keep,
 }
 
 /// Stands by, reconciles while the lease is held, stands by again; until `shutdown`.
@@ -64,8 +85,9 @@ pub async fn run(shared: Shared, shutdown: CancellationToken) {
 
 async fn own(shared: &Shared, candidate: &Candidate, held: Held, shutdown: &CancellationToken) {
     let stop = shutdown.child_token();
+    let revision = held.revision();
     let mut lease = Box::pin(candidate.hold(held, stop.clone()));
-    let mut reign = Box::pin(Reign::start(shared).go_on());
+    let mut reign = Box::pin(async { Reign::start(shared, revision).await.go_on().await });
     tokio::select! {
         () = &mut lease => {}
         () = &mut reign => {}
@@ -80,12 +102,15 @@ async fn own(shared: &Shared, candidate: &Candidate, held: Held, shutdown: &Canc
 struct Reign {
     writers: Writers,
     owner: Owner,
-    objects: Tail,
+    /// The objects' stream as the replica reads it.
+    objects: mpsc::Receiver<TailEvent>,
     pods: Tail,
     on_their_way: FuturesUnordered<OnItsWay>,
     objects_seen: u64,
     last_tick: Instant,
     last_consumer_check: Option<Instant>,
+    /// The streams are not those that were read: this reign is over.
+    went_back: bool,
 }
 
 fn instant() -> Instant {
@@ -93,15 +118,25 @@ fn instant() -> Instant {
 }
 
 impl Reign {
-    fn start(shared: &Shared) -> Self {
+    /// Takes over what the replica knows once it knows of our own lease, and so of all that was
+    /// stored before it.
+    async fn start(shared: &Shared, lease: u64) -> Self {
         let jet = &shared.jet;
         let names = &jet.names;
-        let objects = vec![names.objects(Some("jobs")), names.objects(Some("leases"))];
         let pods = vec![names.pods(None), names.orders(None)];
-        Self {
-            owner: Owner::new(names.clone(), shared.incarnation, shared.tracer.clone(), instant()),
-            objects: Tail::start(jet.clone(), names.objects_stream(), objects),
-            pods: Tail::start(jet.clone(), names.pods_stream(), pods),
+        // Begins to read while the objects are taken in.
+        let pods = Tail::start(jet.clone(), names.pods_stream(), pods);
+        let (known, objects) = shared.replica.feed(lease).await;
+        let mut reign = Self {
+            owner: Owner::new(
+                names.clone(),
+                shared.incarnation,
+                shared.tracer.clone(),
+                shared.keep,
+                instant(),
+            ),
+            objects,
+            pods,
             writers: Writers {
                 jet: jet.clone(),
                 objects: shared.objects.clone(),
@@ -112,7 +147,10 @@ impl Reign {
             objects_seen: 0,
             last_tick: instant(),
             last_consumer_check: None,
-        }
+            went_back: false,
+        };
+        reign.take_objects(Some(TailEvent::Entries(known)));
+        reign
     }
 
     async fn go_on(mut self) {
@@ -123,7 +161,7 @@ impl Reign {
             let timer = self.owner.next_timer().map_or(TICK, |at| since(at, now()));
             let mut round = Round::default();
             tokio::select! {
-                event = self.objects.next() => self.take_objects(event),
+                event = self.objects.recv() => self.take_objects(event),
                 event = self.pods.next() => self.take_pods(event),
                 Some(done) = self.on_their_way.next() => {
                     self.owner.take_done(done, &mut round, instant());
@@ -132,18 +170,25 @@ impl Reign {
                 _ = ticks.tick() => self.tick(&mut round).await,
             }
             self.take_what_is_there(&mut round);
+            if self.went_back {
+                tracing::error!("Jobs are driven again from what the streams still hold of them");
+                return;
+            }
             self.decide(round).await;
         }
     }
 
-    /// Reads both streams to their end; nothing is decided before.
+    /// Reads the pods' stream to its end; nothing is decided before.
     async fn rebuild(&mut self) {
         let start = instant();
-        while let Some(event @ TailEvent::Entries(_)) = self.objects.next().await {
-            self.take_objects(Some(event));
-        }
-        while let Some(event @ TailEvent::Entries(_)) = self.pods.next().await {
-            self.take_pods(Some(event));
+        while !self.went_back {
+            tokio::select! {
+                event = self.pods.next() => match event {
+                    Some(TailEvent::CaughtUp) => break,
+                    event => self.take_pods(event),
+                },
+                event = self.objects.recv() => self.take_objects(event),
+            }
         }
         self.owner.rebuilt = true;
         tracing::info!(
@@ -154,8 +199,21 @@ impl Reign {
         );
     }
 
+    fn entries(&mut self, event: Option<TailEvent>) -> Option<Vec<Entry>> {
+        // Nothing comes any more: the replica went on without us.
+        match event.unwrap_or(TailEvent::WentBack) {
+            TailEvent::Entries(entries) => Some(entries),
+            // Only tombstones are ever removed that are long known.
+            TailEvent::CaughtUp | TailEvent::Resumed(_) => None,
+            TailEvent::WentBack => {
+                self.went_back = true;
+                None
+            }
+        }
+    }
+
     fn take_objects(&mut self, event: Option<TailEvent>) {
-        let Some(TailEvent::Entries(entries)) = event else { return };
+        let Some(entries) = self.entries(event) else { return };
         let now = instant();
         for entry in entries {
             self.objects_seen = entry.sequence;
@@ -164,7 +222,7 @@ impl Reign {
     }
 
     fn take_pods(&mut self, event: Option<TailEvent>) {
-        let Some(TailEvent::Entries(entries)) = event else { return };
+        let Some(entries) = self.entries(event) else { return };
         let now = instant();
         for entry in entries {
             self.owner.take_pods_entry(&entry, now);
@@ -174,12 +232,16 @@ impl Reign {
     /// What has come meanwhile is taken in before the next decision: a flood makes large batches.
     fn take_what_is_there(&mut self, round: &mut Round) {
         for _ in 0..CHUNKS_A_ROUND {
-            let (objects, pods) = (self.objects.try_next(), self.pods.try_next());
+            let (objects, pods) = (self.objects.try_recv().ok(), self.pods.try_next());
             if objects.is_none() && pods.is_none() {
                 break;
             }
-            self.take_objects(objects);
-            self.take_pods(pods);
+            if objects.is_some() {
+                self.take_objects(objects);
+            }
+            if pods.is_some() {
+                self.take_pods(pods);
+            }
         }
         while let Some(Some(done)) = self.on_their_way.next().now_or_never() {
             self.owner.take_done(done, round, instant());
@@ -207,6 +269,8 @@ impl Reign {
         self.owner.press_on(at);
         self.owner.condemn(at, round);
         self.owner.publish_overdue(now(), at, round);
+        self.owner.retire(at, round);
+        self.owner.bury(now(), round);
         self.look_after_consumer(at).await;
         self.resolve_strangers(at).await;
         self.resolve_unaccounted(at).await;

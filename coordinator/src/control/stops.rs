@@ -15,6 +15,7 @@ use stint_common::wire::{NudgedPod, Order, OrderKind, VERSION};
 use super::carry::Round;
 use super::ends::{self, Author};
 use super::owner::Owner;
+use super::retire::WAIT;
 use crate::job::Stop;
 
 /// How often a worker is nudged about a pod that has not ended.
@@ -25,6 +26,9 @@ const UNKNOWN: Duration = Duration::from_secs(10);
 /// Records of a Job that is gone are kept this long after its last pod ended: no claim that was on
 /// its way meanwhile may find its subject empty. Longer than lease + grace.
 const QUIET: Duration = Duration::from_secs(90);
+
+/// After this a seal of which nothing was heard is written again.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is under way to bring pods to their end.
 #[derive(Debug, Default)]
@@ -183,8 +187,18 @@ impl Owner {
             return;
         }
         let since = *orphan.quiet_since.get_or_insert(instant);
-        if instant.duration_since(since) >= QUIET {
+        if instant.duration_since(since) < QUIET {
+            return;
+        }
+        let waited = orphan.sealed.is_some_and(|sealed| instant.duration_since(sealed) >= WAIT);
+        let asked = orphan.sealing.is_some_and(|asked| instant.duration_since(asked) < ASK_AGAIN);
+        if orphan.sealed.is_none() && !asked {
+            orphan.sealing = Some(instant);
+            let seal = self.seal(uid, true);
+            round.seal(uid, seal);
+        } else if waited {
             self.orphans.remove(&uid);
+            self.kept.forget(uid);
             round.purge(names.pods_stream(), names.pods(Some(uid)));
             round.purge(names.pods_stream(), names.orders(Some(uid)));
             round.purge(names.objects_stream(), names.templates(uid));

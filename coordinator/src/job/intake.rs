@@ -2,7 +2,6 @@
 //! that does to the back-off (SEMANTICS 4, 5).
 
 use super::backoff::BackoffRecord;
-use stint_common::time;
 
 use super::change::{Close, CloseOutcome};
 use super::findings::outcome;
@@ -63,7 +62,7 @@ fn close(job: &Job, key: Key, pod: &Pod, doom: Option<Stop>) -> Close {
     let stop = if pod.has_ended() { None } else { pod.stop().copied().or(doom) };
     let rests = matches!(outcome, CloseOutcome::Failed | CloseOutcome::Ignored)
         && job.spec.backoff_limit_per_index.is_some();
-    let failed_at = finish_time(pod).filter(|_| rests).map(time::whole_seconds);
+    let failed_at = finish_time(pod).filter(|_| rests).map(|at| job.ledger.grained(at));
     Close { slot: key.0, attempt: key.1, outcome, stop, failed_at }
 }
 

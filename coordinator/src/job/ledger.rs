@@ -1,8 +1,8 @@
 //! Which attempts of which slots were issued, taken in, and have durably ended.
 //!
 //! Small however large the Job: slots below the cursor are issued once and running, or succeeded (a
-//! bitmap); only slots that went another way have an entry, and entries that are alike are stored
-//! together.
+//! bitmap); only slots that are on another way have an entry, and entries that are alike are stored
+//! together. What was tried how often before it was done is forgotten.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,9 @@ pub struct Ledger {
     /// Indexes that failed for good: `failedIndexes` of a Job with a back-off limit per index.
     #[serde(skip_serializing_if = "IndexSet::is_empty")]
     pub failed: IndexSet,
+    /// The most attempts that any slot has had: so many count as over of each slot that is done.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub tries: u32,
     /// Slots below the cursor that are not as [`Ledger::slot`] would say without an entry.
     #[serde(with = "groups", skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<Slot, SlotState>,
@@ -35,6 +38,13 @@ pub struct Ledger {
     #[serde(skip_serializing_if = "BackoffRecord::is_clear")]
     pub backoff: BackoffRecord,
 }
+
+/// Entries from which on times of failures are kept coarsely.
+const MANY: usize = 512;
+/// How coarsely, in seconds.
+const GRAIN: i64 = 15;
+/// How many such times can be waited for at once: no back-off is longer than ten minutes.
+pub(super) const GRAINS: usize = 42;
 
 /// Attempts of one slot: those below `ended` are over, those below `closed` are taken in, those
 /// below `issued` exist. `ended <= closed <= issued <= closed + 1`.
@@ -96,6 +106,11 @@ impl SlotState {
         state
     }
 
+    /// Whether nothing of it runs or waits.
+    fn is_over(&self) -> bool {
+        *self == Self::over(self.issued)
+    }
+
     /// The same attempts, with no failures in a row.
     fn without_failures(self) -> Self {
         Self { failures: 0, ignored: 0, failed_at: None, ..self }
@@ -126,10 +141,30 @@ impl Ledger {
         })
     }
 
+    /// How many attempts of which slots are over: closed, and durably ended. None of them may ever
+    /// run again, and their records are no longer needed.
+    #[must_use]
+    pub fn over(&self) -> Vec<(u32, IndexSet)> {
+        let mut groups: BTreeMap<u32, IndexSet> = BTreeMap::new();
+        let mut done = self.succeeded.clone();
+        done.union_with(&self.failed);
+        for (slot, state) in &self.slots {
+            done.remove(slot.0);
+            groups.entry(state.ended).or_default().insert(slot.0);
+        }
+        if let Some(first) = done.runs().next() {
+            let ended = self.implied(Slot(first.0)).ended;
+            groups.entry(ended).or_default().union_with(&done);
+        }
+        groups.remove(&0);
+        groups.values_mut().for_each(IndexSet::optimize);
+        groups.into_iter().collect()
+    }
+
     /// What a slot without an entry stands for.
     fn implied(&self, slot: Slot) -> SlotState {
         if self.is_done(slot) {
-            SlotState::over(1)
+            SlotState::over(self.tries.max(1))
         } else if slot.0 < self.cursor {
             SlotState { issued: 1, ..SlotState::default() }
         } else {
@@ -139,7 +174,7 @@ impl Ledger {
 
     /// Writes a slot's attempts down, as an entry only if that is needed.
     pub(super) fn set(&mut self, slot: Slot, state: SlotState) {
-        if state == self.implied(slot) {
+        if state == self.implied(slot) || (self.is_done(slot) && state.is_over()) {
             self.slots.remove(&slot);
         } else {
             self.slots.insert(slot, state);
@@ -158,6 +193,7 @@ impl Ledger {
         debug_assert!(slot.0 <= self.cursor, "slots are issued in order");
         self.cursor = self.cursor.max(slot.0.saturating_add(1));
         let issued = state.closed.saturating_add(1);
+        self.tries = self.tries.max(issued);
         self.set(slot, SlotState { issued, failed_at: None, ..state });
     }
 
@@ -180,6 +216,17 @@ impl Ledger {
         let state = self.slot(slot);
         self.failed.insert(slot.0);
         self.set(slot, state.without_failures());
+    }
+
+    /// When a failure counts as having happened: in whole seconds, and where many indexes wait for
+    /// their back-off, up to a quarter of a minute later, so that those that wait are alike.
+    pub(super) fn grained(&self, at: Timestamp) -> Timestamp {
+        let at = time::whole_seconds(at);
+        if self.slots.len() < MANY {
+            return at;
+        }
+        let later = at.as_second().div_euclid(GRAIN).saturating_add(1).saturating_mul(GRAIN);
+        Timestamp::from_second(later).unwrap_or(at)
     }
 
     /// One more failure of an index in a row, which waits for its back-off.

@@ -11,6 +11,7 @@
 //! the facts lead to the same plan, the same pods to publish and the same pods to stop.
 
 mod backoff;
+mod bound;
 mod change;
 mod failure_policy;
 mod findings;
@@ -37,6 +38,7 @@ mod verdict;
 mod view;
 
 pub use backoff::BackoffRecord;
+pub use bound::Extent;
 pub use change::{Change, Close, CloseOutcome};
 pub use failure_policy::{
     ExitOperator, FailureAction, FailureMatch, FailurePolicy, FailureRule, Matched, MatchedBy,

@@ -221,6 +221,13 @@ impl Job {
         attempt.0 < self.ledger.slot(slot).closed
     }
 
+    /// Whether the attempt is closed and has durably ended: nothing that is decided needs its
+    /// record.
+    #[must_use]
+    pub fn is_over(&self, slot: Slot, attempt: Attempt) -> bool {
+        self.status.finished().is_some() || attempt.0 < self.ledger.slot(slot).ended
+    }
+
     /// Whether the attempt is in `status.uncountedTerminatedPods`: its tracking finalizer still
     /// shows.
     #[must_use]

@@ -13,6 +13,7 @@ use super::error::{JOBS, MODIFIED};
 use super::jobs::{Answer, MAX_JOB_BYTES};
 use super::options::Options;
 use super::store::Registry;
+use crate::job::Extent;
 
 /// How often a change is tried again when another write came between reading and writing.
 pub(super) const TRIES: u32 = 100;
@@ -51,6 +52,29 @@ impl Written {
 }
 
 impl Registry {
+    /// A Job's JSON, as long as its record fits a message whatever becomes of the Job.
+    pub(super) fn raw(&self, object: &Value) -> Result<Box<RawValue>, Error> {
+        let raw = raw(object)?;
+        let spec = &object["spec"];
+        let number = |name: &str| spec[name].as_u64().and_then(|number| number.try_into().ok());
+        let extent = Extent {
+            completions: number("completions"),
+            parallelism: number("parallelism").unwrap_or(1),
+            per_index: spec["backoffLimitPerIndex"].is_number(),
+            max_failed_indexes: number("maxFailedIndexes"),
+        };
+        let (has, may) = (raw.get().len(), extent.largest_state());
+        let limit = self.max_payload();
+        if has.saturating_add(may) <= limit {
+            return Ok(raw);
+        }
+        Err(Error::TooMuch(format!(
+            "the Job has {has} bytes and its state may need {may} more, and nats-server takes messages \
+             of at most {limit} bytes: lower spec.parallelism (or spec.completions), or raise \
+             max_payload in the server's configuration"
+        )))
+    }
+
     /// Reads, changes and writes back a Job. `change` gives warnings. What changes nothing is not
     /// written, nor is anything in a dry run.
     pub(super) async fn change_job(
@@ -67,11 +91,11 @@ impl Registry {
             if options.dry_run || job.is_as(&before) {
                 return Ok(Written { job, warnings });
             }
-            job.record.object = raw(&job.object)?;
+            job.record.object = self.raw(&job.object)?;
             let template = template_hash(job.uid, &job.object);
             if template != job.record.template {
                 job.record.template = template;
-                self.store_template(&job).await?;
+                self.store_template(&job, true).await?;
             }
             (job.record.writer, job.record.nonce) = (self.writer, self.next_nonce());
             let subject = self.jet.names.object("jobs", namespace, name);

@@ -68,6 +68,16 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// 404: it was there, and is no longer kept.
+    #[error("{} \"{name}\" not found: {reason}", resource.qualified())]
+    NotKept {
+        /// What was looked for.
+        resource: Resource,
+        /// Its name.
+        name: String,
+        /// What became of it, and what is to be done.
+        reason: &'static str,
+    },
     /// 404: nothing is served here (an unknown resource or verb).
     #[error("the server could not find the requested resource")]
     NoSuchResource,
@@ -316,7 +326,9 @@ impl Error {
 
     fn code_and_reason(&self) -> (u16, &'static str) {
         match self {
-            Self::NotFound { .. } | Self::NoSuchResource => (404, "NotFound"),
+            Self::NotFound { .. } | Self::NotKept { .. } | Self::NoSuchResource => {
+                (404, "NotFound")
+            }
             Self::AlreadyExists { .. } | Self::GenerateNameConflict { .. } => {
                 (409, "AlreadyExists")
             }
@@ -361,6 +373,7 @@ impl Error {
     fn details(&self) -> Map<String, Value> {
         match self {
             Self::NotFound { resource, name }
+            | Self::NotKept { resource, name, .. }
             | Self::AlreadyExists { resource, name }
             | Self::Conflict { resource, name, .. }
             | Self::Forbidden { resource, name, .. } => about(*resource, resource.plural, name),

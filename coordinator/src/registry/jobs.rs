@@ -96,7 +96,7 @@ impl Registry {
         if options.dry_run {
             return Ok(Answer { object: stored.view(), warnings });
         }
-        self.store_template(&stored).await?;
+        self.store_template(&stored, false).await?;
         let subject = self.jet.names.object("jobs", namespace, &name);
         let mut expect = self.replica.tombstone("jobs", namespace, &name);
         let payload = stored.record.encode();
@@ -133,7 +133,7 @@ impl Registry {
             v: VERSION,
             writer: self.writer,
             nonce: self.next_nonce(),
-            object: raw(&object)?,
+            object: self.raw(&object)?,
             template: template_hash(uid, &object),
             trace: options.trace.clone(),
             created_at: Some(now()),
@@ -147,7 +147,7 @@ impl Registry {
     }
 
     /// The template is immutable and written before the Job that names it.
-    pub(super) async fn store_template(&self, job: &StoredJob) -> Result<(), Error> {
+    pub(super) async fn store_template(&self, job: &StoredJob, changed: bool) -> Result<(), Error> {
         let template = Template {
             v: VERSION,
             namespace: job.namespace().to_owned(),
@@ -156,6 +156,7 @@ impl Registry {
             indexed: job.indexed(),
             pod_template: raw(&job.object["spec"]["template"])?,
             trace: job.record.trace.clone(),
+            changed,
         };
         let payload = serde_json::to_vec(&template)
             .map_err(|error| Error::Internal(format!("encoding a pod template: {error}")))?;

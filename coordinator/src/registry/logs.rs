@@ -44,6 +44,9 @@ impl Registry {
         options: &Options,
     ) -> Result<LogStream, Error> {
         let found = self.find_pod(namespace, name).await?;
+        if found.object().is_none() && found.news.record.is_none() {
+            return Err(found.is_gone(name));
+        }
         let container = container(&found.job.object, name, options.container.as_deref())?;
         let (sender, stream) = mpsc::channel(CHUNKS);
         let record = found.news.record;
@@ -214,10 +217,15 @@ impl Reader {
                             self.send_all(&before).await?;
                         }
                     }
-                    None => return Ok(()),
+                    Some(TailEvent::Resumed(_)) => {}
+                    Some(TailEvent::WentBack) | None => return Ok(()),
                 },
                 event = record.next() => {
-                    let Some(TailEvent::Entries(entries)) = event else { continue };
+                    let entries = match event {
+                        Some(TailEvent::Entries(entries)) => entries,
+                        Some(TailEvent::CaughtUp | TailEvent::Resumed(_)) => continue,
+                        Some(TailEvent::WentBack) | None => return Ok(()),
+                    };
                     let Some(last) = entries.last() else { continue };
                     let last = serde_json::from_slice::<PodRecord>(&last.payload);
                     let Ok(last) = last else { continue };

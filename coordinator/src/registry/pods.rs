@@ -12,7 +12,9 @@ use stint_common::pod_meta::{
     CONTROLLER_UID, JOB_NAME, LEGACY_CONTROLLER_UID, LEGACY_JOB_NAME, PodSource,
 };
 use stint_common::time::now;
-use stint_common::wire::{IndexFailures, Order, OrderKind, PodRecord, PodState, VERSION};
+use stint_common::wire::{
+    IndexFailures, NOT_STARTED, Order, OrderKind, PodRecord, PodState, VERSION,
+};
 
 use super::Error;
 use super::convert::StoredJob;
@@ -56,6 +58,16 @@ impl FoundPod {
     pub(super) fn object(&self) -> Option<Value> {
         show(&self.job, self.pod, &self.news)
     }
+
+    /// Why there is nothing to show of it.
+    pub(super) fn is_gone(&self, name: &str) -> Error {
+        if self.news.record.is_some() {
+            return not_found(name);
+        }
+        let reason = "the pod has ended and was counted, and its record is no longer kept; the Job's \
+                      status has the counters, and coordinators keep more with --keep-pods";
+        Error::NotKept { resource: PODS, name: name.to_owned(), reason }
+    }
 }
 
 /// The pod as a client sees it; `None` when it is gone: stopped from outside and over, or never
@@ -72,7 +84,7 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
         PodState::Claimed | PodState::Running(_) => None,
     });
     let unclaimed = news.record.is_none();
-    if end.is_some_and(|end| news.order.is_some() || end.reason == "NotStarted")
+    if end.is_some_and(|end| news.order.is_some() || end.reason == NOT_STARTED)
         || (unclaimed && closed)
     {
         return None;
@@ -222,7 +234,7 @@ impl Registry {
     /// 404; 503 when JetStream is away.
     pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Value, Error> {
         let found = self.find_pod(namespace, name).await?;
-        found.object().ok_or_else(|| not_found(name))
+        found.object().ok_or_else(|| found.is_gone(name))
     }
 
     /// Finds a pod by its name: the name leads back to Job, slot and attempt.
@@ -282,7 +294,7 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let mut found = self.find_pod(namespace, name).await?;
-        let object = found.object().ok_or_else(|| not_found(name))?;
+        let object = found.object().ok_or_else(|| found.is_gone(name))?;
         if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != found.pod.uid().to_string()) {
             let uid_there = found.pod.uid();
             let reason = format!(

@@ -311,8 +311,8 @@ impl PodWatch {
                 },
                 event = pods.next() => match event {
                     Some(TailEvent::Entries(entries)) => self.take_entries(entries),
-                    Some(TailEvent::CaughtUp) => Ok(()),
-                    None => return,
+                    Some(TailEvent::CaughtUp | TailEvent::Resumed(_)) => Ok(()),
+                    Some(TailEvent::WentBack) | None => return,
                 },
             };
             if kept_up.is_err() {

@@ -6,16 +6,19 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use stint_common::names::Names;
 use stint_common::nats::{Entry, Jet, ReadError, Tail, TailEvent};
-use tokio::sync::watch;
+use stint_common::wire::Horizon;
+use tokio::sync::{mpsc, watch};
 
 /// What is kept in memory. Templates are not: they are large, and only workers read them.
-const RESOURCES: [&str; 8] = [
+const RESOURCES: [&str; 9] = [
+    HORIZONS,
     "jobs",
     "leases",
     "configmaps",
@@ -25,6 +28,12 @@ const RESOURCES: [&str; 8] = [
     "nodes",
     "cronjobs",
 ];
+/// How far tombstones of Jobs have been removed.
+const HORIZONS: &str = "horizons";
+/// What the owner reads with the replica's eyes.
+const OWNERS: [&str; 2] = ["jobs", "leases"];
+/// Chunks that wait for the owner; if it falls behind further, it begins anew.
+const FEED: usize = 4096;
 /// Changes of one resource kept for watches that begin in the past or lag behind.
 const LOG_LENGTH: usize = 8192;
 /// And never more bytes than this: records of huge Jobs are large.
@@ -75,17 +84,32 @@ pub enum WatchError {
 
 type Key = (String, String, String);
 
+#[derive(Clone, Copy, Debug)]
+struct Tombstone {
+    revision: u64,
+    time: Timestamp,
+}
+
 #[derive(Debug, Default)]
 struct State {
     live: BTreeMap<Key, Arc<Object>>,
-    /// Revisions of tombstones: what a new object of the name must expect.
-    tombstones: BTreeMap<Key, u64>,
+    /// What a new object of the name must expect.
+    tombstones: BTreeMap<Key, Tombstone>,
     /// One a resource: what happens often to one kind does not push out what happened to another.
     logs: HashMap<String, Log>,
     /// Where all logs begin.
     horizon: u64,
     /// Everything up to this revision is in here.
     applied: u64,
+    /// Reading was interrupted after this revision, and tombstones that were removed since may have
+    /// been missed.
+    interrupted: Option<u64>,
+    /// Such tombstones were missed: there may be objects here that are gone.
+    stale: bool,
+    /// Where the owner hears what is read.
+    feed: Option<mpsc::Sender<TailEvent>>,
+    /// How often everything was read anew: what came before is of no use to a watch.
+    readings: u64,
 }
 
 /// What happened lately to the objects of one resource.
@@ -108,26 +132,10 @@ pub struct Replica {
 impl Replica {
     /// Reads the whole stream, then keeps following it until the replica is dropped.
     pub async fn start(jet: Jet) -> Arc<Self> {
-        let replica = Arc::new(Self {
-            jet: jet.clone(),
-            state: Mutex::default(),
-            applied: watch::Sender::new(0),
-        });
-        let filters = RESOURCES.map(|resource| jet.names.objects(Some(resource)));
-        let mut tail = Tail::start(jet.clone(), jet.names.objects_stream(), filters.to_vec());
-        while let Some(TailEvent::Entries(entries)) = tail.next().await {
-            replica.apply(entries);
-        }
-        replica.state().forget_logs();
-        let weak = Arc::downgrade(&replica);
-        tokio::spawn(async move {
-            while let Some(event) = tail.next().await {
-                let Some(replica) = weak.upgrade() else { return };
-                if let TailEvent::Entries(entries) = event {
-                    replica.apply(entries);
-                }
-            }
-        });
+        let (state, tail) = read_all(&jet).await;
+        let applied = watch::Sender::new(state.applied);
+        let replica = Arc::new(Self { jet, state: Mutex::new(state), applied });
+        tokio::spawn(follow(Arc::downgrade(&replica), tail));
         replica
     }
 
@@ -136,24 +144,56 @@ impl Replica {
     }
 
     fn apply(&self, entries: Vec<Entry>) {
-        let Some(last) = entries.last().map(|entry| entry.sequence) else { return };
-        {
+        let applied = {
             let mut state = self.state();
-            for entry in entries {
-                let parsed = self.jet.names.parse_object_subject(&entry.subject);
-                let Some((resource, namespace, name)) = parsed else { continue };
-                state.apply(Object {
-                    resource: resource.to_owned(),
-                    namespace: namespace.to_owned(),
-                    name,
-                    revision: entry.sequence,
-                    payload: entry.payload,
-                    time: entry.time,
-                });
-            }
-            state.applied = last;
+            state.hand_on(&self.jet.names, &entries);
+            state.take(&self.jet.names, entries);
+            state.applied
+        };
+        self.applied.send_replace(applied);
+    }
+
+    /// All Jobs and leases that are stored up to now at least (`revision` is known to be), and what
+    /// is read of them from then on: the owner reads with the replica's eyes, so that each object
+    /// is sent to a coordinator once. There is one such reader at a time.
+    pub async fn feed(&self, revision: u64) -> (Vec<Entry>, mpsc::Receiver<TailEvent>) {
+        let mut applied = self.applied.subscribe();
+        // The sender lives as long as this does.
+        drop(applied.wait_for(|applied| *applied >= revision).await);
+        let (sender, receiver) = mpsc::channel(FEED);
+        let mut state = self.state();
+        state.feed = Some(sender);
+        let entry = |(resource, namespace, name): &Key, payload, sequence, time| Entry {
+            subject: self.jet.names.object(resource, namespace, name).into(),
+            payload,
+            sequence,
+            time,
+        };
+        let live = state.live.iter().map(|(key, object)| {
+            (key, entry(key, object.payload.clone(), object.revision, object.time))
+        });
+        let gone = state.tombstones.iter().map(|(key, tombstone)| {
+            (key, entry(key, Bytes::new(), tombstone.revision, tombstone.time))
+        });
+        let owners = |(key, _): &(&Key, Entry)| OWNERS.contains(&key.0.as_str());
+        let mut entries: Vec<Entry> =
+            live.chain(gone).filter(owners).map(|(_, entry)| entry).collect();
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        (entries, receiver)
+    }
+
+    /// Everything was read anew. Watches that began before have to begin again.
+    fn replace(&self, mut new: State) {
+        let mut state = self.state();
+        new.readings = state.readings + 1;
+        if let Some(feed) = &state.feed {
+            // One that is full or closed is found closed.
+            drop(feed.try_send(TailEvent::WentBack));
         }
-        self.applied.send_replace(last);
+        let applied = new.applied;
+        *state = new;
+        drop(state);
+        self.applied.send_replace(applied);
     }
 
     /// The revision up to which everything is known here.
@@ -205,7 +245,7 @@ impl Replica {
     #[must_use]
     pub fn tombstone(&self, resource: &str, namespace: &str, name: &str) -> u64 {
         let key = (resource.to_owned(), namespace.to_owned(), name.to_owned());
-        self.state().tombstones.get(&key).copied().unwrap_or(0)
+        self.state().tombstones.get(&key).map_or(0, |tombstone| tombstone.revision)
     }
 
     /// All objects of a resource, in one namespace or in all, by namespace and name; and the
@@ -247,19 +287,21 @@ impl Replica {
     /// Follows changes of a resource after `revision`.
     #[must_use]
     pub fn watch_of(self: &Arc<Self>, resource: &'static str, revision: u64) -> Watcher {
-        Watcher {
-            replica: Arc::clone(self),
-            resource,
-            cursor: revision,
-            applied: self.applied.subscribe(),
-        }
+        let readings = self.state().readings;
+        let (replica, applied) = (Arc::clone(self), self.applied.subscribe());
+        Watcher { replica, resource, readings, cursor: revision, applied }
     }
 
     /// Changes after `cursor`, and how far they go.
-    fn changes_after(&self, resource: &str, cursor: u64) -> Result<(Vec<Change>, u64), WatchError> {
+    fn changes_after(
+        &self,
+        resource: &str,
+        cursor: u64,
+        readings: u64,
+    ) -> Result<(Vec<Change>, u64), WatchError> {
         let state = self.state();
         let log = state.logs.get(resource);
-        if cursor < log.map_or(state.horizon, |log| log.horizon) {
+        if cursor < log.map_or(state.horizon, |log| log.horizon) || state.readings != readings {
             return Err(WatchError::Expired(cursor));
         }
         let applied = state.applied.max(cursor);
@@ -269,13 +311,102 @@ impl Replica {
     }
 }
 
+/// Keeps a replica up to date, until it is dropped.
+async fn follow(replica: Weak<Replica>, mut tail: Tail) {
+    loop {
+        let event = tail.next().await;
+        let Some(replica) = replica.upgrade() else { return };
+        let mut anew = false;
+        match event {
+            Some(TailEvent::Entries(entries)) => {
+                replica.apply(entries);
+                anew = replica.state().stale;
+            }
+            Some(TailEvent::Resumed(after)) => replica.state().interrupted = Some(after),
+            Some(TailEvent::CaughtUp) => {}
+            Some(TailEvent::WentBack) | None => anew = true,
+        }
+        if anew {
+            let (state, new) = read_all(&replica.jet).await;
+            tracing::warn!(applied = state.applied, "the replica was read anew");
+            replica.replace(state);
+            tail = new;
+        }
+    }
+}
+
+/// Reads everything that there is now, and who reads on.
+async fn read_all(jet: &Jet) -> (State, Tail) {
+    let filters = RESOURCES.map(|resource| jet.names.objects(Some(resource)));
+    let mut state = State::default();
+    loop {
+        let mut tail = Tail::start(jet.clone(), jet.names.objects_stream(), filters.to_vec());
+        while let Some(event) = tail.next().await {
+            match event {
+                TailEvent::Entries(entries) => state.take(&jet.names, entries),
+                TailEvent::CaughtUp => {
+                    state.forget_logs();
+                    return (state, tail);
+                }
+                TailEvent::Resumed(_) => {}
+                TailEvent::WentBack => break,
+            }
+        }
+        state = State::default();
+    }
+}
+
 impl State {
+    /// Tells the owner what it wants to know of.
+    fn hand_on(&mut self, names: &Names, entries: &[Entry]) {
+        let Some(feed) = &self.feed else { return };
+        let owners = |entry: &&Entry| {
+            let parsed = names.parse_object_subject(&entry.subject);
+            parsed.is_some_and(|(resource, _, _)| OWNERS.contains(&resource))
+        };
+        let entries: Vec<Entry> = entries.iter().filter(owners).cloned().collect();
+        if !entries.is_empty() && feed.try_send(TailEvent::Entries(entries)).is_err() {
+            // It finds this closed, and begins anew.
+            self.feed = None;
+        }
+    }
+
+    fn take(&mut self, names: &Names, entries: Vec<Entry>) {
+        for entry in entries {
+            self.applied = entry.sequence;
+            let parsed = names.parse_object_subject(&entry.subject);
+            let Some((resource, namespace, name)) = parsed else { continue };
+            if resource == HORIZONS {
+                self.pass(&entry.payload);
+                continue;
+            }
+            self.apply(Object {
+                resource: resource.to_owned(),
+                namespace: namespace.to_owned(),
+                name,
+                revision: entry.sequence,
+                payload: entry.payload,
+                time: entry.time,
+            });
+        }
+    }
+
+    /// Tombstones of Jobs are being removed. Those that were read are not needed any more, since
+    /// nothing stands in the way of a new Job of their names.
+    fn pass(&mut self, horizon: &[u8]) {
+        let Ok(Horizon { removed, .. }) = serde_json::from_slice(horizon) else { return };
+        self.tombstones
+            .retain(|(resource, ..), tombstone| resource != "jobs" || tombstone.revision > removed);
+        self.stale |= self.interrupted.is_some_and(|after| removed > after);
+    }
+
     fn apply(&mut self, object: Object) {
         let key = (object.resource.clone(), object.namespace.clone(), object.name.clone());
         let gone = object.payload.is_empty() || object.payload.ends_with(b"\"gone\":true}");
         let object = Arc::new(object);
         let before = if gone {
-            self.tombstones.insert(key.clone(), object.revision);
+            let tombstone = Tombstone { revision: object.revision, time: object.time };
+            self.tombstones.insert(key.clone(), tombstone);
             self.live.remove(&key)
         } else {
             self.tombstones.remove(&key);
@@ -317,6 +448,7 @@ impl Log {
 pub struct Watcher {
     replica: Arc<Replica>,
     resource: &'static str,
+    readings: u64,
     cursor: u64,
     applied: watch::Receiver<u64>,
 }
@@ -329,7 +461,8 @@ impl Watcher {
     /// When the log no longer reaches back to where this watch is.
     pub async fn next(&mut self) -> Result<Vec<Change>, WatchError> {
         loop {
-            let (changes, cursor) = self.replica.changes_after(self.resource, self.cursor)?;
+            let (changes, cursor) =
+                self.replica.changes_after(self.resource, self.cursor, self.readings)?;
             self.cursor = cursor;
             if !changes.is_empty() {
                 return Ok(changes);

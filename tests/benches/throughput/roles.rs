@@ -29,7 +29,12 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
             let nats = NatsConfig::new(&url, &name);
             match part.as_str() {
                 "role-coordinator" => {
-                    let config = stint_coordinator::serve::Config { nats, replicas: 1, http: None };
+                    let config = stint_coordinator::serve::Config {
+                        nats,
+                        replicas: 1,
+                        http: None,
+                        keep: stint_coordinator::serve::Keep::default(),
+                    };
                     stint_coordinator::serve::run(config, ready, stop)
                         .await
                         .map_err(anyhow::Error::from)

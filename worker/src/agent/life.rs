@@ -374,8 +374,10 @@ impl<R: Runtime> Agent<R> {
         match outcome {
             Outcome::Stored(sequence) => {
                 pod.sequence = *sequence;
-                pod.stage = Stage::Waiting;
-                self.configure(id);
+                pod.stage = Stage::Verifying;
+                let name = (id.job, pod.template.clone());
+                self.verifying.push(id);
+                self.verify(&name, out);
                 out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
             }
             Outcome::Lost(_) => {

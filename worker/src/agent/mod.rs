@@ -21,7 +21,9 @@ mod places;
 mod pods;
 mod run;
 mod shipping;
+mod standing;
 mod templates;
+mod verify;
 
 pub use fence::Fence;
 pub use identity::{Home, HomeError};

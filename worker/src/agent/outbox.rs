@@ -30,9 +30,20 @@ pub(super) enum Done {
     Configured(PodId, Configured),
     /// Output of an ended run is in the stream.
     Shipped(PodId, usize, RunId, Shipped),
+    /// What stands at the records of pods; `None` where it could not be read.
+    Looked(Vec<(PodId, u64, Option<Standing>)>),
     /// The logs of an ended pod are closed.
     LogsClosed(PodId),
     Said,
+}
+
+/// What stands at a pod's record, in the eyes of the life that claimed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A record of this life, at this sequence.
+    Ours(u64),
+    /// Nothing, or another's.
+    NotOurs,
 }
 
 /// Something on its way.

@@ -83,7 +83,7 @@ impl<R: Runtime> Agent<R> {
         match std::mem::replace(&mut pod.stage, Stage::Ending) {
             Stage::Running(_) => self.places.running -= 1,
             Stage::LinedUp => self.places.lined_up -= 1,
-            Stage::Claiming | Stage::Waiting | Stage::Ending => {}
+            Stage::Claiming | Stage::Verifying | Stage::Waiting | Stage::Ending => {}
         }
         if std::mem::take(&mut pod.apart) {
             self.places.apart -= 1;
@@ -93,7 +93,11 @@ impl<R: Runtime> Agent<R> {
 
     /// Pods that are being claimed or wait for a place.
     pub(super) fn not_yet_running(&self) -> usize {
-        self.replies.len() + self.configuring.len() + self.waiting.len() + self.places.lined_up
+        self.replies.len()
+            + self.verifying.len()
+            + self.configuring.len()
+            + self.waiting.len()
+            + self.places.lined_up
     }
 
     /// How long nothing need be looked at, since the runtime's line lasts longer.

@@ -47,6 +47,8 @@ pub(super) struct Pod {
 pub(super) enum Stage {
     /// The claim is on its way.
     Claiming,
+    /// Claimed; whether it is over already is being looked up.
+    Verifying,
     /// Claimed; waits for a place.
     Waiting,
     /// The runtime starts it as soon as there is a place.
@@ -83,7 +85,11 @@ impl Pod {
     pub(super) fn runs(&self) -> Option<Instant> {
         match self.stage {
             Stage::Running(since) => Some(since),
-            Stage::Claiming | Stage::Waiting | Stage::LinedUp | Stage::Ending => None,
+            Stage::Claiming
+            | Stage::Verifying
+            | Stage::Waiting
+            | Stage::LinedUp
+            | Stage::Ending => None,
         }
     }
 

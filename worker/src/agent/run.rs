@@ -72,6 +72,8 @@ pub struct Agent<R: Runtime> {
     pub(super) pods: HashMap<PodId, Pod>,
     pub(super) runs: HashMap<RunId, PodId>,
     pub(super) exits: HashMap<RunId, (Exit, Timestamp)>,
+    /// Claimed pods whose Job's seal is being read again.
+    pub(super) verifying: Vec<PodId>,
     pub(super) waiting: VecDeque<PodId>,
     pub(super) pending: VecDeque<(PodId, Event)>,
     pub(super) replies: HashMap<PodId, async_nats::Subject>,
@@ -89,7 +91,7 @@ pub struct Agent<R: Runtime> {
     pub(super) last_run: u64,
     pub(super) shutting_down: bool,
     pulled: VecDeque<Pulled>,
-    templates: Templates,
+    pub(super) templates: Templates,
     held_ends: Vec<(PodId, Write)>,
     held_since: Option<Instant>,
     nonce: u64,
@@ -118,6 +120,7 @@ impl<R: Runtime> Agent<R> {
             pods: HashMap::new(),
             runs: HashMap::new(),
             exits: HashMap::new(),
+            verifying: Vec::new(),
             waiting: VecDeque::new(),
             pending: VecDeque::new(),
             replies: HashMap::new(),
@@ -159,6 +162,8 @@ impl<R: Runtime> Agent<R> {
     ) -> Result<Ending, async_nats::Error> {
         let jet = self.post.jet.clone();
         let mut nudges = jet.client.subscribe(jet.names.nudge(&self.settings.name)).await?;
+        let mut reconnects = jet.reconnects();
+        reconnects.mark_unchanged();
         let mut intake = Intake::start(jet, &self.settings.class, clock()).await?;
         self.share_places();
         loop {
@@ -182,6 +187,7 @@ impl<R: Runtime> Agent<R> {
                 Some(event) = heard.recv() => self.heard(event, &mut out),
                 Some(done) = self.on_their_way.next() => self.arrived(done, &mut out),
                 Some(message) = nudges.next() => self.nudged(&message.payload, &mut out),
+                Ok(()) = reconnects.changed() => self.look_at_records(),
                 () = tokio::time::sleep(pause) => {}
             }
             self.take_what_is_there(&mut intake, &mut heard, &mut nudges, &mut out);
@@ -284,11 +290,14 @@ impl<R: Runtime> Agent<R> {
             Done::Template(name, fetched) => {
                 if matches!(fetched, Fetched::Gone) {
                     self.drop_items_of(&name, out);
+                    self.refuse_all(&name, out);
                 }
                 self.templates.fetched(&name, &fetched);
+                self.verify(&name, out);
             }
             Done::Configured(id, configured) => self.configured(id, configured, out),
             Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
+            Done::Looked(records) => self.looked(records, out),
             Done::LogsClosed(id) => self.write_end(id, out),
             Done::Said => {}
         }
@@ -372,6 +381,10 @@ impl<R: Runtime> Agent<R> {
                 open && (room > 0 || ahead < self.ahead.allowance(pulled.pod.job, places));
             let ready = if allowed { self.template_of(&pulled, out) } else { None };
             match ready {
+                // An old item, of a pod whose record may be gone: it has done its work.
+                Some(ready) if ready.is_over(pulled.pod) => {
+                    out.answers.push((pulled.reply, b"+ACK"));
+                }
                 Some(ready) => {
                     if room > 0 {
                         room -= 1;

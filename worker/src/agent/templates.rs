@@ -1,13 +1,19 @@
-//! Templates, read once per Job from the objects' stream and kept while they are in use.
+//! Templates, read from the objects' stream and kept while they are in use; and with each the seal
+//! that says which pods of its Job are over.
+//!
+//! Records of pods that are over may be removed, and an empty subject takes a claim again. So a
+//! claim counts only if it was confirmed within [`Seal::FRESH_MS`] of reading the seal, or the seal
+//! is read again before the pod is started.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use stint_common::id::JobUid;
-use stint_common::nats::Jet;
-use stint_common::wire::{Template, TraceContext};
+use stint_common::id::{JobUid, PodId};
+use stint_common::nats::{Jet, ReadError, Stored};
+use stint_common::wire::{Seal, Template, TraceContext};
 
 use super::config::{Asking, asking};
+use super::fence::boottime_ms;
 use crate::launch::{Host, PreparedJob};
 
 /// Templates kept; the least recently used goes first.
@@ -26,6 +32,22 @@ pub(super) struct Ready {
     pub(super) job: Result<PreparedJob, String>,
     /// Where it asks for variables: to be read for each pod.
     pub(super) asking: Option<Asking>,
+    /// Which pods of the Job are over, if any record of them may be removed.
+    seal: Option<Seal>,
+    /// When reading both began, on the clock that goes on while the machine sleeps.
+    read_at_ms: i64,
+}
+
+impl Ready {
+    /// Whether the pod is over, so that it must not be started whatever its claim says.
+    pub(super) fn is_over(&self, pod: PodId) -> bool {
+        self.seal.as_ref().is_some_and(|seal| seal.covers(pod.slot, pod.attempt))
+    }
+
+    /// Whether what is known of the seal is good for a claim that is confirmed now.
+    pub(super) fn is_fresh(&self) -> bool {
+        boottime_ms().saturating_sub(self.read_at_ms) < Seal::FRESH_MS
+    }
 }
 
 /// What is known of a template.
@@ -51,6 +73,8 @@ pub(super) enum Fetched {
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     known: HashMap<Name, (Known, u64)>,
+    /// Those that are being read again.
+    again: HashSet<Name>,
     uses: u64,
 }
 
@@ -75,11 +99,20 @@ impl Templates {
         self.known.insert(name, (Known::Fetching, self.uses));
     }
 
+    /// Whether it must be asked for to be read again: not if that is under way.
+    pub(super) fn read_again(&mut self, name: &Name) -> bool {
+        let fetching = matches!(self.known.get(name), Some((Known::Fetching, _)));
+        !fetching && self.again.insert(name.clone())
+    }
+
     pub(super) fn fetched(&mut self, name: &Name, fetched: &Fetched) {
+        let again = self.again.remove(name);
         match fetched {
             Fetched::Ready(ready) => {
                 self.known.insert(name.clone(), (Known::Ready(Arc::clone(ready)), self.uses));
             }
+            // What was known before stays, and is still old.
+            Fetched::Failed if again => {}
             Fetched::Gone | Fetched::Failed => {
                 self.known.remove(name);
             }
@@ -87,34 +120,62 @@ impl Templates {
     }
 }
 
-/// Reads a template from the stream's leader.
+/// Reads a template, and the seal of its Job, from the stream's leader.
 pub(super) async fn fetch(jet: &Jet, host: &Host, name: &Name) -> Fetched {
-    let subject = jet.names.template(name.0, &name.1);
-    let stored = match jet.read_last(&jet.names.objects_stream(), &subject).await {
-        Ok(Some(stored)) => stored,
+    let read_at_ms = boottime_ms();
+    let (stored, seal) = match read(jet, name).await {
+        Ok(Some(both)) => both,
         Ok(None) => return Fetched::Gone,
         Err(error) => {
             tracing::debug!(?error, "reading a template");
             return Fetched::Failed;
         }
     };
-    let template: Template = match serde_json::from_slice(&stored.payload) {
-        Ok(template) => template,
-        Err(error) => {
-            tracing::error!(subject, %error, "cannot read a template");
+    let seal = seal.map(|seal| serde_json::from_slice::<Seal>(&seal.payload)).transpose();
+    let (template, seal) = match (serde_json::from_slice::<Template>(&stored.payload), seal) {
+        (Ok(template), Ok(seal)) => (template, seal),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(subject = stored.subject, %error, "cannot read a template or its seal");
             return Fetched::Failed;
         }
     };
-    Fetched::Ready(Arc::new(match asking(&template) {
+    if seal.as_ref().is_some_and(|seal| seal.all) {
+        return Fetched::Gone;
+    }
+    let ready = match asking(&template) {
         Some((plain, asking)) => Ready { asking: Some(asking), ..prepared(plain, host) },
         None => prepared(template, host),
-    }))
+    };
+    Fetched::Ready(Arc::new(Ready { seal, read_at_ms, ..ready }))
 }
 
-/// A template made ready.
+/// A template made ready; nothing is known of its Job's seal.
 pub(super) fn prepared(template: Template, host: &Host) -> Ready {
     let job = PreparedJob::new(&template, host).map_err(|error| describe(&error));
-    Ready { namespace: template.namespace, trace: template.trace, job, asking: None }
+    let Template { namespace, trace, .. } = template;
+    Ready { namespace, trace, job, asking: None, seal: None, read_at_ms: i64::MIN }
+}
+
+/// The template and the seal, if there is one; nothing if the Job is gone. Usually one read: what a
+/// Job was created with is older than any seal of it, so if it is the last of them, there is none.
+async fn read(jet: &Jet, name: &Name) -> Result<Option<(Stored, Option<Stored>)>, ReadError> {
+    let names = &jet.names;
+    let stream = names.objects_stream();
+    let (wanted, seal) = (names.template(name.0, &name.1), names.seal(name.0));
+    let Some(last) = jet.read_last(&stream, &names.templates(name.0)).await? else {
+        return Ok(None);
+    };
+    let changed = || {
+        // What cannot be read is looked at by the caller.
+        serde_json::from_slice::<Template>(&last.payload).is_ok_and(|template| template.changed)
+    };
+    if last.subject == wanted && !changed() {
+        return Ok(Some((last, None)));
+    }
+    let sealed =
+        if last.subject == seal { Some(last) } else { jet.read_last(&stream, &seal).await? };
+    let template = jet.read_last(&stream, &wanted).await?;
+    Ok(template.map(|template| (template, sealed)))
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

@@ -25,6 +25,7 @@ fn prepare(indexed: bool, pod_template: &Value) -> Result<PreparedJob, PrepareEr
         indexed,
         pod_template: RawValue::from_string(pod_template.to_string()).unwrap(),
         trace: None,
+        changed: false,
     };
     PreparedJob::new(&template, &host())
 }

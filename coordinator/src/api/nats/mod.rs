@@ -4,6 +4,7 @@
 //! options are headers named like Kubernetes' query parameters; an error is a `v1` `Status` with
 //! the two service headers. `watch`, and `pods/log`, stream their answers to the reply subject.
 
+mod schema;
 mod service;
 mod stream;
 mod target;

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::schema::metadata;
 use super::stream::pump;
 use super::target::{header, options, target};
 use crate::api::request::{Reply, Request, carry_out};
@@ -42,10 +43,7 @@ pub async fn serve(
     let mut endpoint = service
         .endpoint_builder()
         .name("api")
-        .metadata(
-            [("subjects".to_owned(), format!("{root}.<namespace>.<resource>.<verb>[.<name>]"))]
-                .into(),
-        )
+        .metadata(metadata(&root))
         .add(format!("{root}.>"))
         .await
         .map_err(ServiceError)?;

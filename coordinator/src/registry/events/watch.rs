@@ -81,8 +81,9 @@ impl EventWatch {
                 () = bookmarks.due() => self.sender.try_send(self.mark(false)).map_err(|_| CutOff),
                 entries = self.tail.next() => match entries {
                     Some(TailEvent::Entries(entries)) => self.take(&entries),
-                    Some(TailEvent::CaughtUp) => Ok(()),
-                    None => return,
+                    Some(TailEvent::CaughtUp | TailEvent::Resumed(_)) => Ok(()),
+                    // It ends, and whoever watches lists anew.
+                    Some(TailEvent::WentBack) | None => return,
                 },
             };
             if done.is_err() {
