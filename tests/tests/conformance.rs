@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,14 +29,20 @@ use stint_coordinator::job::{
     Ledger, PodCondition, PodFact, plan,
 };
 
+/// With fewer, cases were lost.
+const FEWEST_CASES: usize = 185;
+/// As many lines as the semantics list of what is easily got wrong, some of them split.
+const FEWEST_TRAPS: usize = 21;
+/// Sections of the semantics.
+const SECTIONS: u32 = 17;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Case {
     /// What it shows.
     title: String,
     /// Which section of the semantics, or which Kubernetes rule.
-    #[serde(rename = "rule")]
-    _rule: String,
+    rule: String,
     /// The manifest's `spec`; a template that says nothing of interest may be left out.
     spec: Value,
     steps: Vec<Step>,
@@ -50,9 +56,9 @@ struct Step {
     /// Members of `spec` that are changed (JSON merge patch).
     #[serde(default)]
     spec: Option<Value>,
-    /// The Job is deleted.
+    /// The Job is deleted, and this is what it waits for.
     #[serde(default)]
-    delete: bool,
+    delete: Option<Waits>,
     /// What pods report: `<slot>[-<slot>][/<attempt>] <what> [<argument>]`.
     #[serde(default)]
     pods: Vec<String>,
@@ -61,6 +67,29 @@ struct Step {
     once: bool,
     #[serde(default)]
     expect: Expect,
+}
+
+/// What a Job that is deleted waits for.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Waits {
+    /// Its pods are stopped, and waited for.
+    Foreground,
+    /// Its pods run to their ends, and are waited for.
+    Orphan,
+    /// A client's finalizer.
+    Held,
+}
+
+impl Waits {
+    fn deletion(self, at: Timestamp) -> Deletion {
+        let none = Deletion { foreground: false, ..Deletion::foreground(at) };
+        match self {
+            Self::Foreground => Deletion::foreground(at),
+            Self::Orphan => Deletion { orphan: true, ..none },
+            Self::Held => Deletion { held: true, ..none },
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -166,8 +195,8 @@ impl Stage {
             merge(&mut self.manifest["spec"], patch);
             self.job.set_spec(spec(&self.manifest));
         }
-        if step.delete {
-            self.deletion = Some(Deletion::foreground(self.now));
+        if let Some(waits) = step.delete {
+            self.deletion = Some(waits.deletion(self.now));
             self.job.set_deletion(self.deletion);
         }
         for line in &step.pods {
@@ -459,24 +488,70 @@ fn run(case: &Case, restarts: bool) -> String {
     report
 }
 
+/// Every case of the folder, by its name.
+fn cases() -> BTreeMap<String, Case> {
+    let paths = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let cases = paths.filter(|path| path.extension().is_some_and(|kind| kind == "yaml"));
+    let cases = cases.map(|path| {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let case = serde_saphyr::from_str(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
+        (name, case)
+    });
+    cases.collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance")
+}
+
 #[test]
 fn every_case_holds() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance");
-    let mut paths: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
+    let cases = cases();
     let mut report = String::new();
-    for path in &paths {
-        let text = std::fs::read_to_string(path).unwrap();
-        let name = path.file_name().unwrap().to_string_lossy();
-        let case: Case =
-            serde_saphyr::from_str(&text).unwrap_or_else(|err| panic!("{name}: {err}"));
-        let diff = run(&case, false) + &run(&case, true);
+    for (name, case) in &cases {
+        let diff = run(case, false) + &run(case, true);
         if !diff.is_empty() {
             writeln!(report, "{name}: {}\n{diff}", case.title).unwrap();
         }
     }
-    println!("{} cases", paths.len());
-    assert!(paths.len() >= 40, "cases are missing: {}", paths.len());
+    println!("{} cases", cases.len());
+    assert!(cases.len() >= FEWEST_CASES, "cases are missing: {}", cases.len());
     assert!(report.is_empty(), "\n{report}");
+}
+
+/// The folder's README maps what is easily got wrong to cases.
+#[test]
+fn every_trap_has_its_case() {
+    let cases = cases();
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    let (_, table) = readme.split_once("| --- | --- |").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).collect();
+    assert!(rows.len() >= FEWEST_TRAPS, "traps are missing: {}", rows.len());
+    let mut named = BTreeSet::new();
+    for row in rows {
+        let (trap, list) = row.trim_matches('|').split_once(" | ").unwrap();
+        let found: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert!(!found.is_empty(), "no case: {trap}");
+        for name in found {
+            assert!(cases.contains_key(name), "no such case: {name} of {trap}");
+            named.insert(name.to_owned());
+        }
+    }
+    let traps = cases.keys().filter(|name| name.starts_with("trap-"));
+    let unnamed: Vec<&String> = traps.filter(|name| !named.contains(*name)).collect();
+    assert!(unnamed.is_empty(), "not in the table: {unnamed:?}");
+}
+
+/// `SEMANTICS 5.3, …` is about section 5.
+#[test]
+fn every_section_has_a_case() {
+    let rules = cases().into_values().map(|case| case.rule);
+    let section = |rule: &str| {
+        let (_, rest) = rule.split_once("SEMANTICS ")?;
+        let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+        digits.parse::<u32>().ok()
+    };
+    let found: BTreeSet<u32> = rules.filter_map(|rule| section(&rule)).collect();
+    assert_eq!(found, (1..=SECTIONS).collect(), "sections without a case, or unknown ones");
 }
