@@ -72,9 +72,11 @@ fn finish_time(pod: &Pod) -> Option<jiff::Timestamp> {
     pod.stage.end().map(|end| end.finished_at).or_else(|| pod.order.map(|order| order.at))
 }
 
-/// Open pods that are due for no other reason than that the Job fails.
+/// Open pods that are due for no other reason than that the Job fails. Costs nothing once all are
+/// taken in, however many still terminate.
 fn doomed(job: &Job, doom: Option<Stop>) -> impl Iterator<Item = (&Key, &Pod)> {
-    let all = doom.is_some().then(|| job.pods.iter()).into_iter().flatten();
+    let any = doom.is_some() && job.tally.open_and_not_due() > 0;
+    let all = any.then(|| job.pods.iter()).into_iter().flatten();
     all.filter(|(key, pod)| !pod.closed && !job.tally.due.contains(key))
 }
 

@@ -45,37 +45,34 @@ pub(super) fn manage(
     match verdict {
         // All of them are failures: they were taken in.
         Some(verdict) if verdict.failed() => Moves::default(),
-        Some(_) => drop_all(job, StopReason::JobSucceeded, now, is_open_and_not_due),
+        Some(_) => drop_open(job, StopReason::JobSucceeded, now),
         None if job.deletion.is_some_and(|deletion| deletion.foreground) => {
-            drop_all(job, StopReason::JobDeleted, now, is_open_and_not_due)
+            drop_open(job, StopReason::JobDeleted, now)
         }
         // It waits for others, or for its pods to end by themselves: none comes, none is stopped.
         None if job.deletion.is_some() => Moves::default(),
         // A pod that terminates already stays what it is, and may count as failed later.
-        None if spec.suspend => {
-            drop_all(job, StopReason::JobSuspended, now, |_, _, pod| pod.is_active())
-        }
+        None if spec.suspend && job.tally.active == 0 => Moves::default(),
+        None if spec.suspend => drop_all(job, StopReason::JobSuspended, now, Pod::is_active),
         None => scale(job, intake, totals, now),
     }
 }
 
-fn is_open_and_not_due(job: &Job, key: &Key, pod: &Pod) -> bool {
-    !pod.closed && !job.tally.due.contains(key)
+/// Every pod but those that are taken in for what they have come to themselves. Costs nothing when
+/// there is none, however many still terminate.
+fn drop_open(job: &Job, reason: StopReason, now: Timestamp) -> Moves {
+    if job.tally.open_and_not_due() == 0 {
+        return Moves::default();
+    }
+    let mut moves = drop_all(job, reason, now, |pod| !pod.closed);
+    moves.drops.retain(|close| !job.tally.due.contains(&(close.slot, close.attempt)));
+    moves
 }
 
-fn drop_all(
-    job: &Job,
-    reason: StopReason,
-    now: Timestamp,
-    which: fn(&Job, &Key, &Pod) -> bool,
-) -> Moves {
+fn drop_all(job: &Job, reason: StopReason, now: Timestamp, which: fn(&Pod) -> bool) -> Moves {
     let stop = stop(job, reason, now);
-    let drops = job
-        .pods
-        .iter()
-        .filter(|(key, pod)| which(job, key, pod))
-        .map(|(key, pod)| drop_pod(*key, pod, stop))
-        .collect();
+    let pods = job.pods.iter().filter(|(_, pod)| which(pod));
+    let drops = pods.map(|(key, pod)| drop_pod(*key, pod, stop)).collect();
     Moves { drops, ..Moves::default() }
 }
 
@@ -131,6 +128,9 @@ fn wanted(job: &Job, totals: Totals) -> u32 {
 /// Which active pods go: those of indexes that the Job no longer has, then `excess` others, those
 /// first that have got least far.
 fn surplus(job: &Job, excess: u32, now: Timestamp) -> Vec<Close> {
+    if excess == 0 && job.tally.beyond == 0 {
+        return Vec::new();
+    }
     let limit = Slot(job.spec.slot_limit());
     let removed = stop(job, StopReason::IndexRemoved, now);
     let mut drops: Vec<Close> = job

@@ -9,7 +9,9 @@ use super::record::Key;
 /// What one pod adds. The difference of two weights is applied to the [`Tally`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Weight {
+    open: bool,
     active: bool,
+    beyond: bool,
     ready: bool,
     stopping: bool,
     due: bool,
@@ -32,8 +34,12 @@ pub(super) struct Scale {
 /// Facts only: counts, and the pods that something is to be done about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
+    /// Pods that are not taken in.
+    pub(super) open: u32,
     /// Pods neither ended nor told to end.
     pub(super) active: u32,
+    /// Of these, those of indexes that the Job no longer has.
+    pub(super) beyond: u32,
     /// Of these, those that are ready.
     pub(super) ready: u32,
     /// Ended in success, not yet taken in.
@@ -58,6 +64,7 @@ impl Weight {
         let told = pod.stop().is_some();
         if let Some(end) = pod.stage.end() {
             return Self {
+                open: !pod.closed,
                 settled: pod.closed,
                 due: !pod.closed,
                 succeeded: !pod.closed && scale.in_range && end.succeeded,
@@ -71,7 +78,9 @@ impl Weight {
             !pod.closed && told && (!scale.replace_only_failed || pod.doom.is_some());
         let active = pod.is_active();
         Self {
+            open: !pod.closed,
             active,
+            beyond: active && !scale.in_range,
             ready: active && pod.is_ready(),
             stopping: pod.closed || told,
             due: considered_failed,
@@ -84,6 +93,11 @@ impl Weight {
 }
 
 impl Tally {
+    /// Pods that are not taken in, and not about to be for what they have come to themselves.
+    pub(super) fn open_and_not_due(&self) -> usize {
+        usize::try_from(self.open).map_or(0, |open| open.saturating_sub(self.due.len()))
+    }
+
     /// `status.terminating`.
     pub(super) fn terminating(&self) -> u32 {
         u32::try_from(self.stopping.len()).unwrap_or(u32::MAX)
@@ -92,7 +106,9 @@ impl Tally {
     /// A pod weighed `before` and weighs `after`.
     pub(super) fn shift(&mut self, key: Key, before: Weight, after: Weight) {
         for (count, before, after) in [
+            (&mut self.open, before.open, after.open),
             (&mut self.active, before.active, after.active),
+            (&mut self.beyond, before.beyond, after.beyond),
             (&mut self.ready, before.ready, after.ready),
             (&mut self.succeeded, before.succeeded, after.succeeded),
             (&mut self.failed, before.failed, after.failed),
