@@ -82,6 +82,26 @@ impl IndexSet {
         self.0 -= &other.0;
     }
 
+    /// The indexes of either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self(&self.0 | &other.0)
+    }
+
+    /// The indexes below `limit` that are not in the set.
+    #[must_use]
+    pub fn complement_below(&self, limit: u32) -> Self {
+        let mut all = RoaringBitmap::new();
+        all.insert_range(0..limit);
+        Self(all - &self.0)
+    }
+
+    /// The highest index.
+    #[must_use]
+    pub fn last(&self) -> Option<u32> {
+        self.0.max()
+    }
+
     /// Makes the stored form as small as it gets; worth calling before it is written.
     pub fn optimize(&mut self) {
         self.0.optimize();
@@ -89,7 +109,13 @@ impl IndexSet {
 
     /// Runs of neighbours, ascending, both ends included.
     pub fn runs(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.runs_from(0)
+    }
+
+    /// Runs of what is not below `first`. Does not cost what is.
+    pub fn runs_from(&self, first: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
         let mut indexes = self.0.iter();
+        indexes.advance_to(first);
         std::iter::from_fn(move || {
             let run = indexes.next_range()?;
             Some((*run.start(), *run.end()))
@@ -233,6 +259,20 @@ mod tests {
         assert_eq!(set.count_below(5), 2);
         set.truncate(5);
         assert_eq!(set.to_string(), "0,4");
+    }
+
+    #[test]
+    fn sets_are_joined_and_turned_round() {
+        let set: IndexSet = [1, 2, 5].into_iter().collect();
+        let other: IndexSet = [2, 3].into_iter().collect();
+        assert_eq!(set.union(&other).to_string(), "1-3,5");
+        assert_eq!(set.complement_below(7).to_string(), "0,3,4,6");
+        assert_eq!(set.complement_below(0), IndexSet::new());
+        assert_eq!((set.last(), IndexSet::new().last()), (Some(5), None));
+        let from = |first| set.runs_from(first).collect::<Vec<_>>();
+        assert_eq!(from(0), [(1, 2), (5, 5)]);
+        assert_eq!(from(2), [(2, 2), (5, 5)]);
+        assert_eq!(from(6), []);
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! The words that coordinator, worker and clients share: ids, names, wire messages, and the few
 //! JetStream primitives on which the protocol stands. Holds no decisions.
 
+pub mod annotations;
 pub mod backoff;
 pub mod config;
 pub mod id;

@@ -175,14 +175,16 @@ fn status_case(case: &Value) -> Result<(), String> {
 
 #[test]
 fn new_jobs_are_judged() {
-    let files = ["numbers", "metadata", "template", "selector", "policies", "unsupported"];
+    let files =
+        ["numbers", "metadata", "template", "selector", "policies", "unsupported", "extension"];
     let count: usize = files.into_iter().map(|file| check(file, create_case)).sum();
-    assert!(count >= 115, "{count}");
+    assert!(count >= 132, "{count}");
 }
 
 #[test]
 fn changes_are_judged() {
     assert!(check("update", update_case) >= 30);
+    assert!(check("extension-update", update_case) >= 9);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 
 #[path = "crash/away.rs"]
 mod away;
+#[path = "crash/deletion.rs"]
+mod deletion;
 #[path = "crash/dev.rs"]
 mod dev;
 #[path = "crash/failover.rs"]

@@ -12,6 +12,8 @@ mod cli;
 mod delete;
 #[path = "e2e/events.rs"]
 mod events;
+#[path = "e2e/extensions.rs"]
+mod extensions;
 #[path = "e2e/failures.rs"]
 mod failures;
 #[path = "e2e/finalizers.rs"]
@@ -34,6 +36,8 @@ mod objects;
 mod patch;
 #[path = "e2e/pods.rs"]
 mod pods;
+#[path = "e2e/policies.rs"]
+mod policies;
 #[path = "e2e/refusals.rs"]
 mod refusals;
 #[path = "e2e/service.rs"]

@@ -8,7 +8,7 @@ use super::decode::Body;
 use super::generate::System;
 use super::read::{Admitted, FieldValidation, read, typed_job};
 use super::rejection::Rejection;
-use super::{defaults, generate, unsupported, validate, warnings};
+use super::{defaults, extension, generate, unsupported, validate, warnings};
 
 /// What a create request says besides its body, and what was decided for it.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,7 @@ pub fn create(body: Body, context: &CreateContext<'_>) -> Result<Admitted, Rejec
     let options = validate::Options::for_create();
     let mut causes = validate::job(&job, &options);
     unsupported::check(&read.object, &mut causes);
+    extension::check(&job, &mut causes);
     if !causes.is_empty() {
         let name = job.metadata.name.unwrap_or_default();
         return Err(Rejection::Invalid { name, causes: causes.into_vec() });

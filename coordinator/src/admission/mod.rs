@@ -15,6 +15,7 @@ mod cause;
 mod create;
 mod decode;
 pub mod defaults;
+mod extension;
 pub mod generate;
 pub mod plain;
 mod pod_defaults;

@@ -9,7 +9,7 @@ use super::decode::Body;
 use super::read::{read, typed_job};
 use super::rejection::Rejection;
 use super::update::{UpdateContext, prepare};
-use super::validate;
+use super::{extension, validate};
 
 /// A status that was let in.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,10 @@ pub fn check_status(new: &Value, old: &Value) -> Result<(), Rejection> {
     let (new_job, old_job) = (typed_job(new)?, typed_job(old)?);
     let new_both = validate::Both { job: &new_job, json: new };
     let old_both = validate::Both { job: &old_job, json: old };
-    let causes = validate::status_update(new_both, old_both);
+    let mut causes = validate::status_update(new_both, old_both);
+    // Annotations pass through.
+    extension::check(&new_job, &mut causes);
+    extension::check_update(&new_job, &old_job, old, &mut causes);
     if causes.is_empty() {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::decode::Body;
 use super::read::{Admitted, FieldValidation, read, typed_job};
 use super::rejection::Rejection;
-use super::{defaults, semantic, unsupported, validate, warnings};
+use super::{defaults, extension, semantic, unsupported, validate, warnings};
 
 /// What an update request says besides its body.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +31,8 @@ pub fn update(old: &Value, new: Body, context: UpdateContext) -> Result<Admitted
     let old_both = validate::Both { job: &old_job, json: old };
     let mut causes = validate::update(new_both, old_both);
     unsupported::check(&read.object, &mut causes);
+    extension::check(&new_job, &mut causes);
+    extension::check_update(&new_job, &old_job, old, &mut causes);
     if !causes.is_empty() {
         let name = new_job.metadata.name.unwrap_or_default();
         return Err(Rejection::Invalid { name, causes: causes.into_vec() });

@@ -157,6 +157,10 @@ async fn jobs(registry: &Registry, request: Request<'_>) -> Result<Reply, Error>
             let (namespace, name) = (request.namespace()?, request.name()?);
             registry.patch_job_status(namespace, name, body, content_type, options).await?
         }
+        (Some(Part::Rerun), Verb::Create) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.rerun_job(namespace, name, body, options).await?
+        }
         (None, Verb::Delete) => {
             registry.delete_job(request.namespace()?, request.name()?, options).await?
         }

@@ -135,7 +135,10 @@ static JOBS_V1: ApiResource = ApiResource {
     categories: &["all"],
     namespaced: true,
     verbs: &ALL_VERBS,
-    subresources: &[Subresource::own(Part::Status, "Job", &[Verb::Get, Verb::Patch, Verb::Update])],
+    subresources: &[
+        Subresource::own(Part::Status, "Job", &[Verb::Get, Verb::Patch, Verb::Update]),
+        Subresource::own(Part::Rerun, "Job", &[Verb::Create]),
+    ],
 };
 
 static PODS_V1: ApiResource = ApiResource {
@@ -222,6 +225,8 @@ pub(crate) enum Part {
     Status,
     /// `log`: what a container wrote.
     Log,
+    /// `rerun`: Jobs that run a finished one again.
+    Rerun,
 }
 
 /// What can be done with a resource.
@@ -265,6 +270,7 @@ impl Part {
         match self {
             Self::Status => "status",
             Self::Log => "log",
+            Self::Rerun => "rerun",
         }
     }
 
@@ -272,7 +278,7 @@ impl Part {
     pub(crate) const fn is_bytes(self) -> bool {
         match self {
             Self::Log => true,
-            Self::Status => false,
+            Self::Status | Self::Rerun => false,
         }
     }
 }

@@ -57,7 +57,7 @@ impl Owner {
             "reportingComponent": "job-controller",
             "firstTimestamp": time,
             "lastTimestamp": time,
-            "count": 1,
+            "count": event.count,
         });
         let subject = self.names.event(&managed.name.namespace, "Job", &uid.to_string(), &name);
         Some(Message { subject, payload: object.to_string().into_bytes() })

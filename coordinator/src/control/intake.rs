@@ -70,6 +70,7 @@ impl Owner {
         }
         self.note_finish(uid);
         self.touch(uid);
+        self.touch_dependents(uid);
         self.stops.look_at(uid);
         self.window.join(uid);
         for entry in self.strangers.remove(&uid).into_iter().flat_map(|(_, entries)| entries) {
@@ -87,11 +88,13 @@ impl Owner {
 
     /// A Job is gone: its pods, if any still run, are stopped as orphans.
     fn drop_job(&mut self, uid: JobUid) {
+        self.touch_dependents(uid);
         let Some(mut managed) = self.jobs.remove(&uid) else { return };
         if self.rebuilt {
             managed.trace_removal();
         }
         self.by_subject.remove(&managed.subject);
+        self.forget_dependent(&managed, uid);
         if let Some(at) = managed.wake_at {
             self.timers.remove(&(at, uid));
         }
@@ -306,6 +309,7 @@ impl Owner {
         }
         self.stops.look_at(uid);
         self.touch(uid);
+        self.touch_dependents(uid);
     }
 
     fn item_done(&mut self, pod: PodId, outcome: &Outcome) {

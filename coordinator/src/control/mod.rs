@@ -11,6 +11,7 @@
 //! be killed between any two writes.
 
 mod carry;
+mod dependents;
 mod ends;
 mod events;
 mod graves;

@@ -11,6 +11,7 @@ use stint_common::time;
 use stint_common::wire::{Claim, IndexFailures, VERSION, WorkItem};
 
 use super::carry::Round;
+use super::dependents::Dependents;
 use super::graves::Graves;
 use super::kept::Kept;
 use super::managed::Managed;
@@ -65,6 +66,7 @@ pub(super) struct Owner {
     nonce: u64,
     pub(super) jobs: HashMap<JobUid, Managed>,
     pub(super) by_subject: HashMap<String, JobUid>,
+    pub(super) dependents: Dependents,
     pub(super) dirty: VecDeque<JobUid>,
     pub(super) timers: BTreeSet<(Timestamp, JobUid)>,
     pub(super) claims: HashMap<PodId, Claimed>,
@@ -100,6 +102,7 @@ impl Owner {
             nonce: 0,
             jobs: HashMap::new(),
             by_subject: HashMap::new(),
+            dependents: Dependents::default(),
             dirty: VecDeque::new(),
             timers: BTreeSet::new(),
             claims: HashMap::new(),
@@ -200,6 +203,8 @@ impl Owner {
             self.set_timer(uid, Some(at));
             return;
         }
+        self.look_at_dependencies(uid);
+        let Some(managed) = self.jobs.get_mut(&uid) else { return };
         let plan = job::plan(&managed.job, now);
         let Some(change) = plan.change else {
             round.events.extend(plan.events.into_iter().map(|event| (uid, event)));

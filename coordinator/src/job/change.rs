@@ -29,6 +29,21 @@ pub struct Change {
     pub can_wait: bool,
 }
 
+impl Change {
+    /// A change of the status alone.
+    pub(super) fn of_status(job: &Job, status: JobStatus) -> Self {
+        Self {
+            status,
+            closes: Vec::new(),
+            ends: Vec::new(),
+            issues: Vec::new(),
+            backoff: job.ledger.backoff,
+            cut: None,
+            can_wait: false,
+        }
+    }
+}
+
 /// An attempt that is taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Close {

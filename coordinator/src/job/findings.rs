@@ -83,8 +83,12 @@ fn judge<'a>(job: &'a Job, pod: &'a Pod) -> Option<Matched<'a>> {
     job.spec.failure_policy.as_ref()?.judge(end)
 }
 
-fn full_name(job: &Job, (slot, attempt): Key) -> String {
+fn full_name(job: &Job, key: Key) -> String {
+    format!("{}/{}", job.object.namespace, pod_name(job, key))
+}
+
+/// What a pod is called.
+pub(super) fn pod_name(job: &Job, (slot, attempt): Key) -> String {
     let pod = PodId { job: job.uid, slot, attempt };
-    let name = names::pod_name(&job.object.name, job.spec.indexed, pod);
-    format!("{}/{name}", job.object.namespace)
+    names::pod_name(&job.object.name, job.spec.indexed, pod)
 }

@@ -15,6 +15,7 @@ use stint_common::time;
 
 use super::backoff::BackoffRecord;
 use super::pod::Stop;
+use super::spec::JobSpec;
 
 /// The durable account of a Job's attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Ledger {
     /// The most attempts that any slot has had: so many count as over of each slot that is done.
     #[serde(skip_serializing_if = "is_zero")]
     pub tries: u32,
+    /// Indexes that were not chosen to run, when others were: as if the Job did not have them.
+    #[serde(skip_serializing_if = "IndexSet::is_empty")]
+    pub skipped: IndexSet,
     /// Slots below the cursor that are not as [`Ledger::slot`] would say without an entry.
     #[serde(with = "groups", skip_serializing_if = "BTreeMap::is_empty")]
     pub slots: BTreeMap<Slot, SlotState>,
@@ -118,6 +122,16 @@ impl SlotState {
 }
 
 impl Ledger {
+    /// The account of a new Job.
+    #[must_use]
+    pub fn of(spec: &JobSpec) -> Self {
+        let all = spec.completions.filter(|_| spec.indexed).unwrap_or(0);
+        let skipped = spec.indexes.as_ref().map(|chosen| chosen.complement_below(all));
+        let mut skipped = skipped.unwrap_or_default();
+        skipped.optimize();
+        Self { skipped, ..Self::default() }
+    }
+
     /// The attempts of a slot.
     #[must_use]
     pub fn slot(&self, slot: Slot) -> SlotState {
@@ -128,14 +142,13 @@ impl Ledger {
     /// not done, and failed indexes whose last pod has not ended. Costs what it yields and what
     /// failed, not the cursor.
     pub fn unfinished(&self) -> impl Iterator<Item = Slot> + '_ {
-        let ends = std::iter::once((self.cursor, self.cursor));
-        let mut next = 0;
-        let open = self.succeeded.runs().chain(ends).flat_map(move |(first, last)| {
-            let gap = next..first.min(self.cursor);
-            next = last.saturating_add(1);
-            gap.map(Slot)
-        });
-        open.filter(|slot| {
+        let some_skipped = !self.skipped.is_empty();
+        let without = some_skipped.then(|| self.succeeded.union(&self.skipped));
+        let runs: Box<dyn Iterator<Item = (u32, u32)> + '_> = match without {
+            Some(done) => Box::new(done.runs().collect::<Vec<_>>().into_iter()),
+            None => Box::new(self.succeeded.runs()),
+        };
+        gaps(runs, 0, self.cursor).filter(|slot| {
             let ended = |state: SlotState| state.ended >= state.closed;
             !self.failed.contains(slot.0) || !ended(self.slot(*slot))
         })
@@ -161,9 +174,16 @@ impl Ledger {
         groups.into_iter().collect()
     }
 
+    /// Slots below `limit` that never had an attempt, ascending.
+    pub fn fresh(&self, limit: u32) -> impl Iterator<Item = Slot> + '_ {
+        gaps(self.skipped.runs_from(self.cursor), self.cursor, limit)
+    }
+
     /// What a slot without an entry stands for.
     fn implied(&self, slot: Slot) -> SlotState {
-        if self.is_done(slot) {
+        if self.skipped.contains(slot.0) {
+            SlotState::default()
+        } else if self.is_done(slot) {
             SlotState::over(self.tries.max(1))
         } else if slot.0 < self.cursor {
             SlotState { issued: 1, ..SlotState::default() }
@@ -184,13 +204,21 @@ impl Ledger {
     /// Whether the slot needs no more attempts.
     #[must_use]
     pub fn is_done(&self, slot: Slot) -> bool {
-        self.succeeded.contains(slot.0) || self.failed.contains(slot.0)
+        self.succeeded.contains(slot.0)
+            || self.failed.contains(slot.0)
+            || self.skipped.contains(slot.0)
+    }
+
+    /// How many indexes below `limit` run.
+    #[must_use]
+    pub fn chosen_below(&self, limit: u32) -> u32 {
+        limit - self.skipped.count_below(limit)
     }
 
     /// An attempt exists: it is in the account before anybody hears of it.
     pub(super) fn issue(&mut self, slot: Slot) {
         let state = self.slot(slot);
-        debug_assert!(slot.0 <= self.cursor, "slots are issued in order");
+        debug_assert!(self.fresh(slot.0).next().is_none(), "slots are issued in order");
         self.cursor = self.cursor.max(slot.0.saturating_add(1));
         let issued = state.closed.saturating_add(1);
         self.tries = self.tries.max(issued);
@@ -278,6 +306,20 @@ impl Ledger {
         let mut above = self.slots.range(Slot(completions)..);
         above.any(|(_, state)| *state != state.without_failures())
     }
+}
+
+/// What lies between runs, from `first` on and below `limit`, ascending.
+fn gaps(
+    runs: impl Iterator<Item = (u32, u32)>,
+    first: u32,
+    limit: u32,
+) -> impl Iterator<Item = Slot> {
+    let mut next = first;
+    runs.chain(std::iter::once((limit, limit))).flat_map(move |(begin, end)| {
+        let gap = next..begin.min(limit);
+        next = next.max(end.saturating_add(1));
+        gap.map(Slot)
+    })
 }
 
 fn above(set: &IndexSet, limit: u32) -> Vec<Slot> {

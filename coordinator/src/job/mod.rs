@@ -13,6 +13,7 @@
 mod backoff;
 mod bound;
 mod change;
+mod dependency;
 mod failure_policy;
 mod findings;
 mod intake;
@@ -32,6 +33,7 @@ mod success_policy;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod told;
 mod totals;
 mod ttl;
 mod verdict;
@@ -40,6 +42,7 @@ mod view;
 pub use backoff::BackoffRecord;
 pub use bound::Extent;
 pub use change::{Change, Close, CloseOutcome};
+pub use dependency::Dependency;
 pub use failure_policy::{
     ExitOperator, FailureAction, FailureMatch, FailurePolicy, FailureRule, Matched, MatchedBy,
 };
@@ -52,7 +55,7 @@ pub use pod::{
     ConditionStatus, ContainerExit, EndFact, PodCondition, PodFact, Stage, Stop, StopReason,
 };
 pub use pods::MAX_ISSUES;
-pub use record::{Condition, JobStatus, Key, condition, ensure_condition};
+pub use record::{Condition, JobStatus, Key, Told, condition, ensure_condition};
 pub use spec::JobSpec;
 pub use success_policy::{SuccessPolicy, SuccessRule};
 pub use ttl::expires_at;

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, Slot};
 
 use super::change::CloseOutcome;
@@ -99,7 +98,7 @@ fn attempt(job: &Job, slot: Slot) -> Key {
 
 /// Slots that never had a pod.
 fn fresh(job: &Job) -> impl Iterator<Item = Slot> {
-    (job.ledger.cursor..job.spec.slot_limit()).map(Slot)
+    job.ledger.fresh(job.spec.slot_limit())
 }
 
 fn vacated(job: &Job, intake: &Intake) -> Vacated {
@@ -114,7 +113,7 @@ fn vacated(job: &Job, intake: &Intake) -> Vacated {
                 CloseOutcome::Succeeded | CloseOutcome::FailedForGood => return None,
             };
             let state = job.ledger.slot(close.slot).after_failure(ignored, close.failed_at);
-            Some((close.slot, state.ready_at(Backoff::POD_FAILURE)))
+            Some((close.slot, state.ready_at(job.spec.backoff)))
         })
         .collect()
 }

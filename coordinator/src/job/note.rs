@@ -5,9 +5,6 @@ use std::fmt;
 use jiff::Timestamp;
 
 /// A Kubernetes Event of the Job, to be recorded when the change that comes with it is stored.
-///
-/// Events of single pods (`SuccessfulCreate`, `SuccessfulDelete`) are the shell's: they follow from
-/// the change's issues and closes, and need the pods' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// `type`.
@@ -16,6 +13,8 @@ pub struct Event {
     pub reason: String,
     /// `message`.
     pub message: String,
+    /// `count`: how many alike it stands for.
+    pub count: u32,
 }
 
 /// `type` of an Event.
@@ -30,7 +29,7 @@ pub enum EventKind {
 impl Event {
     pub(super) fn normal(reason: &str, message: &str) -> Self {
         let (reason, message) = (reason.to_owned(), message.to_owned());
-        Self { kind: EventKind::Normal, reason, message }
+        Self { kind: EventKind::Normal, reason, message, count: 1 }
     }
 
     pub(super) fn warning(reason: &str, message: &str) -> Self {
@@ -81,6 +80,13 @@ pub enum Note {
         /// When.
         until: Timestamp,
     },
+    /// Its time to live is over, but others wait for its end and have not taken note.
+    Awaited,
+    /// It starts when these Jobs are complete.
+    WaitingForJobs {
+        /// Their names.
+        jobs: Vec<String>,
+    },
 }
 
 impl fmt::Display for Note {
@@ -108,6 +114,10 @@ impl fmt::Display for Note {
             Self::Paused => f.write_str("paused: parallelism is 0"),
             Self::Deleting { pods } => write!(f, "being deleted: {pods} pods have not ended yet"),
             Self::TimeToLive { until } => write!(f, "finished; deleted at {until}"),
+            Self::Awaited => f.write_str("finished; kept until those that depend on it take note"),
+            Self::WaitingForJobs { jobs } => {
+                write!(f, "waiting for jobs to complete: {}", jobs.join(", "))
+            }
         }
     }
 }

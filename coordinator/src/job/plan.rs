@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::change::Change;
+use super::dependency::wait;
 use super::findings::inspect;
 use super::intake::{Intake, take_in};
 use super::note::{Event, Note};
@@ -52,6 +53,9 @@ pub fn plan(job: &Job, now: Timestamp) -> Plan {
     if job.spec.managed_by_another || job.spec.unknown_mode {
         return left_alone(job);
     }
+    if job.waits() {
+        return wait(job, now);
+    }
     let findings = inspect(job);
     let totals = Totals::of(job, &findings);
     let verdict = judge(&Case { job, totals, findings: &findings, now });
@@ -76,7 +80,11 @@ fn finished(job: &Job, now: Timestamp) -> Plan {
     if let Some(deletion) = job.deletion {
         return Plan { dispose: deletion.without_pods(), ..Plan::default() };
     }
-    match expires_at(&job.status, job.spec.ttl_seconds_after_finished) {
+    match expires_at(&job.status, &job.spec) {
+        // Whoever waits for its end has yet to write down that it came.
+        Some(until) if until <= now && job.has_followers => {
+            Plan { notes: vec![Note::Awaited], ..Plan::default() }
+        }
         Some(until) if until <= now => Plan { dispose: Some(Dispose::Delete), ..Plan::default() },
         Some(until) => Plan {
             wake_at: Some(until),

@@ -3,7 +3,6 @@
 //! One change either brings pods into being or stops some that are not wanted; stopping wins.
 
 use jiff::Timestamp;
-use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, Slot};
 use stint_common::time;
 
@@ -86,6 +85,7 @@ fn drop_pod((slot, attempt): Key, pod: &Pod, stop: Stop) -> Close {
 }
 
 fn scale(job: &Job, intake: &Intake, totals: Totals, now: Timestamp) -> Moves {
+    let spec = &job.spec;
     let active = job.tally.active;
     let wanted = wanted(job, totals);
     let drops = surplus(job, active.saturating_sub(wanted), now);
@@ -108,7 +108,7 @@ fn scale(job: &Job, intake: &Intake, totals: Totals, now: Timestamp) -> Moves {
         let notes = note.into_iter().collect();
         return Moves { issues: next.issues, wake_at: next.ready_at, notes, ..Moves::default() };
     }
-    if let Some(until) = intake.backoff.ready_at(Backoff::POD_FAILURE).filter(|at| *at > now) {
+    if let Some(until) = intake.backoff.ready_at(spec.backoff).filter(|at| *at > now) {
         let note = Note::BackingOff { until, failures: intake.backoff.failures };
         return Moves { wake_at: Some(until), notes: vec![note], ..Moves::default() };
     }
@@ -117,11 +117,11 @@ fn scale(job: &Job, intake: &Intake, totals: Totals, now: Timestamp) -> Moves {
 
 /// How many pods should be active.
 fn wanted(job: &Job, totals: Totals) -> u32 {
-    match job.spec.completions {
+    match job.needed() {
         // A work queue that saw a success: whatever runs goes on, nothing is started or stopped.
         None if totals.succeeded > 0 => job.tally.active,
         None => job.spec.parallelism,
-        Some(completions) => completions.saturating_sub(totals.succeeded).min(job.spec.parallelism),
+        Some(needed) => needed.saturating_sub(totals.succeeded).min(job.spec.parallelism),
     }
 }
 

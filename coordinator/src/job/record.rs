@@ -20,6 +20,8 @@ pub mod condition {
     pub const FAILURE_TARGET: &str = "FailureTarget";
     /// Terminal: the Job failed.
     pub const FAILED: &str = "Failed";
+    /// Ours: the Job has not started because of others that it depends on.
+    pub const WAITING: &str = stint_common::annotations::WAITING_CONDITION;
 }
 
 /// `status` of a Job, stored next to its manifest.
@@ -59,6 +61,12 @@ pub struct JobStatus {
     /// `uncountedTerminatedPods.failed`, ascending. The next change counts them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub uncounted_failed: Vec<Key>,
+    /// Jobs that this one depends on and that were seen to be complete. Not shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dependencies_met: Vec<String>,
+    /// What was told of single pods. Not shown.
+    #[serde(skip_serializing_if = "Told::is_nothing")]
+    pub told: Told,
     /// The Job was planned for once: `ready`, `terminating` and `uncountedTerminatedPods` are
     /// shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -67,6 +75,23 @@ pub struct JobStatus {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// How many pods there were something to be told about, so that a large Job tells of the first ones
+/// only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// Pods that came into being.
+    pub created: u32,
+    /// Pods that the Job told to end.
+    pub deleted: u32,
+}
+
+impl Told {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One of `status.conditions`.

@@ -7,6 +7,8 @@ use k8s_openapi::api::batch::v1::{
     Job as ApiJob, JobSpec as ApiSpec, PodFailurePolicy as ApiFailurePolicy,
     PodFailurePolicyRule as ApiFailureRule, SuccessPolicy as ApiSuccessPolicy,
 };
+use stint_common::annotations::Extensions;
+use stint_common::backoff::Backoff;
 use stint_common::index_set::IndexSet;
 
 use super::failure_policy::{
@@ -38,6 +40,8 @@ pub struct JobSpec {
     pub backoff_limit_per_index: Option<u32>,
     /// `maxFailedIndexes`: more failed indexes than that fail the Job.
     pub max_failed_indexes: Option<u32>,
+    /// The delays before failed pods are replaced; Kubernetes' own unless annotated otherwise.
+    pub backoff: Backoff,
     /// `podFailurePolicy`.
     pub failure_policy: Option<FailurePolicy>,
     /// `successPolicy`.
@@ -46,6 +50,12 @@ pub struct JobSpec {
     pub active_deadline_seconds: Option<u64>,
     /// `ttlSecondsAfterFinished`.
     pub ttl_seconds_after_finished: Option<u64>,
+    /// Annotated: the same for a Job that failed.
+    pub ttl_seconds_after_failed: Option<u64>,
+    /// Annotated: Jobs of the same namespace that must be complete before this one starts.
+    pub depends_on: Vec<String>,
+    /// Annotated: the only indexes that run. From its creation on this is in the ledger.
+    pub indexes: Option<IndexSet>,
     /// `suspend`.
     pub suspend: bool,
     /// The template's `restartPolicy` is `OnFailure`: restarts in place count to the back-off
@@ -76,6 +86,8 @@ impl JobSpec {
         let mode = spec.completion_mode.as_deref().unwrap_or("NonIndexed");
         let indexed = mode == "Indexed";
         let manager = spec.managed_by.as_deref().unwrap_or(JOB_CONTROLLER);
+        // Admission refused what cannot be read.
+        let extensions = Extensions::read(job.metadata.annotations.as_ref(), |_, _| {});
         Self {
             parallelism: spec.parallelism.map_or(1, count),
             completions: spec.completions.map(count),
@@ -85,12 +97,16 @@ impl JobSpec {
             backoff_limit: spec.backoff_limit.map_or(DEFAULT_BACKOFF_LIMIT, count),
             backoff_limit_per_index: spec.backoff_limit_per_index.filter(|_| indexed).map(count),
             max_failed_indexes: spec.max_failed_indexes.map(count),
+            backoff: extensions.backoff,
             failure_policy: spec.pod_failure_policy.as_ref().map(failure_policy),
             success_policy: success_policy(spec).filter(|_| indexed),
             active_deadline_seconds: spec.active_deadline_seconds.map(seconds),
             ttl_seconds_after_finished: spec
                 .ttl_seconds_after_finished
                 .map(|ttl| seconds(i64::from(ttl))),
+            ttl_seconds_after_failed: extensions.ttl_seconds_after_failed,
+            depends_on: extensions.depends_on,
+            indexes: extensions.indexes.filter(|_| indexed),
             suspend: spec.suspend.unwrap_or(false),
             restart_on_failure: restart_policy == Some("OnFailure"),
             // SEMANTICS: a failure policy implies it, since only an ended pod can be judged.
@@ -127,6 +143,10 @@ impl Default for JobSpec {
             backoff_limit: DEFAULT_BACKOFF_LIMIT,
             active_deadline_seconds: None,
             ttl_seconds_after_finished: None,
+            ttl_seconds_after_failed: None,
+            depends_on: Vec::new(),
+            indexes: None,
+            backoff: Backoff::POD_FAILURE,
             suspend: false,
             restart_on_failure: false,
             replace_only_failed: false,

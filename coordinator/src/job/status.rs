@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use stint_common::time;
 
 use super::change::CloseOutcome;
+use super::dependency::no_longer_waits;
 use super::intake::Intake;
 use super::note::Event;
 use super::pods::Moves;
 use super::record::{Condition, JobStatus, Key, condition, ensure_condition};
+use super::told::tell;
 use super::totals::{Totals, count, stored_successes};
 use super::verdict::{Outcome, Verdict, reached_completions};
 use super::view::Job;
@@ -30,10 +32,11 @@ pub(super) struct Decided<'a> {
 pub(super) fn conclude(job: &Job, decided: &Decided<'_>) -> (JobStatus, Vec<Event>) {
     let now = time::whole_seconds(decided.now);
     let mut status = counted(job, decided);
-    let mut events = Vec::new();
+    let mut events = tell(job, decided.intake, decided.moves, &mut status.told);
     if status.start_time.is_none() && !job.spec.suspend {
         status.start_time = Some(now);
     }
+    no_longer_waits(&mut status, now);
     let completed = match decided.verdict {
         // Pods of a Job that is deleted in the foreground are stopped, whatever they came to.
         None if !job.deletion.is_some_and(|deletion| deletion.foreground) => {
@@ -79,6 +82,8 @@ fn counted(job: &Job, decided: &Decided<'_>) -> JobStatus {
         succeeded: stored,
         failed: old.failed.saturating_add(count(old.uncounted_failed.len())),
         conditions: old.conditions.clone(),
+        dependencies_met: old.dependencies_met.clone(),
+        told: old.told,
         observed: true,
         ..JobStatus::default()
     };
@@ -148,7 +153,12 @@ fn finish(
 }
 
 /// Suspended and resumed Jobs say so; a resumed one starts its clock anew (SEMANTICS 11).
-fn suspension(job: &Job, status: &mut JobStatus, now: Timestamp, events: &mut Vec<Event>) {
+pub(super) fn suspension(
+    job: &Job,
+    status: &mut JobStatus,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) {
     let suspended = job.spec.suspend;
     let (reason, event, message) = if suspended {
         ("JobSuspended", "Suspended", "Job suspended")

@@ -128,8 +128,8 @@ fn max_failed_indexes(case: &Case<'_>) -> Option<Verdict> {
 fn failed_indexes(case: &Case<'_>) -> Option<Verdict> {
     case.job.spec.backoff_limit_per_index?;
     let Totals { succeeded, failed_indexes, .. } = case.totals;
-    let completions = case.job.spec.completions?;
-    let over = failed_indexes > 0 && failed_indexes.saturating_add(succeeded) >= completions;
+    let needed = case.job.needed()?;
+    let over = failed_indexes > 0 && failed_indexes.saturating_add(succeeded) >= needed;
     over.then(|| Verdict::new(Outcome::Failed, "FailedIndexes", "Job has failed indexes"))
 }
 
@@ -151,9 +151,9 @@ pub(super) fn deadline(job: &Job, now: Timestamp) -> Option<Timestamp> {
 /// Success by completions: all of them reached and no pod active any more; a work queue
 /// (`completions` absent): any success and no pod active.
 pub(super) fn reached_completions(job: &Job, totals: Totals, active: u32) -> Option<Verdict> {
-    let enough = match job.spec.completions {
+    let enough = match job.needed() {
         None => totals.succeeded > 0,
-        Some(completions) => totals.succeeded >= completions,
+        Some(needed) => totals.succeeded >= needed,
     };
     let message = "Reached expected number of succeeded pods";
     (enough && active == 0).then(|| Verdict::new(Outcome::Succeeded, "CompletionsReached", message))

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
 
+use super::dependency::Dependency;
 use super::ledger::Ledger;
 use super::plan::Dispose;
 use super::pod::{Pod, Stage, Stop, StopReason};
@@ -84,6 +84,10 @@ pub struct Job {
     pub(super) queue: VecDeque<Key>,
     /// What was heard of attempts that the record does not know.
     pub(super) strays: BTreeMap<Key, Pod>,
+    /// What is known of Jobs that this one depends on, as far as it still waits for them.
+    pub(super) dependencies: BTreeMap<String, Dependency>,
+    /// Others wait for its end, and have not written down that it came.
+    pub(super) has_followers: bool,
     /// Pods forgotten by the latest [`Job::apply`], should its write be lost.
     pub(super) forgotten: Vec<(Key, Pod)>,
 }
@@ -140,6 +144,8 @@ impl Job {
             failures_above: false,
             queue: VecDeque::new(),
             strays: BTreeMap::new(),
+            dependencies: BTreeMap::new(),
+            has_followers: false,
             forgotten: Vec::new(),
         };
         job.rebuild();
@@ -235,6 +241,12 @@ impl Job {
         let key = (slot, attempt);
         self.status.uncounted_failed.binary_search(&key).is_ok()
             || self.status.uncounted_succeeded.binary_search(&key).is_ok()
+    }
+
+    /// How many successes it takes: `completions`, or as many indexes as were chosen to run.
+    pub(super) fn needed(&self) -> Option<u32> {
+        let completions = self.spec.completions?;
+        Some(if self.spec.indexed { self.ledger.chosen_below(completions) } else { completions })
     }
 
     /// Pods that are issued and not yet both closed and ended, by slot.
@@ -351,7 +363,7 @@ impl Job {
             // Should the index come back, that is a change of the manifest, which rebuilds this.
             return;
         }
-        match self.ledger.slot(slot).ready_at(Backoff::POD_FAILURE) {
+        match self.ledger.slot(slot).ready_at(self.spec.backoff) {
             Some(ready_at) => self.resting.insert(slot, ready_at),
             None => _ = self.waiting.insert(slot),
         }

@@ -3,6 +3,7 @@
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use stint_common::annotations::{DEPENDS_ON, INDEXES};
 use stint_common::id::JobUid;
 use stint_common::nats::{Expect, Outcome, Write};
 use uuid::Uuid;
@@ -17,6 +18,10 @@ use crate::job::Extent;
 
 /// How often a change is tried again when another write came between reading and writing.
 pub(super) const TRIES: u32 = 100;
+
+/// A byte of the annotations that the state follows from makes at most so many of the state: runs
+/// in two bitmaps, a name in a list and in a condition.
+const ANNOTATED: usize = 6;
 
 /// A Job after a change, written or not.
 pub(super) struct Written {
@@ -63,7 +68,9 @@ impl Registry {
             per_index: spec["backoffLimitPerIndex"].is_number(),
             max_failed_indexes: number("maxFailedIndexes"),
         };
-        let (has, may) = (raw.get().len(), extent.largest_state());
+        let said = |key: &str| object["metadata"]["annotations"][key].as_str().map_or(0, str::len);
+        let ours = [INDEXES, DEPENDS_ON].map(said).iter().sum::<usize>().saturating_mul(ANNOTATED);
+        let (has, may) = (raw.get().len(), extent.largest_state().saturating_add(ours));
         let limit = self.max_payload();
         if has.saturating_add(may) <= limit {
             return Ok(raw);

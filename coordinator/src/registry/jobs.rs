@@ -1,6 +1,7 @@
 //! Verbs on Jobs.
 
 use serde_json::Value;
+use stint_common::annotations::INDEXES;
 use stint_common::id::{Incarnation, JobUid};
 use stint_common::names::NAME_LETTERS;
 use stint_common::nats::{Expect, Outcome, Write};
@@ -18,7 +19,7 @@ use super::patch::schema::JOB;
 use super::status::take_status;
 use super::store::Registry;
 use crate::admission::{self, Admitted, Body, CreateContext, UpdateContext};
-use crate::job::{JobStatus, Ledger};
+use crate::job::{JobSpec, JobStatus, Ledger};
 use crate::store::JobRecord;
 
 /// A Job may be so large; its status and ledger, which live in the same record, need the rest.
@@ -139,7 +140,7 @@ impl Registry {
             created_at: Some(now()),
             status: JobStatus::default(),
             said: None,
-            ledger: Ledger::default(),
+            ledger: ledger(&object)?,
             deletion: None,
             gone: false,
         };
@@ -345,6 +346,16 @@ impl Registry {
         })
         .await
     }
+}
+
+/// The account of a new Job: of an annotated one, only of the indexes that run.
+fn ledger(object: &Value) -> Result<Ledger, Error> {
+    if object["metadata"]["annotations"][INDEXES].is_null() {
+        return Ok(Ledger::default());
+    }
+    let job = serde_json::from_value(object.clone())
+        .map_err(|error| Error::Internal(format!("reading an admitted Job: {error}")))?;
+    Ok(Ledger::of(&JobSpec::from_job(&job)))
 }
 
 /// What the object would be with the patch in it; nothing if that changes nothing.

@@ -18,6 +18,7 @@ pub mod patch;
 pub mod pod_object;
 mod pod_status;
 mod pods;
+mod rerun;
 pub mod selector;
 mod services;
 mod status;

@@ -32,7 +32,8 @@ use crate::admission::{self, AdmittedStatus};
 use crate::job::{Condition, condition};
 
 /// Types of conditions that the owner writes and decides by.
-const OWN_CONDITIONS: [&str; 5] = [
+const OWN_CONDITIONS: [&str; 6] = [
+    condition::WAITING,
     condition::SUSPENDED,
     condition::FAILURE_TARGET,
     condition::SUCCESS_CRITERIA_MET,

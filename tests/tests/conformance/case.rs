@@ -16,6 +16,9 @@ pub(super) struct Case {
     pub(super) rule: String,
     /// The manifest's `spec`; a template that says nothing of interest may be left out.
     pub(super) spec: Value,
+    /// The Job's annotations.
+    #[serde(default)]
+    pub(super) annotations: Value,
     pub(super) steps: Vec<Step>,
 }
 
@@ -27,6 +30,15 @@ pub(super) struct Step {
     /// Members of `spec` that are changed (JSON merge patch).
     #[serde(default)]
     pub(super) spec: Option<Value>,
+    /// Annotations that are changed.
+    #[serde(default)]
+    pub(super) annotations: Option<Value>,
+    /// Other Jobs of the namespace, as they are from now on.
+    #[serde(default)]
+    pub(super) jobs: BTreeMap<String, Other>,
+    /// Others that wait for this one have not taken note of its end.
+    #[serde(default)]
+    pub(super) followers: Option<bool>,
     /// The Job is deleted, and this is what it waits for.
     #[serde(default)]
     pub(super) delete: Option<Waits>,
@@ -38,6 +50,18 @@ pub(super) struct Step {
     pub(super) once: bool,
     #[serde(default)]
     pub(super) expect: Expect,
+}
+
+/// What another Job is doing.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Other {
+    Running,
+    Complete,
+    Failed,
+    /// It waits for the Job of this case.
+    WaitsForThisOne,
+    Gone,
 }
 
 /// What a Job that is deleted waits for.
@@ -91,9 +115,13 @@ pub(super) struct Expect {
     /// Pods that are told to end.
     #[serde(default)]
     pub(super) stopped: Vec<String>,
-    /// Events of the Job: `Reason: message`, with `POD` for a pod's name.
+    /// Events of the Job: `Reason: message`, with `POD` for a pod's name; without those about
+    /// single pods.
     #[serde(default)]
     pub(super) events: Vec<String>,
+    /// Events about single pods, each with how often it was said in a row: `2 x Reason: message`.
+    #[serde(default)]
+    pub(super) pod_events: Option<Vec<String>>,
     /// When the Job is looked at again though nothing happens.
     #[serde(default)]
     pub(super) wake: Option<String>,

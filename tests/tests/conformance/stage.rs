@@ -15,11 +15,11 @@ use stint_common::time;
 use stint_common::wire::IndexFailures;
 use stint_coordinator::admission::defaults;
 use stint_coordinator::job::{
-    Change, ConditionStatus, ContainerExit, Deletion, EndFact, Event, Job, JobSpec, JobStatus,
-    Ledger, PodCondition, PodFact, plan,
+    Change, Condition, ConditionStatus, ContainerExit, Deletion, EndFact, Event, Job, JobSpec,
+    JobStatus, Ledger, PodCondition, PodFact, condition, plan,
 };
 
-use super::case::{Case, Expect, Step};
+use super::case::{Case, Expect, Other, Step};
 
 /// What is told of a step, in the words of [`Expect`].
 #[derive(Default)]
@@ -27,6 +27,7 @@ struct Seen {
     issued: Vec<String>,
     failure_counts: Vec<String>,
     events: Vec<String>,
+    pod_events: Vec<String>,
     writes: usize,
 }
 
@@ -36,6 +37,8 @@ struct Stage {
     manifest: Value,
     job: Job,
     deletion: Option<Deletion>,
+    others: BTreeMap<String, Job>,
+    has_followers: bool,
     facts: Vec<(Slot, Attempt, PodFact)>,
     published: BTreeSet<(Slot, Attempt)>,
     stopped: BTreeSet<(Slot, Attempt)>,
@@ -47,13 +50,19 @@ impl Stage {
         let start: Timestamp = "2026-01-15T12:00:00Z".parse().unwrap();
         let mut spec = json!({"template": {"spec": {"restartPolicy": "Never", "containers": []}}});
         merge(&mut spec, &case.spec);
-        let manifest = json!({"apiVersion": "batch/v1", "kind": "Job", "spec": spec});
+        let metadata = json!({"name": "job", "annotations": case.annotations});
+        let manifest = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec,
+        });
+        let ledger = Ledger::of(&self::spec(&manifest));
         Self {
             start,
             now: start,
-            job: restore(&manifest, JobStatus::default(), Ledger::default(), None),
+            job: restore(&manifest, JobStatus::default(), ledger, None),
             manifest,
             deletion: None,
+            others: BTreeMap::new(),
+            has_followers: false,
             facts: Vec::new(),
             published: BTreeSet::new(),
             stopped: BTreeSet::new(),
@@ -68,6 +77,7 @@ impl Stage {
         let (status, ledger) =
             (serde_json::from_str(&status).unwrap(), serde_json::from_str(&ledger).unwrap());
         self.job = restore(&self.manifest, status, ledger, self.deletion);
+        self.job.set_has_followers(self.has_followers);
         for (slot, attempt, fact) in self.facts.clone() {
             let _ = self.job.observe(slot, attempt, fact);
         }
@@ -78,6 +88,20 @@ impl Stage {
         if let Some(patch) = &step.spec {
             merge(&mut self.manifest["spec"], patch);
             self.job.set_spec(spec(&self.manifest));
+        }
+        if let Some(patch) = &step.annotations {
+            merge(&mut self.manifest["metadata"]["annotations"], patch);
+            self.job.set_spec(spec(&self.manifest));
+        }
+        for (name, state) in &step.jobs {
+            match other(name, *state, self.now) {
+                Some(job) => drop(self.others.insert(name.clone(), job)),
+                None => drop(self.others.remove(name)),
+            }
+        }
+        if let Some(has_followers) = step.followers {
+            self.has_followers = has_followers;
+            self.job.set_has_followers(has_followers);
         }
         if let Some(waits) = step.delete {
             self.deletion = Some(waits.deletion(self.now));
@@ -97,17 +121,18 @@ impl Stage {
     }
 
     fn write(&mut self, seen: &mut Seen) -> Option<Change> {
+        self.job.look_at_dependencies(|name| self.others.get(name));
         let plan = plan(&self.job, self.now);
-        let Some(change) = plan.change else {
-            // Said though nothing is to be stored.
-            seen.events.extend(plan.events.iter().map(event_text));
-            return None;
-        };
+        for event in &plan.events {
+            let single = ["SuccessfulCreate", "SuccessfulDelete"].contains(&event.reason.as_str());
+            let list = if single { &mut seen.pod_events } else { &mut seen.events };
+            list.push(event_text(event));
+        }
+        let change = plan.change?;
         self.job.apply(&change);
         seen.writes += 1;
         seen.issued.extend(change.issues.iter().map(|key| pod_text(*key)));
         seen.failure_counts.extend(change.issues.iter().map(|key| self.failure_counts(*key)));
-        seen.events.extend(plan.events.iter().map(event_text));
         Some(change)
     }
 
@@ -186,6 +211,9 @@ impl Stage {
         let plan = plan(&self.job, self.now);
         check("issued", &expect.issued, &seen.issued);
         check("events", &expect.events, &seen.events);
+        if let Some(events) = &expect.pod_events {
+            check("podEvents", events, &in_a_row(&seen.pod_events));
+        }
         let published = self.newly_published();
         check("published", expect.published.as_ref().unwrap_or(&expect.issued), &published);
         check("stopped", &expect.stopped, &self.newly_stopped());
@@ -295,6 +323,24 @@ fn failed(at: Timestamp, codes: &[&str], condition: Option<(&str, &str)>) -> Pod
     })
 }
 
+/// Another Job of the namespace.
+fn other(name: &str, state: Other, now: Timestamp) -> Option<Job> {
+    let ends = |kind| vec![Condition::new(kind, true, "", "", now)];
+    let conditions = match state {
+        Other::Gone => return None,
+        Other::Running | Other::WaitsForThisOne => Vec::new(),
+        Other::Complete => ends(condition::COMPLETE),
+        Other::Failed => ends(condition::FAILED),
+    };
+    let waits = matches!(state, Other::WaitsForThisOne);
+    let depends_on = if waits { vec!["job".to_owned()] } else { Vec::new() };
+    let spec = JobSpec { depends_on, ..JobSpec::default() };
+    let object = ObjectRef { namespace: "default".to_owned(), name: name.to_owned() };
+    let status = JobStatus { conditions, ..JobStatus::default() };
+    let uid = JobUid(uuid::Uuid::from_u128(2));
+    Some(Job::restore(uid, object, spec, status, Ledger::default(), None))
+}
+
 fn restore(manifest: &Value, status: JobStatus, ledger: Ledger, deletion: Option<Deletion>) -> Job {
     let object = ObjectRef { namespace: "default".to_owned(), name: "job".to_owned() };
     let uid = JobUid(uuid::Uuid::from_u128(1));
@@ -328,7 +374,15 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 fn event_text(event: &Event) -> String {
-    format!("{}: {}", event.reason, without_pod(&event.message))
+    let Event { reason, message, count, .. } = event;
+    let combined = if *count > 1 { format!(" ({count})") } else { String::new() };
+    format!("{reason}: {}{combined}", without_pod(message))
+}
+
+/// Texts, each with how often it comes in a row.
+fn in_a_row(texts: &[String]) -> Vec<String> {
+    let runs = texts.chunk_by(|one, other| one == other);
+    runs.map(|run| format!("{} x {}", run.len(), run[0])).collect()
 }
 
 fn pod_text((slot, attempt): (Slot, Attempt)) -> String {
@@ -350,7 +404,11 @@ fn messages_of(status: &JobStatus) -> Vec<String> {
 /// A message with `POD` for a pod's name, which is derived from its Job's uid.
 fn without_pod(message: &str) -> String {
     let words = message.split(' ');
-    let words = words.map(|word| if word.starts_with("default/") { "default/POD" } else { word });
+    let words = words.map(|word| match word {
+        word if word.starts_with("default/") => "default/POD",
+        word if word.starts_with("job-") => "POD",
+        word => word,
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 

@@ -214,7 +214,9 @@ pub(crate) fn time_left(case: &Value) -> Verdict {
     let job = &case["input"]["job"];
     let conditions = conditions(&job["status"]["conditions"]);
     let status = JobStatus { conditions, ..JobStatus::default() };
-    let found = expires_at(&status, job["spec"]["ttlSecondsAfterFinished"].as_u64());
+    let ttl_seconds_after_finished = job["spec"]["ttlSecondsAfterFinished"].as_u64();
+    let spec = JobSpec { ttl_seconds_after_finished, ..JobSpec::default() };
+    let found = expires_at(&status, &spec);
     let expect = oracle(case);
     if expect["error"] == true {
         return equal("expires", &Value::Null, &json!(found));

@@ -101,7 +101,7 @@ impl Shape {
         match what {
             22 => spec.parallelism = u32::from(number) % 6,
             23 => spec.suspend = odd,
-            24 if spec.indexed => {
+            24 if spec.indexed && spec.indexes.is_none() => {
                 let size = 1 + u32::from(number) % 7;
                 (spec.completions, spec.parallelism) = (Some(size), size);
                 spec.success_policy = success_policy(self.success, size);
@@ -122,12 +122,25 @@ fn any_shape() -> impl Strategy<Value = Shape> {
         (prop_oneof![0_u32..4, Just(1000), Just(1000)], proptest::option::of(10_u64..4000));
     let per_index = (proptest::option::of(0_u32..3), proptest::option::of(0_u32..4));
     let policies = (any::<bool>(), 0_u8..6);
-    (shape, 1_u32..5, limits, per_index, policies, any::<bool>(), any::<bool>()).prop_map(
-        |(shape, parallelism, limits, per_index, (has_policy, success), failed, suspend)| {
+    let chosen = proptest::option::weighted(0.2, any::<u8>());
+    (shape, 1_u32..5, limits, per_index, policies, chosen, any::<bool>(), any::<bool>()).prop_map(
+        |(
+            shape,
+            parallelism,
+            limits,
+            per_index,
+            (has_policy, success),
+            chosen,
+            failed,
+            suspend,
+        )| {
             let (indexed, completions) = shape;
             let (backoff_limit, active_deadline_seconds) = limits;
             let indexed_only = |limit: Option<u32>| limit.filter(|_| indexed);
             let success = if indexed { success } else { u8::MAX };
+            let is_chosen = |index: &u32| chosen.is_none_or(|bits| bits >> index & 1 == 1);
+            let some: IndexSet = (0..completions.unwrap_or(0)).filter(is_chosen).collect();
+            let indexes = Some(some).filter(|some| indexed && chosen.is_some() && !some.is_empty());
             let spec = JobSpec {
                 parallelism,
                 completions,
@@ -139,6 +152,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
                 failure_policy: has_policy.then(failure_policy),
                 success_policy: success_policy(success, completions.unwrap_or(0)),
                 replace_only_failed: failed || has_policy,
+                indexes,
                 suspend,
                 ..JobSpec::default()
             };
@@ -170,6 +184,7 @@ fn check_reason(world: &World) {
     let end = status.finished().unwrap();
     let failed_indexes = ledger.failed.len();
     let completions = spec.completions.unwrap_or(u32::MAX);
+    let completions = if spec.indexed { ledger.chosen_below(completions) } else { completions };
     match end.reason.as_str() {
         "PodFailurePolicy" => assert!(world.exited_with(FAILS_THE_JOB)),
         // Pods that are stopped for it count as well, so that much says little; but it needs one.

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, JobUid, ObjectRef, Slot};
 use stint_common::time;
 
@@ -76,7 +75,8 @@ fn restore(spec: &JobSpec, stored: &(String, String), deletion: Option<Deletion>
 
 impl World {
     pub(super) fn new(spec: JobSpec) -> Self {
-        let stored = ("{}".to_owned(), "{}".to_owned());
+        let ledger = serde_json::to_string(&Ledger::of(&spec)).unwrap();
+        let stored = ("{}".to_owned(), ledger);
         Self {
             job: restore(&spec, &stored, None),
             spec,
@@ -396,7 +396,7 @@ impl World {
             slot.0 < limit && !ledger.is_done(*slot) && ledger.slot(*slot).open().is_none()
         };
         let all: Vec<Slot> = (0..ledger.cursor).map(Slot).filter(vacant).collect();
-        let resting = |slot: &Slot| ledger.slot(*slot).ready_at(Backoff::POD_FAILURE).is_some();
+        let resting = |slot: &Slot| ledger.slot(*slot).ready_at(job.spec.backoff).is_some();
         let (resting, waiting): (Vec<Slot>, Vec<Slot>) = all.into_iter().partition(resting);
         assert_eq!(job.waiting.iter().copied().collect::<Vec<_>>(), waiting);
         assert_eq!(job.resting.by_slot().map(|(slot, _)| slot).collect::<Vec<_>>(), resting);
