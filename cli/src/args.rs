@@ -1,5 +1,6 @@
 //! What can be typed. Clap definitions only: no rules, nothing from `command`.
 
+mod change;
 mod client;
 mod demo;
 mod run;
@@ -7,9 +8,12 @@ mod server;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use change::{
+    ApplyArgs, Cascade, DeleteArgs, MarkArgs, PatchArgs, PatchKind, RerunArgs, Subresource,
+};
 pub use client::{
-    CompletionArgs, ConnectArgs, CreateArgs, DeleteArgs, DescribeArgs, ForCondition, Format,
-    GetArgs, KubeconfigArgs, LogsArgs, OutputArgs, Prefix, SuspendArgs, WaitArgs,
+    CompletionArgs, ConnectArgs, CreateArgs, DescribeArgs, ForCondition, Format, GetArgs,
+    KubeconfigArgs, LogsArgs, OutputArgs, Prefix, SuspendArgs, WaitArgs,
 };
 pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
 pub use run::{AdHocArgs, ProgressStyle, RunArgs};
@@ -62,6 +66,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Submit Jobs from a file.
     Create(CreateArgs),
+    /// Submit Jobs from a file, or change those that are there to what it says.
+    Apply(ApplyArgs),
     /// Show Jobs or pods.
     Get(GetArgs),
     /// Show one Job or pod in full.
@@ -72,6 +78,14 @@ pub enum Command {
     Wait(WaitArgs),
     /// Delete Jobs or pods.
     Delete(DeleteArgs),
+    /// Change a part of a Job.
+    Patch(PatchArgs),
+    /// Set or take off labels.
+    Label(MarkArgs),
+    /// Set or take off annotations.
+    Annotate(MarkArgs),
+    /// Run a finished Job again, or what of it failed, as a new Job.
+    Rerun(RerunArgs),
     /// Stop a Job's pods until it is resumed.
     Suspend(SuspendArgs),
     /// Let a suspended Job go on.

@@ -1,5 +1,6 @@
 //! Every verb, one file each. A command asks the API, and hands what it learnt to `output`.
 
+mod apply;
 mod completion;
 mod coordinator;
 mod create;
@@ -14,11 +15,15 @@ mod get;
 mod kubeconfig;
 mod logs;
 mod manifests;
+mod mark;
+mod patch;
 mod print;
+mod rerun;
 mod run;
 mod serve;
 mod session;
 mod suspend;
+mod targets;
 mod wait;
 mod worker;
 
@@ -29,6 +34,7 @@ use anyhow::Context as _;
 use crate::args::{Cli, Command, LogArgs, LogFormat};
 use crate::exit::{Exit, Expected};
 use crate::launch;
+use mark::Mark;
 use suspend::Turn;
 
 /// Carries out one command line.
@@ -53,6 +59,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Worker(args) => server(&log, worker::run(args)),
         Command::Run(args) => client(&log, run::run(*args)),
         Command::Create(args) => client(&log, create::run(args)),
+        Command::Apply(args) => client(&log, apply::run(args)),
+        Command::Patch(args) => client(&log, patch::run(args)),
+        Command::Label(args) => client(&log, mark::run(args, Mark::Label)),
+        Command::Annotate(args) => client(&log, mark::run(args, Mark::Annotation)),
+        Command::Rerun(args) => client(&log, rerun::run(args)),
         Command::Get(args) => client(&log, get::run(args)),
         Command::Describe(args) => client(&log, describe::run(args)),
         Command::Logs(args) => client(&log, logs::run(args)),

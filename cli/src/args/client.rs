@@ -174,26 +174,6 @@ pub enum ForCondition {
     Delete,
 }
 
-/// `stint delete`.
-#[derive(Clone, Debug, Args)]
-pub struct DeleteArgs {
-    /// What: `job NAME…`, `pod/NAME`…
-    #[arg(required = true, value_name = "TYPE NAME… | TYPE/NAME…")]
-    pub targets: Vec<String>,
-    /// Time that pods have to end by themselves [default: what their template says].
-    #[arg(long, value_name = "SECONDS")]
-    pub grace_period: Option<u32>,
-    /// Return only when they are gone.
-    #[arg(long)]
-    pub wait: bool,
-    /// How long to wait, such as `90s`, `10m`.
-    #[arg(long, value_name = "TIME", value_parser = duration, requires = "wait")]
-    pub timeout: Option<Duration>,
-    /// How to reach the API.
-    #[command(flatten)]
-    pub connect: ConnectArgs,
-}
-
 /// `stint suspend` and `stint resume`.
 #[derive(Clone, Debug, Args)]
 pub struct SuspendArgs {

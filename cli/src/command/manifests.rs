@@ -12,20 +12,29 @@ use crate::manifest;
 
 /// Reads all documents of a file; `-` is standard input.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let name =
-        if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
-    let failed = |error: anyhow::Error| Expected::usage(format!("reading {name}")).because(error);
+    let text = text(path)?;
+    Ok(manifest::parse(&text).map_err(|error| unread(path).because(error))?)
+}
+
+/// Reads a file; `-` is standard input.
+pub(super) fn text(path: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
-    if path.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).map_err(|error| failed(error.into()))?;
-    } else {
-        text = std::fs::read_to_string(path).map_err(|error| failed(error.into()))?;
+    let read = match path.as_os_str() == "-" {
+        true => std::io::stdin().read_to_string(&mut text).map(|_| text),
+        false => std::fs::read_to_string(path),
+    };
+    Ok(read.map_err(|error| unread(path).because(error))?)
+}
+
+fn unread(path: &Path) -> Expected {
+    match path.as_os_str() == "-" {
+        true => Expected::usage("reading standard input"),
+        false => Expected::usage(format!("reading {}", path.display())),
     }
-    Ok(manifest::parse(&text).map_err(|error| failed(error.into()))?)
 }
 
 /// The resource of a manifest's kind.
-fn resource(object: &Value) -> Result<&'static str, Expected> {
+pub(super) fn resource(object: &Value) -> Result<&'static str, Expected> {
     match object["kind"].as_str() {
         Some("Job") => Ok("jobs"),
         Some("Pod") => Ok("pods"),

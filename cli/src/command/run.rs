@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::delete::delete;
+use super::delete::{How, delete};
 use super::follow::{self, Following};
 use super::manifests;
 use super::print::out;
 use super::session::Session;
-use crate::args::{AdHocArgs, RunArgs};
+use crate::args::{AdHocArgs, Cascade, RunArgs};
 use crate::exit::{Exit, Expected};
 use crate::manifest::AdHoc;
 use crate::output::job::JobView;
@@ -67,7 +67,8 @@ async fn each(
     };
     let exit = follow::follow(&session, job, &following).await?;
     if args.rm && matches!(exit, Exit::Success | Exit::JobFailed) {
-        delete(&session, Resource::Jobs, view.name(), None).await?;
+        let how = How { cascade: Cascade::Background, grace_seconds: None };
+        delete(&session, Resource::Jobs, view.name(), how).await?;
     }
     Ok(exit)
 }

@@ -31,6 +31,12 @@ impl Session {
         Self { namespace: ALL_NAMESPACES.to_owned(), ..self }
     }
 
+    /// The same connection, looking where an object says that it is, if it does.
+    pub(super) fn in_namespace(&self, namespace: Option<&str>) -> Self {
+        let namespace = namespace.unwrap_or(&self.namespace).to_owned();
+        Self { client: self.client.clone(), namespace }
+    }
+
     pub(super) fn call(&self, verb: &'static str, resource: Resource) -> Call {
         Call::new(verb, resource.plural(), &self.namespace)
     }

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use stint_common::annotations::{INDEXES, WAITING_CONDITION};
+use stint_common::index_set::IndexSet;
 
 use super::age::{age, between, time};
 
@@ -52,10 +54,14 @@ impl<'a> JobView<'a> {
         self.0["status"][field].as_u64().unwrap_or(0)
     }
 
-    /// `spec.completions`; absent for a work queue.
+    /// How many completions it takes: `spec.completions`, or as many indexes as an annotation says
+    /// that run; absent for a work queue.
     #[must_use]
     pub fn completions(self) -> Option<u64> {
-        self.0["spec"]["completions"].as_u64()
+        let chosen = self.0["metadata"]["annotations"][INDEXES].as_str();
+        let chosen: Option<IndexSet> = chosen.and_then(|text| text.parse().ok());
+        let completions = self.0["spec"]["completions"].as_u64()?;
+        Some(chosen.map_or(completions, |indexes| u64::from(indexes.len())))
     }
 
     /// Whether its pods have indexes.
@@ -95,6 +101,7 @@ impl<'a> JobView<'a> {
         let word = WORDS.into_iter().find(|word| self.condition(word).is_some());
         match word {
             Some(word) => word,
+            None if self.condition(WAITING_CONDITION).is_some() => "Waiting",
             None if self.condition("SuccessCriteriaMet").is_some() => "SuccessCriteriaMet",
             None => "Running",
         }
@@ -197,6 +204,16 @@ mod tests {
         let cells = row(json!({"parallelism": 4}), json!({"conditions": [condition("Suspended")]}));
         assert_eq!(cells, ["pi", "Suspended", "0/1 of 4", "", "60s"]);
         assert_eq!(row(json!({"parallelism": 1}), json!({}))[2], "0/1");
+    }
+
+    #[test]
+    fn what_is_stints_own_is_shown() {
+        let cells =
+            row(json!({"completions": 9}), json!({"conditions": [condition(WAITING_CONDITION)]}));
+        assert_eq!(cells[1..3], ["Waiting", "0/9"]);
+        let job = json!({"metadata": {"annotations": {INDEXES: "1,4-6"}},
+            "spec": {"completions": 10}, "status": {"succeeded": 2}});
+        assert_eq!(JobView(&job).completions_text(), "2/4");
     }
 
     #[test]

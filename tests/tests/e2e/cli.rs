@@ -2,9 +2,10 @@
 
 use std::process::{Command, Output, Stdio};
 
+use serde_json::{Value, json};
 use stint_tests::{World, job};
 
-use super::{STINT, shared};
+use super::{STINT, settled, shared};
 
 async fn stint(url: &str, namespace: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(STINT);
@@ -80,4 +81,101 @@ async fn a_manifest_is_run_from_a_file() {
     std::fs::write(&file, job("from-file").completions(2).build().to_string()).unwrap();
     check(&world, "cli-file", &["run", "-f", file.to_str().unwrap()], 0).await;
     assert_eq!(api.job("from-file").await["status"]["succeeded"], 2);
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn a_manifest_is_applied_again_and_again() {
+    let (world, api) = shared("cli-apply").await;
+    let file = world.path().join("applied.json");
+    let path = file.to_str().unwrap();
+    let mut manifest = job("applied").spec(&json!({"suspend": true, "parallelism": 2})).build();
+    manifest["metadata"]["labels"] = json!({"team": "x"});
+    let apply = async |manifest: &Value, word: &str| {
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let output = check(&world, "cli-apply", &["apply", "-f", path], 0).await;
+        assert_eq!(said(&output), format!("job.batch/applied {word}\n"));
+    };
+    apply(&manifest, "created").await;
+    settled(&api, "applied").await;
+    apply(&manifest, "unchanged").await;
+    manifest["spec"]["parallelism"] = json!(3);
+    manifest["metadata"]["labels"] = json!({"tier": "y"});
+    let dry = async |word: &str| {
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let output = check(&world, "cli-apply", &["apply", "-f", path, "--dry-run"], 0).await;
+        assert_eq!(said(&output), format!("job.batch/applied {word}\n"));
+    };
+    dry("configured").await;
+    assert_eq!(api.job("applied").await["spec"]["parallelism"], 2);
+    apply(&manifest, "configured").await;
+    let seen = api.job("applied").await;
+    assert_eq!(seen["spec"]["parallelism"], 3, "{seen}");
+    let labels = seen["metadata"]["labels"].as_object().unwrap();
+    assert!(labels.contains_key("tier") && !labels.contains_key("team"), "{seen}");
+    manifest["spec"]["completionMode"] = json!("Indexed");
+    std::fs::write(&file, manifest.to_string()).unwrap();
+    check(&world, "cli-apply", &["apply", "-f", path], 2).await;
+    check(&world, "cli-apply", &["delete", "-f", path, "--wait"], 0).await;
+    check(&world, "cli-apply", &["delete", "-f", path], 3).await;
+    check(&world, "cli-apply", &["delete", "-f", path, "--ignore-not-found"], 0).await;
+}
+
+#[tokio::test]
+async fn jobs_are_patched_labelled_and_annotated() {
+    let (world, api) = shared("cli-patch").await;
+    for name in ["one", "two"] {
+        api.create(&job(name).spec(&json!({"suspend": true})).build()).await;
+        settled(&api, name).await;
+    }
+    let ns = "cli-patch";
+    let patch = r#"{"spec": {"parallelism": 4}}"#;
+    let output = check(&world, ns, &["patch", "job", "one", "-p", patch], 0).await;
+    assert_eq!(said(&output), "job.batch/one patched\n");
+    let output = check(&world, ns, &["patch", "job/one", "-p", patch], 0).await;
+    assert_eq!(said(&output), "job.batch/one unchanged\n");
+    let operations = r#"[{"op": "replace", "path": "/spec/parallelism", "value": 5}]"#;
+    check(&world, ns, &["patch", "job", "one", "--type", "json", "-p", operations], 0).await;
+    assert_eq!(api.job("one").await["spec"]["parallelism"], 5);
+    check(&world, ns, &["patch", "job", "one", "-p", operations], 2).await;
+    check(
+        &world,
+        ns,
+        &["patch", "job", "one", "--type", "merge", "-p", "spec: {completions: 9}"],
+        2,
+    )
+    .await;
+    check(&world, ns, &["label", "job", "one", "two", "team=film"], 0).await;
+    check(&world, ns, &["label", "job", "one", "team=other"], 2).await;
+    check(&world, ns, &["label", "job", "one", "team=other", "--overwrite"], 0).await;
+    let annotate = ["annotate", "jobs", "-l", "team=film", "stint.internal/backoff-base=1s"];
+    let output = check(&world, ns, &annotate, 0).await;
+    assert_eq!(said(&output), "job.batch/two annotated\n");
+    let said_there = api.job("two").await["metadata"]["annotations"].clone();
+    assert_eq!(said_there, json!({"stint.internal/backoff-base": "1s"}));
+    check(&world, ns, &["label", "job/two", "team-"], 0).await;
+    let output = check(&world, ns, &["delete", "jobs", "-l", "team=other", "--wait"], 0).await;
+    assert_eq!(said(&output), "job.batch/one deleted\n");
+    check(&world, ns, &["delete", "jobs", "two", "-l", "a=b"], 2).await;
+    let output =
+        check(&world, ns, &["delete", "jobs", "--all", "--cascade", "foreground"], 0).await;
+    assert_eq!(said(&output), "job.batch/two deleted\n");
+}
+
+#[tokio::test]
+async fn a_finished_job_is_run_again() {
+    let (world, api) = shared("cli-rerun").await;
+    let ns = "cli-rerun";
+    api.complete(&job("once").indexed().completions(4).build()).await;
+    let rerun = ["rerun", "once", "--index", "1,3", "--name", "twice"];
+    let output = check(&world, ns, &rerun, 0).await;
+    assert_eq!(said(&output), "job.batch/twice created\n");
+    let (_, done) = api.ended("twice").await;
+    assert_eq!(done["status"]["completedIndexes"], "1,3", "{done}");
+    check(&world, ns, &["rerun", "once", "--failed"], 2).await;
+    check(&world, ns, &["rerun", "none"], 3).await;
+    check(&world, ns, &["rerun", "once", "--failed", "--index", "1"], 2).await;
 }

@@ -1,0 +1,67 @@
+//! Which objects a command line means: by names, or by what selects them.
+
+use serde_json::Value;
+
+use super::session::Session;
+use crate::exit::Expected;
+use crate::resource::{ParseError, Resource, parse_targets};
+
+/// Objects asked for at a time.
+const PAGE: usize = 500;
+
+/// How objects are chosen besides by their names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Choice<'a> {
+    /// Those with these labels.
+    pub(super) selector: Option<&'a str>,
+    /// All of the type.
+    pub(super) all: bool,
+}
+
+/// What words and choice mean, before anybody is asked.
+pub(super) enum Meant {
+    Named(Vec<(Resource, String)>),
+    Chosen(Resource),
+}
+
+/// Reads the words of a command line.
+pub(super) fn meant(words: &[String], choice: Choice<'_>) -> anyhow::Result<Meant> {
+    let usage = |error: anyhow::Error| Expected::usage("what is meant").because(error);
+    if choice.selector.is_none() && !choice.all {
+        let named = parse_targets(words).map_err(|error| usage(error.into()))?;
+        return Ok(Meant::Named(named));
+    }
+    let [kind] = words else {
+        let error = anyhow::anyhow!("with --selector or --all only a type is given, and no names");
+        return Err(usage(error).into());
+    };
+    let kind: Result<Resource, ParseError> = Resource::parse(kind);
+    Ok(Meant::Chosen(kind.map_err(|error| usage(error.into()))?))
+}
+
+/// The objects that are meant.
+pub(super) async fn find(
+    session: &Session,
+    meant: Meant,
+    choice: Choice<'_>,
+) -> anyhow::Result<Vec<(Resource, String)>> {
+    let resource = match meant {
+        Meant::Named(named) => return Ok(named),
+        Meant::Chosen(resource) => resource,
+    };
+    let call =
+        session.call("list", resource).option("labelSelector", choice.selector.unwrap_or(""));
+    let mut found = Vec::new();
+    let mut next = String::new();
+    loop {
+        let call = call.clone().option("limit", PAGE).option("continue", &next);
+        let page = session.request(&call).await?;
+        let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let names = items.iter().filter_map(|item| item["metadata"]["name"].as_str());
+        found.extend(names.map(|name| (resource, name.to_owned())));
+        match &page["metadata"]["continue"] {
+            Value::String(token) if !token.is_empty() => next.clone_from(token),
+            _ => return Ok(found),
+        }
+    }
+}
