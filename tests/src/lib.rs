@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod job;
+pub mod mutations;
 pub mod parts;
 pub mod proc;
 pub mod records;
