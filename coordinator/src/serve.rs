@@ -25,8 +25,8 @@ pub struct Config {
     pub nats: NatsConfig,
     /// Replicas of each stream: 1 on one server, 3 in a cluster.
     pub replicas: usize,
-    /// Where the API is offered over HTTP, if it is.
-    pub http: Option<api::http::Listener>,
+    /// Where and to whom the API is offered over HTTP, if it is.
+    pub http: Option<api::http::Offer>,
     /// How much is kept of what is over.
     pub keep: Keep,
 }
@@ -80,8 +80,8 @@ pub async fn run(
         keep: config.keep,
     };
     let control = tokio::spawn(control::run(shared, shutdown.clone()));
-    let http = config.http.map(|listener| {
-        tokio::spawn(api::http::serve(Arc::clone(&registry), listener, shutdown.clone()))
+    let http = config.http.map(|offer| {
+        tokio::spawn(api::http::serve(Arc::clone(&registry), offer, shutdown.clone()))
     });
     let tending = tokio::spawn(tend::run(Arc::clone(&registry), owning, shutdown.clone()));
     ready.cancel();

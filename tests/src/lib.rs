@@ -5,6 +5,7 @@
 //! things.
 
 pub mod api;
+pub mod http;
 pub mod job;
 pub mod mutations;
 pub mod parts;
@@ -14,6 +15,7 @@ pub mod wait;
 pub mod world;
 
 pub use api::{Api, Reply, Streamed};
+pub use http::{Http, HttpReply, HttpStream};
 pub use job::{JobBuilder, job};
 pub use wait::{eventually, until};
 pub use world::{Shape, World};

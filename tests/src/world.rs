@@ -13,6 +13,7 @@ use stint::nats_server::find_or_fetch;
 use tempfile::TempDir;
 
 use crate::api::Api;
+use crate::http::Http;
 use crate::parts::{Keeper, Part, Program, tail};
 use crate::wait::until;
 
@@ -148,6 +149,51 @@ impl World {
         Api { client: self.client.clone(), namespace: namespace.to_owned() }
     }
 
+    /// The API over HTTP, as a coordinator said when it was started last.
+    ///
+    /// # Panics
+    ///
+    /// When it has not said so.
+    #[must_use]
+    pub fn http(&self, coordinator: &str) -> Http {
+        let log = self.log(coordinator);
+        let said = log.lines().rev().find_map(|line| line.strip_prefix("STINT_HTTP=http://"));
+        Http { address: said.expect("a coordinator says where it listens").to_owned() }
+    }
+
+    /// Starts one more coordinator, with arguments of its own; returns where it offers the API.
+    ///
+    /// # Panics
+    ///
+    /// When it runs already, or does not become ready.
+    pub async fn offer(&self, part: &str, arguments: &[&str]) -> String {
+        let own = ["coordinator", "--nats", &self.url()].map(str::to_owned);
+        let more = arguments.iter().map(|argument| (*argument).to_owned());
+        let program = self.run_stint(part, own.into_iter().chain(more));
+        let before = {
+            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            parts.insert(part.to_owned(), self.keeper.run(program))
+        };
+        assert!(before.is_none(), "{part} runs already");
+        until(&format!("{part} is ready"), START, || {
+            let said = self.log(part);
+            async move { said.lines().any(|line| line == "ready").then_some(()) }
+        })
+        .await;
+        let log = self.log(part);
+        let said = log.lines().rev().find_map(|line| line.strip_prefix("STINT_HTTP="));
+        said.expect("a coordinator says where it listens").to_owned()
+    }
+
+    fn run_stint(&self, part: &str, arguments: impl Iterator<Item = String>) -> Program {
+        Program {
+            launcher: self.stint.clone(),
+            program: self.stint.clone(),
+            arguments: arguments.map(Into::into).collect(),
+            log: self.dir.path().join(format!("{part}.log")),
+        }
+    }
+
     /// Starts a part (again), on the same data.
     ///
     /// # Panics
@@ -233,6 +279,7 @@ impl World {
         let role = part.split('-').next().unwrap_or(part);
         let mut arguments = vec![role.to_owned(), "--nats".to_owned(), self.url()];
         if role == "coordinator" {
+            arguments.extend(["--http".to_owned(), "127.0.0.1:0".to_owned()]);
             let keep = self.shape.keep_pods.map(|keep| ("--keep-pods", keep.to_string()));
             let deleted = self.shape.keep_deleted.map(|keep| ("--keep-deleted", keep.to_string()));
             for (flag, value) in keep.into_iter().chain(deleted) {
@@ -253,12 +300,7 @@ impl World {
                 arguments.extend([flag.to_owned(), value]);
             }
         }
-        Program {
-            launcher: self.stint.clone(),
-            program: self.stint.clone(),
-            arguments: arguments.into_iter().map(Into::into).collect(),
-            log: self.dir.path().join(format!("{part}.log")),
-        }
+        self.run_stint(part, arguments.into_iter())
     }
 }
 

@@ -198,6 +198,18 @@ pub struct KubeconfigArgs {
     /// Where the API is offered over HTTP: what `stint dev` printed.
     #[arg(long, env = "STINT_HTTP", default_value = "http://127.0.0.1:8230", value_name = "URL")]
     pub server: String,
+    /// Token with which one says who one is.
+    #[arg(long, env = "STINT_HTTP_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Who has signed the server's certificate (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub certificate_authority: Option<PathBuf>,
+    /// Certificate with which one says who one is (PEM).
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub client_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub client_key: Option<PathBuf>,
     /// Namespace.
     #[arg(short, long, env = "STINT_NAMESPACE", default_value = "default", value_name = "NAME")]
     pub namespace: String,

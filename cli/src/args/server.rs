@@ -56,6 +56,19 @@ pub struct CoordinatorArgs {
     /// Offer the API over HTTP, too, for kubectl; port 0 takes any free one.
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub http: Option<SocketAddr>,
+    /// Users, their tokens, and what they may do over HTTP; read again when it changes [default:
+    /// everybody may do everything].
+    #[arg(long, value_name = "FILE", requires = "http")]
+    pub http_access: Option<PathBuf>,
+    /// Offer it over TLS: the certificate, and those above it (PEM).
+    #[arg(long, value_name = "FILE", requires = "http_key")]
+    pub http_cert: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE", requires = "http_cert")]
+    pub http_key: Option<PathBuf>,
+    /// Who signs the certificates by which clients are known (PEM).
+    #[arg(long, value_name = "FILE", requires_all = ["http_cert", "http_access"])]
+    pub http_client_ca: Option<PathBuf>,
     /// Records of ended pods that are kept, failures longest: what pods and results can be read
     /// from.
     #[arg(long, env = "STINT_KEEP_PODS", value_name = "N", default_value_t = 100_000)]

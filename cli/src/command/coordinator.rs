@@ -1,8 +1,9 @@
 //! `stint coordinator`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
-use stint_coordinator::api::http::Listener;
+use stint_coordinator::api::http::{Access, AccessFile, Listener, Offer, Tls, TlsFiles};
 use stint_coordinator::serve::{self, Config, Keep};
 
 use super::serve::{nats_config, seconds, until_stopped};
@@ -11,7 +12,7 @@ use crate::exit::{Exit, Expected};
 
 pub(super) async fn run(args: CoordinatorArgs) -> anyhow::Result<Exit> {
     let http = match args.http {
-        Some(address) => Some(listen(address).await?),
+        Some(address) => Some(offer(address, &args).await?),
         None => None,
     };
     let config = Config {
@@ -23,24 +24,51 @@ pub(super) async fn run(args: CoordinatorArgs) -> anyhow::Result<Exit> {
     until_stopped(|ready, shutdown| serve::run(config, ready, shutdown)).await
 }
 
-/// Takes an address, and says which one it is.
-async fn listen(address: SocketAddr) -> Result<Listener, Expected> {
-    on_loopback("--http", address)?;
+/// Takes the address, and says which one it is.
+async fn offer(address: SocketAddr, args: &CoordinatorArgs) -> Result<Offer, Expected> {
+    let access = access(args.http_access.as_deref()).await?;
+    let tls = tls(args)?;
+    if tls.is_none() || matches!(access, Access::Everybody) {
+        on_loopback("--http", address)?;
+    }
     let listener = Listener::bind(address).await.map_err(|error| {
         Expected::new(Exit::Unreachable, "the API cannot be offered over HTTP").because(error)
     })?;
-    println!("STINT_HTTP=http://{}", listener.address());
-    Ok(listener)
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("STINT_HTTP={scheme}://{}", listener.address());
+    Ok(Offer { listener, tls, access })
 }
 
-/// Whoever reaches an address may run programs, so it must not be reached from elsewhere.
+/// Who may do what.
+async fn access(file: Option<&Path>) -> Result<Access, Expected> {
+    let Some(file) = file else { return Ok(Access::Everybody) };
+    let known = AccessFile::read(file).await.map_err(|error| {
+        Expected::new(Exit::Usage, "--http-access cannot be used").because(error)
+    })?;
+    Ok(Access::File(known))
+}
+
+fn tls(args: &CoordinatorArgs) -> Result<Option<Tls>, Expected> {
+    let (Some(certificate), Some(key)) = (&args.http_cert, &args.http_key) else {
+        return Ok(None);
+    };
+    let client_authority = args.http_client_ca.as_deref();
+    let files = TlsFiles { certificate, key, client_authority };
+    let tls = Tls::read(&files)
+        .map_err(|error| Expected::new(Exit::Usage, "TLS cannot be offered").because(error))?;
+    Ok(Some(tls))
+}
+
+/// Who reaches an address where everybody may do everything may run programs; and what is sent
+/// without TLS can be read on its way.
 pub(super) fn on_loopback(flag: &str, address: SocketAddr) -> Result<(), Expected> {
     if address.ip().is_loopback() {
         return Ok(());
     }
     let what = format!(
-        "{flag} {address}: there is no access control over HTTP yet, so it is offered on loopback \
+        "{flag} {address}: without TLS and an access file the API is offered over HTTP on loopback \
          addresses only"
     );
-    Err(Expected::usage(what).try_next("a tunnel, such as ssh -L, to a loopback address"))
+    let next = "stint coordinator with --http-cert, --http-key and --http-access; or a tunnel";
+    Err(Expected::usage(what).try_next(next))
 }

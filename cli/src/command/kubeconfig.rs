@@ -1,5 +1,7 @@
 //! `stint kubeconfig`: what `kubectl` and Kubernetes' client libraries need to know.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::print::out;
@@ -16,20 +18,33 @@ pub(super) fn run(args: &KubeconfigArgs) -> anyhow::Result<Exit> {
         let what = format!("--server {}: must begin with http:// or https://", args.server);
         return Err(Expected::usage(what).into());
     }
-    out(&yaml(&config(&args.server, &args.namespace)))?;
+    out(&yaml(&config(args)))?;
     Ok(Exit::Success)
 }
 
-fn config(server: &str, namespace: &str) -> Value {
+fn config(args: &KubeconfigArgs) -> Value {
+    let mut cluster = json!({"server": args.server});
+    let mut user = json!({});
+    if let Some(token) = &args.token {
+        user["token"] = json!(token);
+    }
+    put_path(&mut cluster, "certificate-authority", args.certificate_authority.as_deref());
+    put_path(&mut user, "client-certificate", args.client_certificate.as_deref());
+    put_path(&mut user, "client-key", args.client_key.as_deref());
+    let context = json!({"cluster": NAME, "user": NAME, "namespace": args.namespace});
     json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": NAME, "cluster": {"server": server}}],
-        "users": [{"name": NAME, "user": {}}],
-        "contexts": [{
-            "name": NAME,
-            "context": {"cluster": NAME, "user": NAME, "namespace": namespace},
-        }],
+        "clusters": [{"name": NAME, "cluster": cluster}],
+        "users": [{"name": NAME, "user": user}],
+        "contexts": [{"name": NAME, "context": context}],
         "current-context": NAME,
     })
+}
+
+/// A path that holds from any directory.
+fn put_path(object: &mut Value, member: &str, path: Option<&Path>) {
+    let Some(path) = path else { return };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    object[member] = json!(path.display().to_string());
 }

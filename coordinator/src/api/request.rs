@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::delete_options::with_body;
 use super::resources::{ApiResource, Part, Verb, Verbs};
 use crate::registry::objects::Kind;
-use crate::registry::{Answer, Error, EventForm, LogStream, Options, Registry, WatchStream};
+use crate::registry::{
+    Answer, Error, EventForm, LogStream, Options, Registry, WatchStream, is_apply,
+};
 
 /// What is asked for. Namespace and name are as they came.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Request<'a> {
 pub(crate) enum Reply {
     /// An object, a list, or a `Status`.
     Object(Answer),
+    /// An object that was not there before, where the verb does not say so.
+    Created(Answer),
     /// Events, until the watch ends.
     Watch(WatchStream),
     /// Bytes, until the log ends.
@@ -61,6 +65,8 @@ pub(crate) async fn carry_out(
         Verbs::Events(form) => events(registry, form, request).await,
         Verbs::Nodes => nodes(registry, request).await,
         Verbs::Services => services(registry, &request),
+        // Over NATS its own permissions say who may do what.
+        Verbs::Reviews => Err(Error::NoSuchResource),
     }
 }
 
@@ -145,6 +151,11 @@ async fn jobs(registry: &Registry, request: Request<'_>) -> Result<Reply, Error>
             let (namespace, name) = (request.namespace()?, request.name()?);
             registry.update_job(namespace, name, body, content_type, options).await?
         }
+        (None, Verb::Patch) if is_apply(content_type) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            let (answer, created) = registry.apply_job(namespace, name, body, options).await?;
+            return Ok(if created { Reply::Created(answer) } else { Reply::Object(answer) });
+        }
         (None, Verb::Patch) => {
             let (namespace, name) = (request.namespace()?, request.name()?);
             registry.patch_job(namespace, name, body, content_type, options).await?
@@ -185,12 +196,16 @@ async fn pods(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, E
         (None, Verb::Delete) => {
             registry.delete_pod(request.namespace()?, request.name()?, options).await?
         }
+        (None, Verb::DeleteCollection) => {
+            registry.delete_pods(request.namespace()?, options).await?
+        }
         (Some(Part::Log), Verb::Get) => {
             let (namespace, name) = (request.namespace()?, request.name()?);
             return Ok(Reply::Log(registry.open_log(namespace, name, options).await?));
         }
-        (None, Verb::Create | Verb::Update | Verb::Patch | Verb::DeleteCollection)
-        | (Some(_), _) => return Err(request.not_allowed()),
+        (None, Verb::Create | Verb::Update | Verb::Patch) | (Some(_), _) => {
+            return Err(request.not_allowed());
+        }
     };
     Ok(Reply::Object(answer))
 }

@@ -3,13 +3,13 @@
 
 use crate::registry::EventForm;
 use crate::registry::error::{
-    CONFIG_MAPS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES, NODES, PODS, Resource, SECRETS,
-    SERVICE_ACCOUNTS, SERVICES,
+    ACCESS_REVIEWS, CONFIG_MAPS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES, NODES, PODS, RULES_REVIEWS,
+    Resource, SECRETS, SELF_REVIEWS, SERVICE_ACCOUNTS, SERVICES,
 };
 use crate::registry::objects::{Kind, kind};
 
 /// Everything there is.
-pub(crate) static RESOURCES: [&ApiResource; 10] = [
+pub(crate) static RESOURCES: [&ApiResource; 13] = [
     &CONFIG_MAPS_V1,
     &EVENTS_V1,
     &NAMESPACES_V1,
@@ -20,6 +20,9 @@ pub(crate) static RESOURCES: [&ApiResource; 10] = [
     &SERVICE_ACCOUNTS_V1,
     &JOBS_V1,
     &EVENTS_K8S_V1,
+    &ACCESS_REVIEWS_V1,
+    &RULES_REVIEWS_V1,
+    &SELF_REVIEWS_V1,
 ];
 
 static EVENTS_V1: ApiResource = ApiResource {
@@ -149,9 +152,14 @@ static PODS_V1: ApiResource = ApiResource {
     short_names: &["po"],
     categories: &["all"],
     namespaced: true,
-    verbs: &[Verb::Delete, Verb::Get, Verb::List, Verb::Watch],
+    verbs: &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List, Verb::Watch],
     subresources: &[Subresource::own(Part::Log, "Pod", &[Verb::Get])],
 };
+
+static ACCESS_REVIEWS_V1: ApiResource =
+    ApiResource::review(ACCESS_REVIEWS, "selfsubjectaccessreview");
+static RULES_REVIEWS_V1: ApiResource = ApiResource::review(RULES_REVIEWS, "selfsubjectrulesreview");
+static SELF_REVIEWS_V1: ApiResource = ApiResource::review(SELF_REVIEWS, "selfsubjectreview");
 
 /// Every verb, in the order of discovery documents.
 pub(crate) const ALL_VERBS: [Verb; 8] = [
@@ -216,6 +224,8 @@ pub(crate) enum Verbs {
     Nodes,
     /// The one Service.
     Services,
+    /// What one may, which the front end that asks who one is answers itself.
+    Reviews,
 }
 
 /// What a subresource is of its object.
@@ -251,6 +261,21 @@ pub(crate) enum Verb {
 }
 
 impl ApiResource {
+    /// What can only be asked: answered at once, and kept nowhere.
+    const fn review(about: Resource, singular: &'static str) -> Self {
+        Self {
+            served_by: Verbs::Reviews,
+            about,
+            version: "v1",
+            singular,
+            short_names: &[],
+            categories: &[],
+            namespaced: false,
+            verbs: &[Verb::Create],
+            subresources: &[],
+        }
+    }
+
     /// The subresource of this name.
     pub(crate) fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|sub| sub.part.name() == name)

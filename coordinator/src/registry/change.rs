@@ -9,6 +9,7 @@ use stint_common::nats::{Expect, Outcome, Write};
 use uuid::Uuid;
 
 use super::Error;
+use super::apply_job::keep_account;
 use super::convert::StoredJob;
 use super::error::{JOBS, MODIFIED};
 use super::jobs::{Answer, MAX_JOB_BYTES};
@@ -95,6 +96,7 @@ impl Registry {
             let before = self.read_job(namespace, name).await?;
             let mut job = before.clone();
             let warnings = change(&mut job)?;
+            keep_account(&before, &mut job, options);
             if options.dry_run || job.is_as(&before) {
                 return Ok(Written { job, warnings });
             }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::apply::Conflict;
 use super::patch::{ACCEPTED, PatchError, Unreadable};
 use crate::admission::{Cause, Causes, Path, Rejection};
 
@@ -36,6 +37,24 @@ pub const SERVICES: Resource = Resource { group: "", plural: "services", kind: "
 /// Service accounts.
 pub const SERVICE_ACCOUNTS: Resource =
     Resource { group: "", plural: "serviceaccounts", kind: "ServiceAccount" };
+/// Reviews of what one may.
+pub const ACCESS_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    plural: "selfsubjectaccessreviews",
+    kind: "SelfSubjectAccessReview",
+};
+/// Reviews of everything that one may.
+pub const RULES_REVIEWS: Resource = Resource {
+    group: "authorization.k8s.io",
+    plural: "selfsubjectrulesreviews",
+    kind: "SelfSubjectRulesReview",
+};
+/// Reviews of who one is.
+pub const SELF_REVIEWS: Resource = Resource {
+    group: "authentication.k8s.io",
+    plural: "selfsubjectreviews",
+    kind: "SelfSubjectReview",
+};
 /// Namespaces.
 pub const NAMESPACES: Resource = Resource { group: "", plural: "namespaces", kind: "Namespace" };
 
@@ -111,6 +130,12 @@ pub enum Error {
         /// What does not fit; [`MODIFIED`] for a `resourceVersion` that is not the latest.
         reason: String,
     },
+    /// 409: others have said something else about fields that are applied.
+    #[error("{}", apply_conflict(conflicts))]
+    ApplyConflict {
+        /// Which fields, and who.
+        conflicts: Vec<Conflict>,
+    },
     /// 400: the request makes no sense.
     #[error("{0}")]
     BadRequest(String),
@@ -118,7 +143,7 @@ pub enum Error {
     #[error("Unauthorized")]
     Unauthorized,
     /// 403: the client may not do this.
-    #[error("{} \"{name}\" is forbidden: {reason}", resource.qualified())]
+    #[error("{} is forbidden: {reason}", named(*resource, name))]
     Forbidden {
         /// What was asked for.
         resource: Resource,
@@ -332,7 +357,7 @@ impl Error {
             Self::AlreadyExists { .. } | Self::GenerateNameConflict { .. } => {
                 (409, "AlreadyExists")
             }
-            Self::Conflict { .. } => (409, "Conflict"),
+            Self::Conflict { .. } | Self::ApplyConflict { .. } => (409, "Conflict"),
             Self::BadRequest(_) => (400, "BadRequest"),
             Self::Unauthorized => (401, "Unauthorized"),
             Self::Forbidden { .. } => (403, "Forbidden"),
@@ -401,6 +426,16 @@ impl Error {
                 details.insert("causes".to_owned(), json!([cause]));
                 details
             }
+            Self::ApplyConflict { conflicts } => {
+                let causes = conflicts.iter().map(|conflict| {
+                    json!({
+                        "reason": "FieldManagerConflict",
+                        "message": format!("conflict with {}", conflict.with),
+                        "field": conflict.field,
+                    })
+                });
+                Map::from_iter([("causes".to_owned(), causes.collect())])
+            }
             // Differs from Kubernetes: there the reason is lost.
             Self::Unprocessable { why } => {
                 Map::from_iter([("causes".to_owned(), json!([{"message": why}]))])
@@ -438,6 +473,34 @@ fn retry(mut details: Map<String, Value>, seconds: u32) -> Map<String, Value> {
 
 fn cause(cause: &Cause) -> Value {
     json!({"reason": cause.reason.to_string(), "message": cause.message, "field": cause.field})
+}
+
+/// `jobs.batch "a"`, or `jobs.batch` when it is about all of them.
+fn named(resource: Resource, name: &str) -> String {
+    let quoted = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+    resource.qualified() + &quoted
+}
+
+/// Kubernetes' words: a line for each manager, with the fields that it has.
+fn apply_conflict(conflicts: &[Conflict]) -> String {
+    let mut text = match conflicts.len() {
+        1 => "Apply failed with 1 conflict:".to_owned(),
+        several => format!("Apply failed with {several} conflicts:"),
+    };
+    let mut with: Option<&str> = None;
+    for conflict in conflicts {
+        let same = conflicts.iter().filter(|it| it.with == conflict.with).count();
+        let new = with != Some(conflict.with.as_str());
+        with = Some(&conflict.with);
+        match (same, new) {
+            (1, _) => text += &format!(" conflict with {}: {}", conflict.with, conflict.field),
+            (_, true) => {
+                text += &format!(" conflicts with {}:\n- {}", conflict.with, conflict.field);
+            }
+            (_, false) => text += &format!("\n- {}", conflict.field),
+        }
+    }
+    text
 }
 
 /// Kubernetes' one line for all faults: one as it is, several in brackets, each text once.

@@ -57,7 +57,7 @@ impl Registry {
         let mut tries = 0;
         loop {
             tries += 1;
-            let outcome = self.create_once(namespace, body.clone(), options).await;
+            let outcome = self.create_once(namespace, body.clone(), None, options).await;
             match outcome {
                 Err(Error::AlreadyExists { resource, name }) if generated => {
                     if tries >= NAME_TRIES {
@@ -69,10 +69,12 @@ impl Registry {
         }
     }
 
-    async fn create_once(
+    /// Creates a Job under one name; with `managedFields`, if it is applied.
+    pub(super) async fn create_once(
         &self,
         namespace: &str,
         body: Body,
+        managed: Option<Value>,
         options: &Options,
     ) -> Result<Answer, Error> {
         let uid = JobUid::random();
@@ -84,8 +86,11 @@ impl Registry {
             field_validation: options.field_validation,
             name_suffix: &suffix,
         };
-        let Admitted { job, warnings } =
+        let Admitted { mut job, warnings } =
             admission::create(body, &context).map_err(Error::from_rejection)?;
+        if let Some(managed) = managed {
+            job["metadata"]["managedFields"] = managed;
+        }
         let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let exists = || Error::AlreadyExists { resource: JOBS, name: name.clone() };
         if self.replica.get("jobs", namespace, &name).is_some()

@@ -2,6 +2,8 @@
 //!
 //! Both front ends call the same functions; neither holds a rule.
 
+pub mod apply;
+mod apply_job;
 mod change;
 mod convert;
 mod deletion;
@@ -18,6 +20,7 @@ pub mod patch;
 pub mod pod_object;
 mod pod_status;
 mod pods;
+mod pods_delete;
 mod rerun;
 pub mod selector;
 mod services;
@@ -26,6 +29,7 @@ mod store;
 mod watch;
 
 pub use crate::admission::MAX_BODY_BYTES;
+pub use apply_job::is_apply;
 pub use error::Error;
 pub use events::{EventForm, Said};
 pub use jobs::{Answer, MAX_JOB_BYTES};

@@ -46,6 +46,10 @@ pub struct Options {
     pub dry_run: bool,
     /// `fieldValidation`.
     pub field_validation: FieldValidation,
+    /// `fieldManager`: who writes.
+    pub field_manager: Option<String>,
+    /// `force` of an apply: fields are taken over from others.
+    pub force: bool,
     /// `timeoutSeconds` of a watch.
     pub timeout_seconds: Option<u64>,
     /// `allowWatchBookmarks`.
@@ -122,6 +126,8 @@ impl Options {
             grace_seconds: number::<u32>("gracePeriodSeconds", text("gracePeriodSeconds"))?,
             dry_run: dry_run(text("dryRun").as_deref())?,
             field_validation: field_validation(text("fieldValidation").as_deref())?,
+            field_manager: field_manager(text("fieldManager"))?,
+            force: flag("force", text("force").as_deref())?,
             timeout_seconds: parsed("timeoutSeconds")?,
             bookmarks: flag("allowWatchBookmarks", text("allowWatchBookmarks").as_deref())?,
             container: text("container"),
@@ -284,6 +290,19 @@ fn since_time(value: Option<String>, and_seconds: bool) -> Result<Option<Timesta
     }
     let time = value.parse().map_err(|_| bad("sinceTime", &value, "a time as in RFC 3339"))?;
     Ok(Some(time))
+}
+
+/// Kubernetes' limit of a manager's name.
+const LONGEST_MANAGER: usize = 128;
+
+fn field_manager(value: Option<String>) -> Result<Option<String>, Error> {
+    match value {
+        Some(name) if name.chars().count() > LONGEST_MANAGER || name.contains(char::is_control) => {
+            let allowed = format!("at most {LONGEST_MANAGER} letters that can be printed");
+            Err(bad("fieldManager", &name, &allowed))
+        }
+        value => Ok(value),
+    }
 }
 
 fn log_streams(value: Option<&str>) -> Result<LogStreams, Error> {

@@ -141,7 +141,10 @@ impl Registry {
         let matches =
             options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
         let jobs = self.jobs_with_pods(namespace, options)?;
-        let (news, revision) = self.read_news(&jobs).await;
+        // Asked for first, so that the list is not older than it says.
+        let revision = self.pods_revision().await?;
+        let (news, newest) = self.read_news(&jobs).await;
+        let revision = revision.max(newest);
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
         // The list goes on behind the pod that the page before ended with; a Job that is gone since
         // then takes its place in the order along, so the page after it begins with the Job that

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use stint_common::id::Incarnation;
 use stint_common::names::Names;
 use stint_common::nats::{Committer, Jet, ReadError};
+use tokio::sync::OnceCell;
 
 use super::Error;
 use crate::store::Replica;
@@ -20,6 +21,9 @@ pub struct Registry {
     pub(super) replica: Arc<Replica>,
     pub(super) writer: Incarnation,
     nonce: AtomicU64,
+    /// Where the pods' stream was when pods were first asked for: what was gone by then is not
+    /// known here, so no watch goes on from before.
+    pods_horizon: OnceCell<u64>,
 }
 
 impl Registry {
@@ -35,11 +39,33 @@ impl Registry {
             replica,
             writer: Incarnation::random(),
             nonce: AtomicU64::new(0),
+            pods_horizon: OnceCell::new(),
         }
     }
 
     pub(super) fn next_nonce(&self) -> u64 {
         self.nonce.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How far the pods' stream is.
+    ///
+    /// # Errors
+    ///
+    /// 503 when JetStream is away.
+    pub(super) async fn pods_revision(&self) -> Result<u64, Error> {
+        let names = &self.jet.names;
+        let mut last = 1;
+        for subject in [names.pods(None), names.orders(None)] {
+            let stored = self.jet.read_last(&names.pods_stream(), &subject).await?;
+            last = last.max(stored.map_or(0, |stored| stored.sequence));
+        }
+        self.pods_horizon.get_or_init(|| std::future::ready(last)).await;
+        Ok(last)
+    }
+
+    /// Since when it is known here which pods are gone.
+    pub(super) fn pods_horizon(&self) -> u64 {
+        self.pods_horizon.get().copied().unwrap_or(u64::MAX)
     }
 
     /// The names under which everything lives.

@@ -1,4 +1,8 @@
-//! Watches: the objects there are, then what happens to them, without gaps; for Jobs and for pods.
+//! Watches: the objects there are, then what happens to them; for Jobs and for pods.
+//!
+//! A watch on Jobs has no gaps: it goes on from any revision whose changes are still known. One on
+//! pods goes on from any since this coordinator was first asked for pods; what was deleted between
+//! two watches of one client is not told to the second.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -192,6 +196,13 @@ impl Registry {
     ) -> Result<WatchStream, Error> {
         drop(options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?);
         self.replica.fresh().await?;
+        let revision = self.pods_revision().await?;
+        if let Some(after) = Beginning::of(&options).after
+            && after < self.pods_horizon()
+        {
+            let message = format!("too old resource version: {after} ({revision})");
+            return Err(Error::Expired(message));
+        }
         let (sender, stream) = mpsc::channel(EVENTS);
         let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let watch = PodWatch {
@@ -202,7 +213,7 @@ impl Registry {
             jobs: HashMap::new(),
             news: HashMap::new(),
             shown: HashMap::new(),
-            revision: 0,
+            revision,
         };
         tokio::spawn(async move {
             // The watch ends by itself at its time-out, or when nobody listens any more.
@@ -292,7 +303,7 @@ impl PodWatch {
         let mut pods = Tail::start(jet, names.pods_stream(), filters);
         while let Some(TailEvent::Entries(entries)) = pods.next().await {
             for entry in entries {
-                self.revision = entry.sequence;
+                self.revision = self.revision.max(entry.sequence);
                 self.registry.take_news(&mut self.news, &entry);
             }
         }
@@ -344,7 +355,7 @@ impl PodWatch {
     }
 
     fn bookmark(&self, initial_events_end: bool) -> Value {
-        bookmark("v1", PODS.kind, self.revision.max(1), initial_events_end)
+        bookmark("v1", PODS.kind, self.revision, initial_events_end)
     }
 
     fn take_changes(&mut self, changes: Vec<Change>) -> Result<(), CutOff> {
@@ -371,7 +382,7 @@ impl PodWatch {
 
     fn take_entries(&mut self, entries: Vec<stint_common::nats::Entry>) -> Result<(), CutOff> {
         for entry in entries {
-            self.revision = entry.sequence;
+            self.revision = self.revision.max(entry.sequence);
             self.registry.take_news(&mut self.news, &entry);
             let subject = self.registry.jet.names.parse_pods_subject(&entry.subject);
             let Some(PodsSubject::Pod(pod) | PodsSubject::Order(pod)) = subject else { continue };

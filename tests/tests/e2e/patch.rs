@@ -91,7 +91,7 @@ async fn what_a_patch_leads_to_is_judged() {
     let warning = warned.headers.get("Warning").map(|text| text.as_str().to_owned());
     assert_eq!(warning.as_deref(), Some("unknown field \"spec.paralelism\""));
     warned.object();
-    for (kind, code) in [("application/apply-patch+yaml", 415), ("text/plain", 415)] {
+    for (kind, code) in [("application/apply-patch+cbor", 415), ("text/plain", 415)] {
         let status = api.send("jobs.patch.judged", &[("Content-Type", kind)], "{}").await;
         let message = status.refused(code)["message"].as_str().unwrap().to_owned();
         assert!(message.contains("application/strategic-merge-patch+json"), "{message}");

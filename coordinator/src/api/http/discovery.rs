@@ -16,7 +16,10 @@ pub(super) fn paths() -> Value {
             paths.push(format!("/apis/{group}/{version}"));
         }
     }
-    paths.extend(["/healthz", "/livez", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned),
+    );
     paths.sort();
     json!({"paths": paths})
 }

@@ -6,22 +6,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::{CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, Method, Request as HttpRequest, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::accept::{self, Discovery, Form};
+use super::access::{Access, User, reviews};
 use super::browser;
 use super::discovery::{self, Half};
 use super::query::Query;
 use super::respond::{self, Body, Shape};
 use super::route::{Route, Target};
 use super::table::{Include, Tables, metadata_of};
-use super::{health, stream};
+use super::tls::Peer;
+use super::{health, openapi, protobuf, stream};
 use crate::api::request::{Reply, Request, carry_out};
-use crate::api::resources::{Part, Verb};
+use crate::api::resources::{Part, Verb, Verbs};
 use crate::registry::{Answer, Error, LogStream, MAX_BODY_BYTES, Registry, WatchStream};
 
 /// Requests that are worked on at once; more wait.
@@ -37,33 +39,53 @@ pub(super) struct Front {
     places: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     shutdown: CancellationToken,
+    access: Access,
 }
 
 impl Front {
     /// A front end of this registry.
-    pub(super) fn new(registry: Arc<Registry>, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        access: Access,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             registry,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
             shutdown,
+            access,
         }
     }
 
     /// Answers a request, whatever it is.
-    pub(super) async fn answer(&self, request: HttpRequest<Incoming>) -> Response<Body> {
-        let answered = self.handle(request).await;
+    pub(super) async fn answer(
+        &self,
+        request: HttpRequest<Incoming>,
+        peer: Option<&Peer>,
+    ) -> Response<Body> {
+        let answered = self.handle(request, peer).await;
         answered.unwrap_or_else(|error| respond::refusal(&error))
     }
 
-    async fn handle(&self, request: HttpRequest<Incoming>) -> Result<Response<Body>, Error> {
+    async fn handle(
+        &self,
+        request: HttpRequest<Incoming>,
+        peer: Option<&Peer>,
+    ) -> Result<Response<Body>, Error> {
         let (head, body) = request.into_parts();
-        browser::refuse(&head.uri, &head.headers)?;
+        if self.access.is_open() {
+            browser::refuse(&head.uri, &head.headers)?;
+        }
         let query = Query::parse(head.uri.query());
         let route = Route::read(head.uri.path())?;
-        if let Route::Objects(target) = route {
-            let verb = target.verb(&head.method, &query)?;
-            return self.objects(&target, verb, &query, &head.headers, body).await;
+        // Who looks after the coordinator has no token.
+        if !matches!(route, Route::Health(_) | Route::Version) {
+            let user = self.access.user(&head.headers, peer).await?;
+            if let Route::Objects(target) = route {
+                let verb = target.verb(&head.method, &query)?;
+                return self.objects(&target, verb, &query, &head.headers, (body, user)).await;
+            }
         }
         if head.method != Method::GET {
             return Err(Error::NoSuchResource);
@@ -96,6 +118,12 @@ impl Front {
             }
             (Route::Group(group), _) => discovery::group(group),
             (Route::GroupVersion(group, version), _) => discovery::resources(group, version),
+            (Route::OpenApi2, _) => return Ok(described(openapi::v2(), headers)),
+            (Route::OpenApi3Index, _) => openapi::index(),
+            (Route::OpenApi3(path), _) => {
+                let document = openapi::v3(path).ok_or(Error::NoSuchResource)?;
+                return Ok(described(document, headers));
+            }
             (Route::Objects(_), _) => return Err(Error::NoSuchResource),
         };
         Ok(respond::object(StatusCode::OK, document, shape))
@@ -107,15 +135,30 @@ impl Front {
         verb: Verb,
         query: &Query,
         headers: &HeaderMap,
-        body: Incoming,
+        (body, user): (Incoming, User),
     ) -> Result<Response<Body>, Error> {
+        let is_review = matches!(target.resource.served_by, Verbs::Reviews);
+        if !is_review {
+            user.check(target, verb)?;
+        }
         let shape = shape(target, query, headers)?;
         let options = query.options(headers, verb)?;
-        let body = read(body).await?;
+        let mut body = read(body).await?;
         let content_type = headers.get(CONTENT_TYPE).map(|value| value.to_str());
         let content_type = content_type
             .transpose()
             .map_err(|_| Error::BadRequest("the Content-Type is no text".to_owned()))?;
+        let content_type = if verb != Verb::Patch && protobuf::is_meant(content_type) {
+            body = protobuf::decode(&body)?.to_string().into();
+            Some("application/json")
+        } else {
+            content_type
+        };
+        if is_review {
+            let about = target.resource.about.kind;
+            let review = reviews::answer(about, &reviews::read(&body, content_type)?, &user)?;
+            return Ok(respond::object(StatusCode::CREATED, review, shape));
+        }
         let request = Request {
             resource: target.resource,
             part: target.part,
@@ -130,11 +173,11 @@ impl Front {
         let reply = carry_out(&self.registry, request).await?;
         drop(place);
         match reply {
-            Reply::Object(Answer { object, warnings }) => {
-                let code = if verb == Verb::Create { StatusCode::CREATED } else { StatusCode::OK };
-                let mut response = respond::object(code, object, shape);
-                respond::warn(&mut response, &warnings);
-                Ok(response)
+            Reply::Object(answer) if verb != Verb::Create => {
+                Ok(answered(StatusCode::OK, answer, shape))
+            }
+            Reply::Object(answer) | Reply::Created(answer) => {
+                Ok(answered(StatusCode::CREATED, answer, shape))
             }
             Reply::Watch(events) => self.watch(events, shape),
             Reply::Log(chunks) => self.log(chunks),
@@ -165,6 +208,13 @@ impl Front {
             retry_after_seconds: 1,
         })
     }
+}
+
+fn answered(code: StatusCode, answer: Answer, shape: Shape) -> Response<Body> {
+    let Answer { object, warnings } = answer;
+    let mut response = respond::object(code, object, shape);
+    respond::warn(&mut response, &warnings);
+    response
 }
 
 /// In which form the client wants objects.
@@ -204,8 +254,25 @@ fn aggregate(half: Half, version: &'static str) -> Response<Body> {
         "v2beta1" => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
         _ => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
     };
-    let content_type = hyper::header::HeaderValue::from_static(content_type);
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A document that changes only with the program: who has it is not sent it again.
+fn described(document: &openapi::Document, headers: &HeaderMap) -> Response<Body> {
+    let tag = format!("\"{}\"", document.hash);
+    let has_it = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .any(|tags| tags.to_str().is_ok_and(|tags| tags.contains(&tag)));
+    let mut response = if has_it {
+        respond::nothing(StatusCode::NOT_MODIFIED)
+    } else {
+        respond::document(document.text.clone())
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
     response
 }
 

@@ -1,9 +1,10 @@
 //! What stands behind the question mark, and the headers that say the rest.
 
 use hyper::HeaderMap;
+use hyper::header::{CONTENT_TYPE, USER_AGENT};
 
 use crate::api::resources::Verb;
-use crate::registry::{Error, Options};
+use crate::registry::{Error, Options, is_apply};
 
 /// Headers that are options, and no query parameters.
 const HEADERS: [&str; 2] = ["traceparent", "tracestate"];
@@ -45,9 +46,24 @@ impl Query {
             if HEADERS.contains(&name) {
                 return headers.get(name)?.to_str().ok().map(str::to_owned);
             }
+            if name == "fieldManager" && self.get(name).is_none_or(str::is_empty) {
+                return user_agent(headers);
+            }
             self.get(name).map(str::to_owned)
         })
     }
+}
+
+/// The name of the program that asks: Kubernetes' word for who writes, where nobody says so. Who
+/// applies must say so.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    if is_apply(content_type) {
+        return None;
+    }
+    let text = headers.get(USER_AGENT)?.to_str().ok()?;
+    let name: String = text.split('/').next()?.chars().take(128).collect();
+    Some(name)
 }
 
 #[cfg(test)]

@@ -68,6 +68,18 @@ pub(super) fn refusal(error: &Error) -> Response<Body> {
     response
 }
 
+/// A document that is JSON already.
+pub(super) fn document(bytes: Bytes) -> Response<Body> {
+    whole(StatusCode::OK, "application/json", bytes)
+}
+
+/// An answer without a body.
+pub(super) fn nothing(code: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Full::default().boxed_unsync());
+    *response.status_mut() = code;
+    response
+}
+
 fn json(code: StatusCode, text: String) -> Response<Body> {
     whole(code, "application/json", text.into())
 }

@@ -24,6 +24,12 @@ pub(super) enum Route {
     Group(&'static str),
     /// `/api/v1`, `/apis/GROUP/VERSION`.
     GroupVersion(&'static str, &'static str),
+    /// `/openapi/v2`.
+    OpenApi2,
+    /// `/openapi/v3`: where its parts are.
+    OpenApi3Index,
+    /// `/openapi/v3/PART`.
+    OpenApi3(String),
     /// Objects.
     Objects(Target),
 }
@@ -54,6 +60,9 @@ impl Route {
             [] => Ok(Self::Paths),
             ["version"] => Ok(Self::Version),
             ["healthz" | "livez" | "readyz", ..] => Ok(Self::Health(parts.join("/"))),
+            ["openapi", "v2"] => Ok(Self::OpenApi2),
+            ["openapi", "v3"] => Ok(Self::OpenApi3Index),
+            ["openapi", "v3", rest @ ..] => Ok(Self::OpenApi3(rest.join("/"))),
             ["api"] => Ok(Self::CoreVersions),
             ["apis"] => Ok(Self::Groups),
             ["apis", group] => served(|own, _| own == *group).map(|(group, _)| Self::Group(group)),

@@ -12,13 +12,16 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::front::Front;
 use super::patient::Patient;
+use super::tls::{Peer, Tls};
 use crate::registry::Registry;
 
 /// Connections at once; more wait to be accepted.
@@ -36,6 +39,17 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+}
+
+/// Where the API is offered, how, and to whom.
+#[derive(Debug)]
+pub struct Offer {
+    /// Where.
+    pub listener: Listener,
+    /// Whether over TLS.
+    pub tls: Option<Tls>,
+    /// To whom.
+    pub access: Access,
 }
 
 /// Nobody can be listened to there.
@@ -68,8 +82,9 @@ impl Listener {
 }
 
 /// Serves until `shutdown`; requests under way are answered, streams end.
-pub async fn serve(registry: Arc<Registry>, listener: Listener, shutdown: CancellationToken) {
-    let front = Arc::new(Front::new(registry, shutdown.clone()));
+pub async fn serve(registry: Arc<Registry>, offer: Offer, shutdown: CancellationToken) {
+    let Offer { listener, tls, access } = offer;
+    let front = Arc::new(Front::new(registry, access, shutdown.clone()));
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
@@ -86,9 +101,20 @@ pub async fn serve(registry: Arc<Registry>, listener: Listener, shutdown: Cancel
                 continue;
             }
         };
-        let connection = connection(Arc::clone(&front), stream, &graceful);
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "an HTTP connection without TCP_NODELAY");
+        }
+        let stream = Patient::new(stream);
+        let (front, watcher, tls) = (Arc::clone(&front), graceful.watcher(), tls.clone());
         tokio::spawn(async move {
-            connection.await;
+            match tls {
+                None => converse(front, stream, None, watcher).await,
+                Some(tls) => match tokio::time::timeout(HEAD, tls.accept(stream)).await {
+                    Ok(Ok((stream, peer))) => converse(front, stream, peer, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                },
+            }
             drop(place);
         });
     }
@@ -98,26 +124,22 @@ pub async fn serve(registry: Arc<Registry>, listener: Listener, shutdown: Cancel
     }
 }
 
-fn connection(
+/// Answers what comes over one connection.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     front: Arc<Front>,
-    stream: TcpStream,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + Send + use<> {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "an HTTP connection without TCP_NODELAY");
-    }
+    stream: S,
+    peer: Option<Peer>,
+    watcher: Watcher,
+) {
     let service = service_fn(move |request| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        let (front, peer) = (Arc::clone(&front), peer.clone());
+        async move { Ok::<_, Infallible>(front.answer(request, peer.as_ref()).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Some(HEAD));
-    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
-    let connection = graceful.watch(connection.into_owned());
-    async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "an HTTP connection ended badly");
-        }
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        tracing::debug!(%error, "an HTTP connection ended badly");
     }
 }

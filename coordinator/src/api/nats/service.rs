@@ -97,7 +97,7 @@ impl Front {
             return;
         };
         match self.handle(&message).await {
-            Ok(Reply::Object(answer)) => self.send(reply, answer).await,
+            Ok(Reply::Object(answer) | Reply::Created(answer)) => self.send(reply, answer).await,
             Ok(Reply::Watch(stream)) => {
                 self.stream(reply, stream, |event| event.to_string().into()).await
             }

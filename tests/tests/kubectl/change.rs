@@ -1,0 +1,113 @@
+//! Applying, patching, labelling, editing.
+
+use super::{kubectl, manifest};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn applying_twice_changes_nothing() {
+    let Some(kubectl) = kubectl("kubectl-apply").await else { return };
+    let spec = "  suspend: true\n  completions: 2\n";
+    let text = manifest("app", spec, "true");
+    let file = kubectl.file("app.yaml", &text);
+    let apply = format!("apply -f {file}");
+    assert_eq!(kubectl.run(&apply).await.ok(), "job.batch/app created\n");
+    assert_eq!(kubectl.run(&apply).await.ok(), "job.batch/app unchanged\n");
+    kubectl.file("app.yaml", &text.replace("suspend: true", "suspend: true\n  backoffLimit: 3"));
+    assert_eq!(kubectl.run(&apply).await.ok(), "job.batch/app configured\n");
+    assert_eq!(kubectl.run(&apply).await.ok(), "job.batch/app unchanged\n");
+    assert_eq!(kubectl.json("job/app").await["spec"]["backoffLimit"], 3);
+    // What is taken out of the file is taken out of the object.
+    kubectl.file("app.yaml", &text.replace("    app: app\n", "    other: label\n"));
+    kubectl.run(&apply).await.ok();
+    let labels = kubectl.json("job/app").await["metadata"]["labels"].clone();
+    assert_eq!((&labels["other"], labels.get("app")), (&"label".into(), None));
+    let diff = kubectl.run(&format!("diff -f {file}")).await;
+    assert_eq!(diff.code, Some(0), "{diff:?}");
+    kubectl.file("app.yaml", &text.replace("completions: 2", "completions: 5"));
+    let refused = kubectl.run(&apply).await.fails();
+    assert!(
+        refused.contains("spec.completions: Invalid value: 5: field is immutable"),
+        "{refused}"
+    );
+    let said = kubectl.run(&format!("replace --force -f {file}")).await.ok();
+    assert!(said.ends_with("job.batch/app replaced\n"), "{said}");
+    assert_eq!(kubectl.json("job/app").await["spec"]["completions"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patches_labels_and_annotations() {
+    let Some(kubectl) = kubectl("kubectl-patch").await else { return };
+    let file = kubectl.file("p.yaml", &manifest("p", "  suspend: true\n", "true"));
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    let patches = [
+        ("strategic", r#"{"spec":{"parallelism":2}}"#),
+        ("merge", r#"{"spec":{"parallelism":3}}"#),
+        ("json", r#"[{"op":"replace","path":"/spec/parallelism","value":4}]"#),
+    ];
+    for (kind, patch) in patches {
+        let said = kubectl.run(&format!("patch job p --type={kind} -p {patch}")).await.ok();
+        assert_eq!(said, "job.batch/p patched\n", "{kind}");
+    }
+    assert_eq!(kubectl.json("job/p").await["spec"]["parallelism"], 4);
+    let same = format!("patch job p --type=merge -p {}", r#"{"spec":{"parallelism":4}}"#);
+    assert_eq!(kubectl.run(&same).await.ok(), "job.batch/p patched (no change)\n");
+    assert_eq!(kubectl.run("label job p tier=web").await.ok(), "job.batch/p labeled\n");
+    let taken = kubectl.run("label job p tier=db").await.fails();
+    assert!(taken.contains("--overwrite"), "{taken}");
+    kubectl.run("label job p tier=db --overwrite").await.ok();
+    assert_eq!(kubectl.run("get jobs -l tier=db -o name").await.ok(), "job.batch/p\n");
+    kubectl.run("label job p tier-").await.ok();
+    assert_eq!(kubectl.run("get jobs -l tier -o name").await.ok(), "");
+    kubectl.run("annotate job p note=kept").await.ok();
+    assert_eq!(kubectl.json("job/p").await["metadata"]["annotations"]["note"], "kept");
+    let status = r#"{"status":{"conditions":[{"type":"Odd","status":"True"}]}}"#;
+    let words = format!("patch job p --subresource=status --type=merge -p {status}");
+    kubectl.run(&words).await.ok();
+    kubectl.run("wait --for=condition=Odd job/p --timeout=60s").await.ok();
+    let resume = format!("patch job p -p {}", r#"{"spec":{"suspend":false}}"#);
+    kubectl.run(&resume).await.ok();
+    kubectl.run("wait --for=condition=complete job/p --timeout=60s").await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_editor_changes_a_job() {
+    let Some(kubectl) = kubectl("kubectl-edit").await else { return };
+    let file = kubectl.file("e.yaml", &manifest("e", "  suspend: true\n", "true"));
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    let editor = kubectl.file("editor.sh", "sed -i 's/backoffLimit: 6/backoffLimit: 9/' \"$1\"\n");
+    let mut command = kubectl.command("edit job e");
+    command.env("KUBE_EDITOR", format!("sh {editor}"));
+    assert_eq!(kubectl.say(command, "edit").await.ok(), "job.batch/e edited\n");
+    assert_eq!(kubectl.json("job/e").await["spec"]["backoffLimit"], 9);
+    let mut command = kubectl.command("edit job e");
+    command.env("KUBE_EDITOR", "true");
+    let said = kubectl.say(command, "edit").await;
+    assert!(
+        said.err.contains("no changes made") || said.out.contains("no changes made"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_applies() {
+    let Some(kubectl) = kubectl("kubectl-ssa").await else { return };
+    let text = manifest("ssa", "  suspend: true\n  parallelism: 2\n", "true");
+    let file = kubectl.file("ssa.yaml", &text);
+    let apply = format!("apply --server-side -f {file}");
+    assert_eq!(kubectl.run(&apply).await.ok(), "job.batch/ssa serverside-applied\n");
+    let first = kubectl.json("job/ssa --show-managed-fields").await;
+    assert_eq!(first["metadata"]["managedFields"][0]["manager"], "kubectl");
+    assert_eq!(kubectl.run(&apply).await.ok(), "job.batch/ssa serverside-applied\n");
+    let again = kubectl.json("job/ssa --show-managed-fields").await;
+    assert_eq!(again["metadata"]["managedFields"], first["metadata"]["managedFields"]);
+    kubectl.file("ssa.yaml", &text.replace("parallelism: 2", "parallelism: 3"));
+    let other = format!("{apply} --field-manager=other");
+    let refused = kubectl.run(&other).await.fails();
+    assert!(refused.contains("conflict with \"kubectl\""), "{refused}");
+    kubectl.run(&format!("{other} --force-conflicts")).await.ok();
+    assert_eq!(kubectl.json("job/ssa").await["spec"]["parallelism"], 3);
+    // Somebody else's object.
+    let text = manifest("made", "  suspend: true\n  parallelism: 2\n", "true");
+    let file = kubectl.file("made.yaml", &text);
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    kubectl.run(&format!("apply --server-side -f {file}")).await.ok();
+}
