@@ -3,6 +3,7 @@
 mod change;
 mod client;
 mod demo;
+mod machine;
 mod run;
 mod server;
 
@@ -17,7 +18,7 @@ pub use client::{
 };
 pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
 pub use run::{AdHocArgs, ProgressStyle, RunArgs};
-pub use server::{CoordinatorArgs, DevArgs, LaunchArgs, NatsArgs, WorkerArgs};
+pub use server::{CoordinatorArgs, DevArgs, LaunchArgs, MachineArgs, NatsArgs, WorkerArgs};
 
 /// Kubernetes Jobs without Kubernetes.
 #[derive(Debug, Parser)]

@@ -54,6 +54,8 @@ pub struct Options {
     pub workers: u32,
     /// Slots of each worker; the number of CPUs when absent.
     pub slots: Option<u32>,
+    /// Further arguments of each worker.
+    pub worker_arguments: Vec<OsString>,
     /// Whether every acknowledged write is on disk.
     pub sync_always: bool,
     /// Arguments for coordinator and workers alike (`--log …`).
@@ -206,6 +208,7 @@ fn worker(options: &Options, data: &DataDir, url: &str, number: u32) -> Program 
     if let Some(slots) = options.slots {
         program.arguments.extend(["--slots".into(), slots.to_string().into()]);
     }
+    program.arguments.extend(options.worker_arguments.iter().cloned());
     program.output = output(options, data, &name);
     Program { name, ..program }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stint::args::Cli;
 use stint::{command, report};
-use stint_worker::runtime::process::{watchdog, with_main_thread};
+use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
 
 /// The coordinator makes and drops hundreds of small values a Job, on several threads: with the
 /// system's allocator a third of its time goes there.
@@ -15,10 +15,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(watchdog::SUBCOMMAND) {
+    match arguments.next().as_deref() {
         // Before anything else: the watchdog stays small, and outlives what this program grows
-        // into.
-        return watchdog::main(&arguments.collect::<Vec<_>>());
+        // into; the launcher has no other thread.
+        Some(watchdog::SUBCOMMAND) => return watchdog::main(&arguments.collect::<Vec<_>>()),
+        Some(launcher::SUBCOMMAND) => return launcher::main(),
+        _ => {}
     }
     // The main thread is lent to the worker's process runtime, which reaps orphans there.
     match with_main_thread(run) {

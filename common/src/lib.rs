@@ -3,12 +3,15 @@
 
 pub mod annotations;
 pub mod backoff;
+pub mod capability;
 pub mod config;
 pub mod id;
 pub mod index_set;
 pub mod names;
 pub mod nats;
+pub mod placing;
 pub mod pod_meta;
+pub mod quantity;
 pub mod telemetry;
 pub mod time;
 pub mod trace;

@@ -18,7 +18,7 @@ use crate::id::{Attempt, JobUid, PodId, Slot};
 
 /// The namespace token that spans all namespaces, and of cluster-wide resources.
 pub const ALL_NAMESPACES: &str = "_all";
-/// The only class until pods can ask for particular workers.
+/// The class of pods that ask for nothing in particular.
 pub const DEFAULT_CLASS: &str = "default";
 /// The only shard until several owners share the Jobs; in the subjects from the first day.
 pub const SHARD: &str = "0";
@@ -133,6 +133,12 @@ impl Names {
     #[must_use]
     pub fn node(&self, worker: &str) -> String {
         self.object("nodes", ALL_NAMESPACES, worker)
+    }
+
+    /// The definition of a class of pods.
+    #[must_use]
+    pub fn class(&self, class: &str) -> String {
+        self.object("classes", ALL_NAMESPACES, class)
     }
 
     /// The lease chain of a worker.

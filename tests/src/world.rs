@@ -200,10 +200,19 @@ impl World {
     ///
     /// When it runs already, or there is no such part.
     pub fn play(&self, part: &str) {
+        self.play_with(part, &[]);
+    }
+
+    /// Starts a part with further arguments; a worker may be called as one likes.
+    ///
+    /// # Panics
+    ///
+    /// When it runs already, or there is no such part.
+    pub fn play_with(&self, part: &str, arguments: &[&str]) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let program = match part {
             NATS => server_program(&self.stint, self.dir.path()),
-            _ => self.program(part),
+            _ => self.program(part, arguments),
         };
         let before = parts.insert(part.to_owned(), self.keeper.run(program));
         assert!(before.is_none(), "{part} runs already");
@@ -265,8 +274,11 @@ impl World {
 
     /// Waits until every worker has said that it takes pods.
     pub async fn await_workers(&self) {
-        for worker in 0..self.shape.workers {
-            let part = format!("worker-{worker}");
+        let parts: Vec<String> = {
+            let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            parts.keys().filter(|part| part.starts_with("worker-")).cloned().collect()
+        };
+        for part in parts {
             until(&format!("{part} is ready"), START, || {
                 let said = self.log(&part);
                 async move { said.lines().any(|line| line == "ready").then_some(()) }
@@ -275,7 +287,7 @@ impl World {
         }
     }
 
-    fn program(&self, part: &str) -> Program {
+    fn program(&self, part: &str, further: &[&str]) -> Program {
         let role = part.split('-').next().unwrap_or(part);
         let mut arguments = vec![role.to_owned(), "--nats".to_owned(), self.url()];
         if role == "coordinator" {
@@ -288,17 +300,23 @@ impl World {
         }
         if role == "worker" {
             let (lease, renew, grace) = self.shape.lease;
+            let host_path = self.dir.path().join("host");
+            std::fs::create_dir_all(&host_path).expect("a directory can be made");
             let flags = [
                 ("--data", self.dir.path().join(part).display().to_string()),
                 ("--name", part.to_owned()),
+                ("--host-path", host_path.display().to_string()),
                 ("--slots", self.shape.slots.to_string()),
                 ("--lease-seconds", lease.to_string()),
                 ("--renew-seconds", renew.to_string()),
                 ("--grace-seconds", grace.to_string()),
             ];
             for (flag, value) in flags {
-                arguments.extend([flag.to_owned(), value]);
+                if !further.contains(&flag) {
+                    arguments.extend([flag.to_owned(), value]);
+                }
             }
+            arguments.extend(further.iter().map(ToString::to_string));
         }
         self.run_stint(part, arguments.into_iter())
     }

@@ -34,6 +34,8 @@ mod nodes;
 mod objects;
 #[path = "e2e/patch.rs"]
 mod patch;
+#[path = "e2e/placing.rs"]
+mod placing;
 #[path = "e2e/pods.rs"]
 mod pods;
 #[path = "e2e/policies.rs"]
@@ -46,6 +48,8 @@ mod service;
 mod status;
 #[path = "e2e/variables.rs"]
 mod variables;
+#[path = "e2e/volumes.rs"]
+mod volumes;
 #[path = "e2e/watch.rs"]
 mod watch;
 

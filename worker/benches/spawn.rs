@@ -14,10 +14,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use stint_common::id::{Attempt, Incarnation, JobUid, PodId, Slot};
 use stint_common::wire::{Exit, Template};
 use stint_worker::launch::{Host, PreparedJob};
-use stint_worker::runtime::process::{Config, ProcessRuntime, watchdog, with_main_thread};
+use stint_worker::runtime::process::{
+    Config, ProcessRuntime, launcher, watchdog, with_main_thread,
+};
 use stint_worker::runtime::{RunId, Runtime, RuntimeEvent};
 
 /// Pods of one round.
@@ -28,6 +31,9 @@ const SLOTS: usize = 8;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == launcher::SUBCOMMAND) {
+        return launcher::main();
+    }
     if let Some((watchdog::SUBCOMMAND, rest)) = args.split_first().map(|(a, b)| (a.as_str(), b)) {
         return watchdog::main(rest);
     }
@@ -43,6 +49,22 @@ fn bench() {
     let mut runtime = Stage::new(dir.path().to_owned(), slots, spawners);
     let job = prepared(&["/bin/true"]);
     let echo = prepared(&["/bin/echo", "hello, world"]);
+    let mounts = json!([{"name": "v", "mountPath": "/mnt"}]);
+    let set_up = [
+        (
+            "no new privileges",
+            json!({"securityContext": {"allowPrivilegeEscalation": false}}),
+            json!({}),
+        ),
+        (
+            "with an emptyDir",
+            json!({"volumeMounts": mounts}),
+            json!({"volumes": [{"name": "v", "emptyDir": {}}]}),
+        ),
+        ("with limits", json!({"resources": {"limits": {"cpu": 1, "memory": "64Mi"}}}), json!({})),
+    ];
+    let set_up = set_up
+        .map(|(what, container, pod)| (what, prepared_with(&["/bin/true"], &container, &pod)));
     println!("launch alone: {:.2} µs a pod", launch_cost(&job));
     for round in 0..ROUNDS {
         let mut best = (0.0, 0);
@@ -62,6 +84,9 @@ fn bench() {
             "round {round}: runtime, a line of output each: {:.0}/s",
             runtime.run(&echo, pods)
         );
+        for (what, job) in &set_up {
+            println!("round {round}: runtime, {what}: {:.0}/s", runtime.run(job, pods / 10));
+        }
     }
 }
 
@@ -88,10 +113,21 @@ fn rate(pods: usize, elapsed: Duration) -> f64 {
 }
 
 fn prepared(command: &[&str]) -> PreparedJob {
-    let template = serde_json::json!({
+    prepared_with(command, &json!({}), &json!({}))
+}
+
+/// The same with further fields of the container and of the pod.
+fn prepared_with(command: &[&str], container: &Value, pod: &Value) -> PreparedJob {
+    let mut template = json!({
         "metadata": {"labels": {"app": "bench", "batch.kubernetes.io/job-name": "bench"}},
         "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "command": command}]},
     });
+    for (name, value) in container.as_object().into_iter().flatten() {
+        template["spec"]["containers"][0][name] = value.clone();
+    }
+    for (name, value) in pod.as_object().into_iter().flatten() {
+        template["spec"][name] = value.clone();
+    }
     let template = Template {
         v: 1,
         namespace: "default".to_owned(),
@@ -145,9 +181,9 @@ impl Stage {
         let (mut begun, mut over) = (0, 0);
         while over < pods {
             while begun < pods && begun - over < self.slots {
-                let slot = u32::try_from(begun).expect("few");
-                let spec = job.launch(pod(slot), None, 0, None).expect("it has a container");
                 let run = RunId(self.next.fetch_add(1, Ordering::Relaxed));
+                let slot = u32::try_from(run.0).expect("few");
+                let spec = job.launch(pod(slot), None, 0, None).expect("it has a container");
                 self.runtime.start(run, spec).expect("there is room");
                 begun += 1;
             }
@@ -156,11 +192,18 @@ impl Stage {
                     readers.insert(run, logs);
                 }
                 RuntimeEvent::Exited { run, exit, .. } => {
+                    if job.leaves_something() {
+                        let slot = u32::try_from(run.0).expect("few");
+                        self.runtime.clear_away(Arc::from(pod(slot).uid().to_string()));
+                    }
                     let mut logs = readers.remove(&run).expect("it was started");
                     assert_eq!((exit, logs.finish(exit).dropped), (Exit::Code(0), 0));
                     over += 1;
                 }
                 RuntimeEvent::NotStarted { error, .. } => panic!("{error}"),
+                other @ (RuntimeEvent::Overfull { .. } | RuntimeEvent::OutOfMemory { .. }) => {
+                    panic!("{other:?}")
+                }
             }
         }
         rate(pods, start.elapsed())

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod launch;
 pub mod logs;
+pub mod machine;
 pub mod pod;
 pub mod runtime;
 pub mod serve;

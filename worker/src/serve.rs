@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use stint_common::config::NatsConfig;
 use stint_common::id::Incarnation;
-use stint_common::names::DEFAULT_CLASS;
 use stint_common::nats::{Committer, ConnectError, Jet};
 use stint_common::time::now;
 use stint_common::wire::{VERSION, WorkerLease, WorkerState};
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Ending, Fence, HelloError, Home, HomeError, Keeper, Settings};
 use crate::launch::Host;
+use crate::machine::Machine;
 use crate::runtime::process::{self, ProcessRuntime};
 use crate::runtime::{Runtime, RuntimeEvent};
 
@@ -33,8 +33,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The worker's name; the host's name when absent.
     pub name: Option<String>,
-    /// How many pods run at a time; the number of CPUs when absent.
+    /// CPUs that its pods may ask for together; those of the machine when absent.
     pub slots: Option<u32>,
+    /// What it is told of its machine.
+    pub machine: Machine,
     /// How long a lease lasts after a renewal was sent.
     pub lease: Duration,
     /// How often it is renewed.
@@ -52,6 +54,7 @@ impl Config {
             data_dir,
             name: None,
             slots: None,
+            machine: Machine::default(),
             lease: Duration::from_secs(60),
             renew: Duration::from_secs(15),
             grace: Duration::from_secs(10),
@@ -101,9 +104,12 @@ pub async fn run(
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let open = |data_dir: PathBuf, life: Incarnation, sink: Sink| {
+    let host_paths = config.machine.host_paths.clone();
+    let open = move |data_dir: PathBuf, life: Incarnation, sink: Sink| {
         let sink = move |event| drop(sink.send(event));
-        ProcessRuntime::open(process::Config::new(data_dir, life), sink).map_err(ServeError::from)
+        let host_paths = host_paths.clone();
+        let config = process::Config { host_paths, ..process::Config::new(data_dir, life) };
+        ProcessRuntime::open(config, sink).map_err(ServeError::from)
     };
     run_with(config, open, ready, shutdown).await
 }
@@ -134,6 +140,7 @@ pub async fn run_with<R: Runtime>(
         let (sink, heard) = mpsc::unbounded_channel();
         let runtime = Arc::new(open(home.path.clone(), me, sink)?);
         let fence = Fence::start(&runtime);
+        let offer = config.machine.offer(slots, &hostname, &runtime.abilities());
         let lease = WorkerLease {
             v: VERSION,
             worker: name.clone(),
@@ -142,6 +149,7 @@ pub async fn run_with<R: Runtime>(
             renewal: 0,
             state: WorkerState::Ready,
             slots,
+            offer: Some(offer.clone()),
             hostname: hostname.clone(),
             started_at: now(),
             lease_ms: millis(config.lease),
@@ -151,12 +159,10 @@ pub async fn run_with<R: Runtime>(
         };
         let keeper = Keeper::new(jet.clone(), objects.clone(), Arc::clone(&fence), config.renew);
         let hello = keeper.hello(lease).await?;
-        let settings = Settings {
-            name: name.clone(),
-            slots: usize::try_from(slots).unwrap_or(usize::MAX),
-            class: DEFAULT_CLASS.to_owned(),
-        };
-        let host = Host::new(&name, &address(), "/", std::env::vars());
+        let host = Host::new(&name, &address(), "/", std::env::vars())
+            .with(offer.allocatable.clone(), config.machine.pids);
+        let devices = config.machine.devices.clone();
+        let settings = Settings { name: name.clone(), offer, devices };
         let agent = Agent::new(settings, me, Arc::clone(&runtime), fence, jet.clone(), host);
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         let keeping = tokio::spawn(keep(keeper, hello, stop.clone(), lost.clone()));

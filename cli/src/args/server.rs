@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use stint_worker::machine::Machine;
+
+use super::machine;
 
 /// How a server role reaches NATS.
 #[derive(Clone, Debug, Args)]
@@ -36,9 +39,12 @@ pub struct DevArgs {
     /// Number of workers.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub workers: u32,
-    /// Pods that each worker runs at a time [default: number of CPUs].
+    /// CPUs that pods of each worker may ask for together [default: the machine's].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub slots: Option<u32>,
+    /// What each worker has to offer.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// Have every acknowledged write on disk: safe from power loss, and slower.
     #[arg(long)]
     pub fsync: bool,
@@ -78,6 +84,112 @@ pub struct CoordinatorArgs {
     pub keep_deleted: f64,
 }
 
+/// What a worker has to offer.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MachineArgs {
+    /// A directory of the machine that pods may see as hostPath volumes, with all that is below
+    /// it. May be given several times.
+    #[arg(long = "host-path", value_name = "DIR")]
+    pub host_paths: Vec<PathBuf>,
+    /// A label by which pods choose workers. May be given several times.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = checked(machine::label))]
+    pub labels: Vec<String>,
+    /// A taint, which keeps pods away that do not tolerate it: KEY[=VALUE]:NoSchedule. May be given
+    /// several times.
+    #[arg(long = "taint", value_name = "TAINT", value_parser = checked(machine::taint))]
+    pub taints: Vec<String>,
+    /// Devices that pods may ask for: NAME=COUNT[:VARIABLE], such as
+    /// nvidia.com/gpu=2:CUDA_VISIBLE_DEVICES. May be given several times.
+    #[arg(long = "resource", value_name = "DEVICES", value_parser = checked(machine::devices))]
+    pub resources: Vec<String>,
+    /// Memory that pods may ask for together [default: the machine's].
+    #[arg(long, value_name = "QUANTITY", value_parser = checked(machine::bytes))]
+    pub memory: Option<String>,
+    /// Pods that run at a time, whatever they ask for [default: 110, or the CPUs if more].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub pods: Option<u64>,
+    /// CPU that a pod takes up which does not say [default: 1].
+    #[arg(long, value_name = "QUANTITY", value_parser = checked(machine::cpu))]
+    pub default_request: Option<String>,
+    /// Processes and threads that each container may have [default: not limited].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub pids: Option<u64>,
+    /// Take pods with limits of CPU and memory also where these cannot be enforced.
+    #[arg(long)]
+    pub best_effort_limits: bool,
+}
+
+/// A parser that keeps the text, if it is what it should be.
+fn checked<T>(
+    read: impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
+    move |text: &str| read(text).map(|_| text.to_owned())
+}
+
+impl MachineArgs {
+    /// The same as arguments, for a worker that is started as a child.
+    #[must_use]
+    pub fn to_arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut add = |flag: &str, value: OsString| arguments.extend([flag.into(), value]);
+        self.host_paths.iter().for_each(|path| add("--host-path", path.into()));
+        for (flag, values) in
+            [("--label", &self.labels), ("--taint", &self.taints), ("--resource", &self.resources)]
+        {
+            values.iter().for_each(|value| add(flag, value.into()));
+        }
+        let numbers = [("--pods", self.pods), ("--pids", self.pids)];
+        let numbers = numbers.map(|(flag, number)| (flag, number.map(|it| it.to_string())));
+        let texts = [
+            ("--memory", self.memory.clone()),
+            ("--default-request", self.default_request.clone()),
+        ];
+        for (flag, value) in numbers.into_iter().chain(texts) {
+            value.into_iter().for_each(|value| add(flag, value.into()));
+        }
+        if self.best_effort_limits {
+            arguments.push("--best-effort-limits".into());
+        }
+        arguments
+    }
+
+    /// What it all means; every text was checked when it was typed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where.
+    pub fn machine(self) -> Result<Machine, String> {
+        for path in &self.host_paths {
+            // Pods would be told that it is not allowed, which helps nobody.
+            std::fs::canonicalize(path)
+                .map_err(|error| format!("--host-path {}: {error}", path.display()))?;
+        }
+        Ok(Machine {
+            host_paths: self.host_paths,
+            labels: self
+                .labels
+                .iter()
+                .map(|text| machine::label(text))
+                .collect::<Result<_, _>>()?,
+            taints: self
+                .taints
+                .iter()
+                .map(|text| machine::taint(text))
+                .collect::<Result<_, _>>()?,
+            devices: self
+                .resources
+                .iter()
+                .map(|text| machine::devices(text))
+                .collect::<Result<_, _>>()?,
+            memory: self.memory.as_deref().map(machine::bytes).transpose()?,
+            pods: self.pods,
+            default_cpu_milli: self.default_request.as_deref().map(machine::cpu).transpose()?,
+            best_effort_limits: self.best_effort_limits,
+            pids: self.pids,
+        })
+    }
+}
+
 /// `stint worker`.
 #[derive(Clone, Debug, Args)]
 pub struct WorkerArgs {
@@ -90,9 +202,13 @@ pub struct WorkerArgs {
     /// The worker's name [default: the host's name].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Pods that run at a time [default: number of CPUs].
+    /// CPUs that pods may ask for together; one that asks for none takes one [default: the
+    /// machine's].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub slots: Option<u32>,
+    /// What it has to offer.
+    #[command(flatten)]
+    pub machine: MachineArgs,
     /// How long a lease lasts after a renewal.
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub lease_seconds: f64,

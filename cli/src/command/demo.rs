@@ -145,6 +145,7 @@ async fn start(stint: &Path, scratch: &Path) -> anyhow::Result<Dev> {
         http: Some(([127, 0, 0, 1], 0).into()),
         workers: 1,
         slots: None,
+        worker_arguments: Vec::new(),
         sync_always: false,
         arguments: Vec::new(),
         logs_to_files: true,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 
 use super::coordinator::on_loopback;
-use crate::args::{DevArgs, LogArgs, LogFormat};
+use crate::args::{DevArgs, LogArgs, LogFormat, MachineArgs};
 use crate::dev::{self, Dev, Options};
 use crate::exit::{Exit, Expected};
 use crate::signals::Interrupts;
@@ -59,10 +59,17 @@ fn options(args: DevArgs, log: &LogArgs) -> anyhow::Result<Options> {
         http: args.http,
         workers: args.workers,
         slots: args.slots,
+        worker_arguments: worker_arguments(&args.machine),
         sync_always: args.fsync,
         arguments: log_arguments(log),
         logs_to_files: false,
     })
+}
+
+/// On a machine of one's own, a Job with limits runs also where these cannot be enforced.
+fn worker_arguments(machine: &MachineArgs) -> Vec<OsString> {
+    let machine = MachineArgs { best_effort_limits: true, ..machine.clone() };
+    machine.to_arguments()
 }
 
 /// The same log for the children.

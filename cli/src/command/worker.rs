@@ -22,6 +22,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
             .ok_or_else(|| Expected::usage("no data directory: set HOME, or give --data DIR"))?,
         name: args.name,
         slots: args.slots,
+        machine: args.machine.machine().map_err(Expected::usage)?,
         lease: seconds(args.lease_seconds),
         renew: seconds(renew),
         grace: seconds(args.grace_seconds),

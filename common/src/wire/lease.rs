@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::class::Offer;
 use crate::id::Incarnation;
 
 /// The value at a worker's lease subject.
@@ -23,6 +24,9 @@ pub struct WorkerLease {
     pub state: WorkerState,
     /// How many pods it runs at a time.
     pub slots: u32,
+    /// What it offers to pods; absent in leases of versions that take every pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
     /// `kubernetes.io/hostname`.
     pub hostname: String,
     /// When this incarnation began.

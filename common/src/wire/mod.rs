@@ -3,6 +3,7 @@
 //! Plain structs with a version; separate from the core's types. Unknown members are passed over,
 //! so that an older reader lives with a newer writer.
 
+mod class;
 mod entries;
 mod lease;
 mod node;
@@ -12,6 +13,7 @@ mod seal;
 mod template;
 mod work;
 
+pub use class::{Allocatable, Class, Expression, Need, Offer, Request, Taint, Term, Toleration};
 pub use entries::{Entries, NoEntries, read_entries};
 pub use lease::{Horizon, Machine, OwnerLease, WorkerLease, WorkerState};
 pub use node::is_cordoned;

@@ -89,6 +89,8 @@ fn from_yaml(bytes: &[u8], seed: Node<'_>) -> Result<Value, Box<dyn std::error::
     let text = std::str::from_utf8(bytes)?;
     let options = serde_saphyr::options! {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
+        // As in YAML 1.1, which Kubernetes reads: `mode: 0400`.
+        legacy_octal_numbers: true,
         with_snippet: false,
     };
     Ok(serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {

@@ -1,8 +1,7 @@
 //! The API server's defaults for a pod template: pod, containers, and the few nested ones that a
 //! Job can meet.
 //!
-//! Volume sources and probes get the defaults that validation looks at; none of them is admitted
-//! yet, so their remaining defaults would never be seen.
+//! Probes, and volume sources that are not admitted, get the defaults that validation looks at.
 
 use serde_json::{Map, Value, json};
 
@@ -22,11 +21,39 @@ pub(super) fn apply(spec: &mut Map<String, Value>) {
         if volume.keys().all(|name| name == "name" || !is_set(volume, name)) {
             volume.insert("emptyDir".to_owned(), json!({}));
         }
+        volume_source(volume);
     }
     for list in ["initContainers", "containers"] {
         items(spec.get_mut(list)).for_each(container);
     }
     items(spec.get_mut("ephemeralContainers")).for_each(container);
+}
+
+/// `0644`.
+const FILE_MODE: i64 = 0o644;
+
+fn volume_source(volume: &mut Map<String, Value>) {
+    if let Some(host) = volume.get_mut("hostPath").and_then(Value::as_object_mut) {
+        default(host, "type", || json!(""));
+    }
+    for name in ["configMap", "downwardAPI", "projected", "secret"] {
+        let Some(source) = volume.get_mut(name).and_then(Value::as_object_mut) else { continue };
+        default(source, "defaultMode", || json!(FILE_MODE));
+        field_versions(source.get_mut("items"));
+        for source in items(source.get_mut("sources")) {
+            if let Some(files) = source.get_mut("downwardAPI").and_then(Value::as_object_mut) {
+                field_versions(files.get_mut("items"));
+            }
+        }
+    }
+}
+
+fn field_versions(files: Option<&mut Value>) {
+    for file in items(files) {
+        if let Some(field) = file.get_mut("fieldRef").and_then(Value::as_object_mut) {
+            default_text(field, "apiVersion", "v1");
+        }
+    }
 }
 
 fn container(container: &mut Map<String, Value>) {

@@ -5,16 +5,21 @@
 //! types), so that none is ever ignored silently. Runs on top of Kubernetes' own validation, on the
 //! defaulted JSON.
 
+mod files;
+mod security;
 mod table;
 
 use serde_json::Value;
+use stint_common::capability::Capabilities;
 
 use super::cause::{Causes, Path};
 use super::semantic::is_blank;
 use super::validate::subscript;
+pub use files::{DOWNWARD_FILE, DOWNWARD_FILES, EMPTY_DIR, MOUNT, PROJECTED, PROJECTION, VOLUME};
+pub use security::{CAPABILITIES, CONTAINER_SECURITY, POD_SECURITY, SECCOMP};
 pub use table::{
-    CONTAINER, ENV_VAR, ENV_VAR_SOURCE, FIELD_REF, JOB, JOB_METADATA, JOB_SPEC, POD_SPEC, TEMPLATE,
-    TEMPLATE_METADATA,
+    AFFINITY, CONTAINER, ENV_VAR, ENV_VAR_SOURCE, FIELD_REF, JOB, JOB_METADATA, JOB_SPEC, POD_SPEC,
+    RESOURCE_FIELD_REF, RESOURCES, TEMPLATE, TEMPLATE_METADATA,
 };
 
 /// A field and what becomes of it.
@@ -49,6 +54,10 @@ pub enum Rule {
     Needed(&'static str),
     /// Only fields that a worker knows of its pod.
     PodField,
+    /// Only limits that can be kept.
+    Limits,
+    /// Only names of capabilities of Linux.
+    Capabilities,
 }
 
 /// Fields of a pod that a variable can take.
@@ -105,6 +114,21 @@ fn apply(rule: Rule, value: &Value, path: &Path<'_>, causes: &mut Causes) {
         Rule::Needed(why) => {
             if is_blank(value) {
                 causes.required(path, why);
+            }
+        }
+        Rule::Limits => {
+            for name in value.as_object().into_iter().flat_map(|limits| limits.keys()) {
+                if name == "ephemeral-storage" || name.starts_with("hugepages-") {
+                    refuse(&path.key(name), "", "leave it out: it is not limited", causes);
+                }
+            }
+        }
+        Rule::Capabilities => {
+            for (index, name) in value.as_array().into_iter().flatten().enumerate() {
+                let name = name.as_str().unwrap_or_default();
+                if Capabilities::named(name).is_none() {
+                    causes.invalid(&path.index(index), name, "not a capability of Linux");
+                }
             }
         }
         Rule::PodField => pod_field(value.as_str().unwrap_or_default(), path, causes),

@@ -14,6 +14,9 @@ const NO_IMAGE: &str = "host";
 const MANY_COMPLETIONS: i32 = 100_000;
 const MANY_PARALLEL: i32 = 10_000;
 
+/// Priority classes that every cluster has.
+const KNOWN_PRIORITIES: [&str; 2] = ["system-cluster-critical", "system-node-critical"];
+
 /// Kubernetes' and Stint's warnings about a new Job.
 #[must_use]
 pub fn on_create(job: &Job) -> Vec<String> {
@@ -127,6 +130,12 @@ fn of_stint(job: &Job) -> Vec<String> {
     if has_image {
         warnings
             .push("image is not pulled: the process runtime runs command on the host".to_owned());
+    }
+    let class = pod.and_then(|pod| pod.priority_class_name.as_deref()).unwrap_or_default();
+    if !class.is_empty() && !KNOWN_PRIORITIES.contains(&class) {
+        warnings.push(format!(
+            "spec.template.spec.priorityClassName: {class:?} is not known: the pods have priority 0"
+        ));
     }
     if job.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()) {
         warnings.push(

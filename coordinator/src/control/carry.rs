@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use stint_common::id::{JobUid, PodId};
-use stint_common::names::{DEFAULT_CLASS, Names};
+use stint_common::names::Names;
 use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
 use stint_common::wire::{Nudge, NudgedPod, PodRecord, Seal, VERSION, WorkItem};
 
@@ -74,9 +74,9 @@ impl Round {
         self.jobs.push((uid, Write { subject, payload, expect: Expect::Sequence(expect) }));
     }
 
-    pub(super) fn item(&mut self, names: &Names, pod: PodId, item: &WorkItem) {
+    pub(super) fn item(&mut self, names: &Names, class: &str, pod: PodId, item: &WorkItem) {
         let payload = serde_json::to_vec(item).expect("an item has only string keys");
-        let subject = names.work(DEFAULT_CLASS, pod);
+        let subject = names.work(class, pod);
         let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
         self.items.push((pod, write));
     }

@@ -33,6 +33,7 @@ impl Owner {
                 self.take_job(&entry.subject, &entry.payload, entry.sequence, now)
             }
             Some(("leases", "_workers", _)) => self.take_lease(entry, now),
+            Some(("classes", _, name)) => self.classes.observe(&name, !entry.payload.is_empty()),
             _ => {}
         }
     }
@@ -72,7 +73,7 @@ impl Owner {
         self.touch(uid);
         self.touch_dependents(uid);
         self.stops.look_at(uid);
-        self.window.join(uid);
+        self.join(uid);
         for entry in self.strangers.remove(&uid).into_iter().flat_map(|(_, entries)| entries) {
             self.take_pods_entry(&entry, now);
         }
@@ -98,7 +99,8 @@ impl Owner {
         if let Some(at) = managed.wake_at {
             self.timers.remove(&(at, uid));
         }
-        self.window.forget_job(uid);
+        self.classes.forget_job(uid);
+        self.crowded.remove(&uid);
         let grace_seconds = managed.job.spec().grace_seconds;
         self.add_orphan(uid, grace_seconds);
     }
@@ -168,7 +170,7 @@ impl Owner {
                 PodFact::Ended(ends::fact(end, claim.is_some(), entry.time))
             }
         };
-        self.window.settle(pod);
+        self.classes.settle(pod);
         match (&state, claim) {
             (PodState::Terminated(end), claim) => {
                 self.kept.ended(pod, entry.sequence, worth(end));
@@ -233,7 +235,7 @@ impl Owner {
         if let Some(managed) = self.jobs.get(&pod.job)
             && managed.job.publishable() > 0
         {
-            self.window.join(pod.job);
+            self.join(pod.job);
         }
     }
 
@@ -304,7 +306,7 @@ impl Owner {
         if let Some(managed) = self.jobs.get_mut(&uid) {
             managed.dirty = false;
             if managed.job.publishable() > 0 {
-                self.window.join(uid);
+                self.join(uid);
             }
         }
         self.stops.look_at(uid);
@@ -315,10 +317,10 @@ impl Owner {
     fn item_done(&mut self, pod: PodId, outcome: &Outcome) {
         if let Outcome::Refused(reason) = outcome {
             tracing::warn!(%pod, reason, "a work item was refused");
-            self.window.give_back(pod);
+            self.classes.give_back(pod);
             if let Some(managed) = self.jobs.get_mut(&pod.job) {
                 managed.job.put_back(&[(pod.slot, pod.attempt)]);
-                self.window.join(pod.job);
+                self.join(pod.job);
             }
         }
     }
@@ -350,7 +352,7 @@ impl Owner {
     /// Items that nobody claimed for too long are published again; harmless where they are still
     /// queued.
     pub(super) fn publish_overdue(&mut self, wall: Timestamp, now: Instant, round: &mut Round) {
-        for pod in self.window.overdue(now) {
+        for pod in self.classes.overdue(now) {
             let wanted = self
                 .jobs
                 .get(&pod.job)
@@ -358,7 +360,7 @@ impl Owner {
             if wanted {
                 self.publish(pod, wall, round);
             } else {
-                self.window.give_back(pod);
+                self.classes.give_back(pod);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One Job as the owner manages it: the core's view, and what of its record the core does not hold.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,9 +9,9 @@ use k8s_openapi::api::batch::v1::Job as ApiJob;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use stint_common::id::{Incarnation, JobUid, ObjectRef, PodId, Slot};
-use stint_common::wire::{IndexFailures, TraceContext, VERSION};
+use stint_common::wire::{Class, IndexFailures, TraceContext, VERSION};
 
-use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger};
+use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger, class};
 use crate::store::{JobRecord, OF_DELETION};
 use crate::trace::JobTrace;
 
@@ -27,6 +28,8 @@ pub(super) struct Managed {
     pub(super) revision: u64,
     pub(super) object: Box<RawValue>,
     pub(super) template: String,
+    /// What its pods ask of a worker, and the name of that.
+    pub(super) class: (String, Arc<Class>),
     pub(super) trace: Option<TraceContext>,
     pub(super) created_at: Option<Timestamp>,
     pub(super) deletion: Option<Deletion>,
@@ -64,6 +67,7 @@ pub(super) struct Parsed {
     pub(super) name: ObjectRef,
     pub(super) spec: JobSpec,
     pub(super) held: bool,
+    pub(super) class: (String, Arc<Class>),
     pub(super) record: JobRecord,
 }
 
@@ -91,12 +95,15 @@ pub(super) fn parse(subject: &str, payload: &[u8]) -> Option<Parsed> {
     };
     let mut finalizers = job.metadata.finalizers.iter().flatten();
     let held = finalizers.any(|name| !OF_DELETION.contains(&name.as_str()));
-    Some(Parsed { uid, name, spec: JobSpec::from_job(&job), held, record })
+    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let class = pod.map(class).unwrap_or_default();
+    let class = (class.name(), Arc::new(class));
+    Some(Parsed { uid, name, spec: JobSpec::from_job(&job), held, class, record })
 }
 
 impl Managed {
     pub(super) fn new(parsed: Parsed, subject: &str, revision: u64) -> Self {
-        let Parsed { uid, name, spec, held, record } = parsed;
+        let Parsed { uid, name, spec, held, class, record } = parsed;
         let JobRecord {
             object, template, trace, created_at, status, said, ledger, deletion, ..
         } = record;
@@ -107,6 +114,7 @@ impl Managed {
             revision,
             object,
             template,
+            class,
             trace,
             created_at,
             deletion,
@@ -133,6 +141,7 @@ impl Managed {
         self.job.replace(parsed.spec, status, ledger, deletion);
         (self.object, self.template, self.trace) = (object, template, trace);
         (self.deletion, self.held) = (deletion, parsed.held);
+        self.class = parsed.class;
         (self.said, self.revision) = (said, revision);
         self.dirty = true;
     }

@@ -11,6 +11,7 @@
 //! be killed between any two writes.
 
 mod carry;
+mod classes;
 mod dependents;
 mod ends;
 mod events;

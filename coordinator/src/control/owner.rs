@@ -11,6 +11,7 @@ use stint_common::time;
 use stint_common::wire::{Claim, IndexFailures, VERSION, WorkItem};
 
 use super::carry::Round;
+use super::classes::Classes;
 use super::dependents::Dependents;
 use super::graves::Graves;
 use super::kept::Kept;
@@ -18,7 +19,6 @@ use super::managed::Managed;
 use super::retire::Retirement;
 use super::run::Keep;
 use super::stops::Stops;
-use super::window::Window;
 use super::workers::Workers;
 use crate::job::{self, Deletion, Dispose};
 use crate::trace::Tracer;
@@ -71,7 +71,9 @@ pub(super) struct Owner {
     pub(super) timers: BTreeSet<(Timestamp, JobUid)>,
     pub(super) claims: HashMap<PodId, Claimed>,
     pub(super) workers: Workers,
-    pub(super) window: Window,
+    pub(super) classes: Classes,
+    /// Jobs for whose class there is no room among the others.
+    pub(super) crowded: HashSet<JobUid>,
     pub(super) stops: Stops,
     pub(super) orphans: HashMap<JobUid, Orphan>,
     /// Records of Jobs that were not known when they were read: the two tails are not in step.
@@ -107,7 +109,8 @@ impl Owner {
             timers: BTreeSet::new(),
             claims: HashMap::new(),
             workers: Workers::default(),
-            window: Window::new(now),
+            classes: Classes::new(now),
+            crowded: HashSet::new(),
             stops: Stops::default(),
             orphans: HashMap::new(),
             strangers: HashMap::new(),
@@ -122,6 +125,15 @@ impl Owner {
     pub(super) fn next_nonce(&mut self) -> u64 {
         self.nonce += 1;
         self.nonce
+    }
+
+    /// A Job that has pods to publish has its turn among those of its class.
+    pub(super) fn join(&mut self, uid: JobUid) {
+        let Some(managed) = self.jobs.get(&uid) else { return };
+        let (name, class) = &managed.class;
+        if !self.classes.join(uid, name, class) {
+            self.crowded.insert(uid);
+        }
     }
 
     /// Something happened to a Job: it is planned for in the next round.
@@ -142,7 +154,7 @@ impl Owner {
         self.ring_timers(now);
         // Before planning: what the last writes made durable goes out even if the next writes
         // follow at once.
-        self.window.adapt(self.workers.slots(), instant);
+        self.classes.adapt(instant);
         self.fill_window(now, instant, &mut round);
         for uid in std::mem::take(&mut self.dirty) {
             self.plan_one(uid, now, instant, &mut round);
@@ -269,7 +281,7 @@ impl Owner {
     fn fill_window(&mut self, now: Timestamp, instant: Instant, round: &mut Round) {
         let jobs = &mut self.jobs;
         let mut keys = Vec::new();
-        let pods = self.window.fill(instant, |uid, max, pods| {
+        let pods = self.classes.fill(instant, |uid, max, pods| {
             let Some(managed) = jobs.get_mut(&uid).filter(|managed| !managed.writing) else {
                 // Joins again when its write has been confirmed.
                 return false;
@@ -292,7 +304,7 @@ impl Owner {
                 created_at: now,
                 index_failures: managed.index_failures(pod.slot),
             };
-            round.item(&self.names, pod, &item);
+            round.item(&self.names, &managed.class.0, pod, &item);
         }
     }
 }

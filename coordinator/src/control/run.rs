@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::Incarnation;
-use stint_common::names::DEFAULT_CLASS;
-use stint_common::nats::{Committer, Entry, Jet, Tail, TailEvent, ensure_class_consumer};
+use stint_common::nats::{Committer, Entry, Jet, Tail, TailEvent};
 use stint_common::time::{now, since};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::carry::{Done, OnItsWay, Round, Writers};
+use super::classes;
 use super::events;
 use super::leader::{Candidate, Held};
 use super::owner::Owner;
@@ -23,8 +23,6 @@ use crate::trace::Tracer;
 const TICK: Duration = Duration::from_millis(250);
 /// A longer pause between ticks means that this process slept: clocks start anew.
 const GAP: Duration = Duration::from_secs(3);
-/// The class's consumer is looked after this often.
-const CONSUMER_CHECK: Duration = Duration::from_secs(3);
 /// A Job that is unknown for this long while its pods have records is looked up.
 const STRANGE: Duration = Duration::from_secs(3);
 /// Chunks of news taken in before the next decision, so that writes are not put off for ever.
@@ -108,7 +106,6 @@ struct Reign {
     on_their_way: FuturesUnordered<OnItsWay>,
     objects_seen: u64,
     last_tick: Instant,
-    last_consumer_check: Option<Instant>,
     /// The streams are not those that were read: this reign is over.
     went_back: bool,
 }
@@ -146,7 +143,6 @@ impl Reign {
             on_their_way: FuturesUnordered::new(),
             objects_seen: 0,
             last_tick: instant(),
-            last_consumer_check: None,
             went_back: false,
         };
         reign.take_objects(Some(TailEvent::Entries(known)));
@@ -252,6 +248,9 @@ impl Reign {
         let (wall, now) = (now(), instant());
         let mut round = self.owner.decide(round, wall, now);
         self.owner.stop_what_must(wall, now, &mut round);
+        if self.owner.classes.has_new() {
+            self.look_after_classes(now);
+        }
         let messages = self.owner.event_messages(std::mem::take(&mut round.events), wall);
         if !messages.is_empty() {
             events::publish(&self.writers.jet, messages).await;
@@ -271,25 +270,21 @@ impl Reign {
         self.owner.publish_overdue(now(), at, round);
         self.owner.retire(at, round);
         self.owner.bury(now(), round);
-        self.look_after_consumer(at).await;
+        self.owner.look_at_classes(at, round);
+        self.look_after_classes(at);
         self.resolve_strangers(at).await;
         self.resolve_unaccounted(at).await;
     }
 
-    async fn look_after_consumer(&mut self, at: Instant) {
-        let due =
-            self.last_consumer_check.is_none_or(|last| at.duration_since(last) >= CONSUMER_CHECK);
-        if !due {
-            return;
+    /// Each class has its definition, for workers, and its consumer, to pull from.
+    fn look_after_classes(&mut self, at: Instant) {
+        for look in self.owner.classes_to_look_after(at) {
+            let jet = self.writers.jet.clone();
+            self.on_their_way.push(Box::pin(async move {
+                classes::look_after(&jet, look).await;
+                Done::Said
+            }));
         }
-        self.last_consumer_check = Some(at);
-        let jet = self.writers.jet.clone();
-        self.on_their_way.push(Box::pin(async move {
-            if let Err(error) = ensure_class_consumer(&jet, DEFAULT_CLASS).await {
-                tracing::warn!(?error, "looking after the class's consumer");
-            }
-            Done::Said
-        }));
     }
 
     /// Records of unknown Jobs: once the objects' tail is known to be in step, those Jobs are gone.

@@ -62,11 +62,17 @@ impl Window {
         self.published.retain(|pod, _| pod.job != job);
     }
 
-    /// A pod was claimed or ended: its place is free.
-    pub(super) fn settle(&mut self, pod: PodId) {
-        if self.published.remove(&pod).is_some() {
-            self.claims += 1;
-        }
+    /// A pod was claimed or ended: its place is free, if it had one here.
+    pub(super) fn settle(&mut self, pod: PodId) -> bool {
+        let was_here = self.published.remove(&pod).is_some();
+        self.claims += u32::from(was_here);
+        was_here
+    }
+
+    /// Jobs that have pods here, or wait for their turn.
+    pub(super) fn jobs(&self) -> HashSet<JobUid> {
+        let published = self.published.keys().map(|pod| pod.job);
+        published.chain(self.turns.iter().copied()).collect()
     }
 
     /// Fits the window to the workers' places and to how fast they claim.

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use stint_common::id::{Incarnation, PodId};
-use stint_common::wire::{WorkerLease, WorkerState};
+use stint_common::placing::{self, Mismatch};
+use stint_common::wire::{Class, WorkerLease, WorkerState};
 
 /// One worker.
 #[derive(Debug)]
@@ -132,15 +133,35 @@ impl Workers {
         }
     }
 
-    /// How many pods all ready workers run at a time.
+    /// How many pods of a class all ready workers run at a time, if they run nothing else.
     #[must_use]
-    pub(super) fn slots(&self) -> usize {
-        self.workers
-            .values()
-            .filter(|worker| worker.lease.state == WorkerState::Ready)
-            .map(|worker| usize::try_from(worker.lease.slots).unwrap_or(usize::MAX))
-            .sum()
+    pub(super) fn slots(&self, class: &Class) -> usize {
+        self.ready().map(|lease| slots_of(lease, class)).fold(0, usize::saturating_add)
     }
+
+    /// Why each ready worker that does not run pods of a class does not.
+    #[must_use]
+    pub(super) fn refusals(&self, class: &Class) -> Vec<Mismatch> {
+        let leases = self.ready().map(|lease| (lease.worker.as_str(), lease.offer.as_ref()));
+        placing::refusals(class, leases)
+    }
+
+    fn ready(&self) -> impl Iterator<Item = &WorkerLease> {
+        let leases = self.workers.values().map(|worker| &worker.lease);
+        leases.filter(|lease| lease.state == WorkerState::Ready)
+    }
+}
+
+fn slots_of(lease: &WorkerLease, class: &Class) -> usize {
+    let slots = match &lease.offer {
+        None if *class == Class::default() => u64::from(lease.slots),
+        None => 0,
+        Some(offer) => match placing::fits(class, &lease.worker, offer) {
+            Ok(()) => placing::room(&class.request, offer),
+            Err(_) => 0,
+        },
+    };
+    usize::try_from(slots).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -158,6 +179,7 @@ mod tests {
             renewal: 0,
             state,
             slots: 4,
+            offer: None,
             hostname: "a".into(),
             started_at: jiff::Timestamp::UNIX_EPOCH,
             lease_ms: 60_000,
@@ -197,7 +219,7 @@ mod tests {
         assert_eq!(workers.unaccounted(), [old]);
         workers.release(pod(), old);
         assert!(workers.unaccounted().is_empty());
-        assert_eq!(workers.slots(), 4);
+        assert_eq!(workers.slots(&Class::default()), 4);
     }
 
     #[test]

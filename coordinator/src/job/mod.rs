@@ -21,6 +21,7 @@ mod ledger;
 mod next;
 mod note;
 mod observe;
+mod placing;
 mod plan;
 mod pod;
 mod pods;
@@ -50,6 +51,7 @@ pub use intake::MAX_BATCH;
 pub use ledger::{Ledger, SlotState};
 pub use note::{Event, EventKind, Note};
 pub use observe::Observed;
+pub use placing::class;
 pub use plan::{Dispose, Plan, plan};
 pub use pod::{
     ConditionStatus, ContainerExit, EndFact, PodCondition, PodFact, Stage, Stop, StopReason,

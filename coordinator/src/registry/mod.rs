@@ -22,6 +22,7 @@ mod pod_status;
 mod pods;
 mod pods_delete;
 mod rerun;
+mod scheduling;
 pub mod selector;
 mod services;
 mod status;

@@ -9,6 +9,7 @@ use stint_common::time::format_seconds;
 use stint_common::wire::{ContainerEnd, End, Exit, Outcome, PodRecord, PodState, Running};
 
 use super::pod_object::PodView;
+use super::scheduling::qos_class;
 
 /// `status` of the pod with this spec.
 pub(super) fn status(spec: &Value, view: &PodView<'_>) -> Value {
@@ -16,7 +17,7 @@ pub(super) fn status(spec: &Value, view: &PodView<'_>) -> Value {
     let Some(record) = view.record else {
         // As right after its creation: nobody has looked at it yet.
         status.insert("phase".to_owned(), json!("Pending"));
-        status.insert("qosClass".to_owned(), json!("BestEffort"));
+        status.insert("qosClass".to_owned(), json!(qos_class(spec)));
         return Value::Object(status);
     };
     let phase = match &record.state {
@@ -40,7 +41,7 @@ pub(super) fn status(spec: &Value, view: &PodView<'_>) -> Value {
     if !containers.is_empty() {
         status.insert("containerStatuses".to_owned(), Value::Array(containers));
     }
-    status.insert("qosClass".to_owned(), json!("BestEffort"));
+    status.insert("qosClass".to_owned(), json!(qos_class(spec)));
     Value::Object(status)
 }
 

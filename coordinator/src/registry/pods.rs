@@ -22,6 +22,7 @@ use super::error::PODS;
 use super::jobs::Answer;
 use super::options::Options;
 use super::pod_object::{Deletion, PodView, pod_object};
+use super::scheduling::{is_unclaimed, unschedulable};
 use super::selector::LabelSelector;
 use super::store::Registry;
 use crate::store::Object;
@@ -155,11 +156,18 @@ impl Registry {
         let mut last: Option<PodId> = None;
         let mut more = None;
         'jobs: for job in &jobs[begin.unwrap_or(0)..] {
+            // Looked up once a Job, and only if one of its pods waits.
+            let mut refused: Option<Option<String>> = None;
             for (pod, news) in pods_of(job, &news) {
                 if after.is_some_and(|after| after.job == pod.job && pod <= after) {
                     continue;
                 }
-                let Some(object) = show(job, pod, &news) else { continue };
+                let Some(mut object) = show(job, pod, &news) else { continue };
+                if is_unclaimed(&object)
+                    && let Some(why) = refused.get_or_insert_with(|| self.refused(job))
+                {
+                    unschedulable(&mut object, why);
+                }
                 if !options.labels.matches_object(&object) || !matches(&object) {
                     continue;
                 }
@@ -237,7 +245,13 @@ impl Registry {
     /// 404; 503 when JetStream is away.
     pub async fn get_pod(&self, namespace: &str, name: &str) -> Result<Value, Error> {
         let found = self.find_pod(namespace, name).await?;
-        found.object().ok_or_else(|| found.is_gone(name))
+        let mut object = found.object().ok_or_else(|| found.is_gone(name))?;
+        if is_unclaimed(&object)
+            && let Some(why) = self.refused(&found.job)
+        {
+            unschedulable(&mut object, &why);
+        }
+        Ok(object)
     }
 
     /// Finds a pod by its name: the name leads back to Job, slot and attempt.

@@ -17,10 +17,11 @@ use stint_common::wire::Horizon;
 use tokio::sync::{mpsc, watch};
 
 /// What is kept in memory. Templates are not: they are large, and only workers read them.
-const RESOURCES: [&str; 9] = [
+const RESOURCES: [&str; 10] = [
     HORIZONS,
     "jobs",
     "leases",
+    "classes",
     "configmaps",
     "secrets",
     "namespaces",
@@ -31,7 +32,7 @@ const RESOURCES: [&str; 9] = [
 /// How far tombstones of Jobs have been removed.
 const HORIZONS: &str = "horizons";
 /// What the owner reads with the replica's eyes.
-const OWNERS: [&str; 2] = ["jobs", "leases"];
+const OWNERS: [&str; 3] = ["jobs", "leases", "classes"];
 /// Chunks that wait for the owner; if it falls behind further, it begins anew.
 const FEED: usize = 4096;
 /// Changes of one resource kept for watches that begin in the past or lag behind.

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use stint_common::config::NatsConfig;
 use stint_worker::runtime::noop::NoopRuntime;
-use stint_worker::runtime::process::{watchdog, with_main_thread};
+use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
 use tokio_util::sync::CancellationToken;
 
 /// Plays the part that the arguments name, if they name one.
 pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
     let (part, rest) = arguments.split_first()?;
+    if part == launcher::SUBCOMMAND {
+        return Some(launcher::main());
+    }
     if part != watchdog::SUBCOMMAND && !part.starts_with("role-") {
         return None;
     }

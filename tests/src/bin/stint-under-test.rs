@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stint::args::Cli;
 use stint::{command, report};
-use stint_worker::runtime::process::{watchdog, with_main_thread};
+use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(watchdog::SUBCOMMAND) {
-        return watchdog::main(&arguments.collect::<Vec<_>>());
+    match arguments.next().as_deref() {
+        Some(watchdog::SUBCOMMAND) => return watchdog::main(&arguments.collect::<Vec<_>>()),
+        Some(launcher::SUBCOMMAND) => return launcher::main(),
+        _ => {}
     }
     match with_main_thread(run) {
         Ok(exit) => exit,

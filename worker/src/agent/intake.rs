@@ -1,20 +1,22 @@
-//! Pulling work: asks for as many items as there is room for, keeps count of what was asked for.
+//! Pulling work: from each class that this worker fits, as many items as there is room for.
 
+use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::PodId;
-use stint_common::names::Names;
-use stint_common::nats::Jet;
-use stint_common::wire::WorkItem;
+use stint_common::nats::{Entry, Jet, Tail, TailEvent, parse_delivery};
+use stint_common::placing;
+use stint_common::wire::{Class, Offer, WorkItem};
 use tokio::sync::watch;
+
+use super::feed::{Feed, Kind};
 
 /// How long a pull stands. The server forgets it then, and says how much of it was not served.
 const EXPIRES: Duration = Duration::from_secs(20);
-/// A pull of which nothing more was heard by then is gone, with what it asked for.
-const SILENCE: Duration = Duration::from_secs(25);
 /// After a refusal (no consumer yet, or too many pulls) the next pull waits this long.
 const REFUSED: Duration = Duration::from_millis(200);
 /// Items asked for at a time.
@@ -27,71 +29,137 @@ pub(super) struct Pulled {
     pub(super) item: WorkItem,
     pub(super) reply: async_nats::Subject,
     pub(super) at: Instant,
+    /// What its class says of it.
+    pub(super) kind: Arc<Kind>,
 }
 
-/// The pulls of one class.
+/// The pulls of all classes that this worker fits.
 pub(super) struct Intake {
     jet: Jet,
-    subject: String,
+    name: String,
+    offer: Offer,
+    /// Answers come here, with the feed's token behind.
     reply: String,
     inbox: Subscriber,
     reconnects: watch::Receiver<u64>,
-    asked: usize,
-    last: Instant,
-    /// The class's consumer is not there, or refuses: not asked before this.
-    hold_until: Option<Instant>,
+    classes: Tail,
+    feeds: Vec<Feed>,
+    tokens: u64,
+    turns: u64,
 }
 
 /// Something about pulls.
 pub(super) enum News {
     Item(Pulled),
-    /// What was asked for is less than it was: ask again if there is room.
+    /// What was asked for is less than it was, or there is another class: ask if there is room.
     Less,
 }
 
 impl Intake {
+    /// The intake of the worker of this name, which offers this.
+    ///
     /// # Errors
     ///
     /// When the subscription cannot be made.
     pub(super) async fn start(
         jet: Jet,
-        class: &str,
+        name: &str,
+        offer: Offer,
         now: Instant,
     ) -> Result<Self, async_nats::Error> {
-        let names: &Names = &jet.names;
-        let subject = format!(
-            "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
-            names.work_stream(),
-            names.class_consumer(class)
-        );
         let reply = jet.client.new_inbox();
-        let inbox = jet.client.subscribe(reply.clone()).await?;
+        let inbox = jet.client.subscribe(format!("{reply}.*")).await?;
         let reconnects = jet.reconnects();
-        Ok(Self { jet, subject, reply, inbox, reconnects, asked: 0, last: now, hold_until: None })
+        let classes = jet.names.objects(Some("classes"));
+        let classes = Tail::start(jet.clone(), jet.names.objects_stream(), vec![classes]);
+        let mut intake = Self {
+            jet,
+            name: name.to_owned(),
+            offer,
+            reply,
+            inbox,
+            reconnects,
+            classes,
+            feeds: Vec::new(),
+            tokens: 0,
+            turns: 0,
+        };
+        intake.add(&Class::default(), now);
+        Ok(intake)
     }
 
-    /// Items that may still come.
-    pub(super) fn asked(&self) -> usize {
-        self.asked
+    /// A class's work is taken from now on, if this worker fits it.
+    fn add(&mut self, class: &Class, now: Instant) {
+        let known = self.feeds.iter().any(|feed| *feed.kind.name == *class.name());
+        match placing::fits(class, &self.name, &self.offer) {
+            Ok(()) if !known => {
+                self.tokens += 1;
+                let cpu_milli = self.offer.default_cpu_milli;
+                let feed = Feed::new(&self.jet.names, class, cpu_milli, self.tokens, now);
+                self.feeds.push(feed);
+            }
+            Ok(()) => {}
+            Err(why) => {
+                tracing::debug!(class = class.name(), why = why.0, "not for this worker");
+            }
+        }
     }
 
-    /// Whether it makes sense to ask now.
-    pub(super) fn may_ask(&self, now: Instant) -> bool {
-        self.hold_until.is_none_or(|until| until <= now)
+    fn class_news(&mut self, entries: Vec<Entry>, now: Instant) {
+        for entry in entries {
+            let subject = self.jet.names.parse_object_subject(&entry.subject);
+            let Some((_, _, name)) = subject else { continue };
+            if entry.payload.is_empty() {
+                // Nobody asks for it any more.
+                self.feeds.retain(|feed| *feed.kind.name != *name);
+                continue;
+            }
+            match serde_json::from_slice::<Class>(&entry.payload) {
+                Ok(class) if class.name() == name => self.add(&class, now),
+                Ok(_) => {
+                    tracing::error!(name, "a class says more than this version understands");
+                }
+                Err(error) => tracing::error!(name, %error, "a class cannot be read"),
+            }
+        }
     }
 
-    /// Asks for `count` more.
-    pub(super) async fn ask(&mut self, count: usize, now: Instant) {
+    /// The feeds in the order in which they are asked: by priority, then by turn.
+    pub(super) fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.feeds.len()).collect();
+        order.sort_by_key(|index| {
+            let feed = &self.feeds[*index];
+            (Reverse(feed.kind.priority), feed.turn)
+        });
+        order
+    }
+
+    /// One feed.
+    pub(super) fn feed(&self, index: usize) -> &Feed {
+        &self.feeds[index]
+    }
+
+    /// Whether there is more than one class.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.feeds.len() > 1
+    }
+
+    /// Items that may still come from classes that are known to have more.
+    pub(super) fn asked_of_hot(&self, now: Instant) -> usize {
+        self.feeds.iter().filter(|feed| feed.is_hot(now)).map(|feed| feed.asked).sum()
+    }
+
+    /// Asks a feed for `count` more.
+    pub(super) async fn ask(&mut self, index: usize, count: usize, now: Instant) {
+        let feed = &mut self.feeds[index];
         let count = count.min(MOST);
         let body = format!(r#"{{"batch":{count},"expires":{}}}"#, EXPIRES.as_nanos());
-        let asked = self.jet.client.publish_with_reply(
-            self.subject.clone(),
-            self.reply.clone(),
-            body.into(),
-        );
+        let reply = format!("{}.{}", self.reply, feed.token);
+        let asked = self.jet.client.publish_with_reply(feed.subject.clone(), reply, body.into());
         if asked.await.is_ok() {
-            self.asked += count;
-            self.last = now;
+            feed.ask(count, now);
+            self.turns += 1;
+            feed.turn = self.turns;
         }
     }
 
@@ -102,9 +170,14 @@ impl Intake {
                 Some(message) => self.read(message),
                 None => std::future::pending().await,
             },
+            event = self.classes.next() => {
+                if let Some(TailEvent::Entries(entries)) = event {
+                    self.class_news(entries, clock());
+                }
+                News::Less
+            }
             _ = self.reconnects.changed() => {
-                // Pulls do not outlive the connection that carried them.
-                self.asked = 0;
+                self.feeds.iter_mut().for_each(Feed::forget);
                 News::Less
             }
         }
@@ -118,43 +191,62 @@ impl Intake {
 
     /// Pulls that the server has forgotten without a word no longer count.
     pub(super) fn forget_silent(&mut self, now: Instant) {
-        if self.asked > 0 && now.duration_since(self.last) > SILENCE {
-            self.asked = 0;
-        }
+        self.feeds.iter_mut().for_each(|feed| feed.forget_silent(now));
     }
 
     fn read(&mut self, message: Message) -> News {
         match message.status {
-            None => self.asked = self.asked.saturating_sub(1),
-            Some(StatusCode::IDLE_HEARTBEAT) => return News::Less,
+            None => self.read_item(message),
+            Some(StatusCode::IDLE_HEARTBEAT) => News::Less,
             Some(status) => {
-                let unserved = unserved(&message);
-                self.asked = unserved.map_or(0, |unserved| self.asked.saturating_sub(unserved));
-                if status != StatusCode::TIMEOUT {
-                    tracing::debug!(%status, "a pull was refused");
-                    self.hold_until = Some(clock() + REFUSED);
-                }
-                return News::Less;
-            }
-        }
-        let parsed = self.jet.names.parse_work_subject(&message.subject).map(|(_, pod)| pod);
-        let item = serde_json::from_slice::<WorkItem>(&message.payload);
-        match (parsed, item, message.reply) {
-            (Some(pod), Ok(item), Some(reply)) => {
-                News::Item(Pulled { pod, item, reply, at: clock() })
-            }
-            (_, item, reply) => {
-                // Nobody will ever understand it: it is taken out of the queue, and said.
-                tracing::error!(subject = %message.subject, error = ?item.err(), "a work item cannot be read");
-                if let Some(reply) = reply {
-                    let client = self.jet.client.clone();
-                    tokio::spawn(async move {
-                        client.publish(reply, Bytes::from_static(b"+TERM")).await
-                    });
+                let token = message.subject.rsplit('.').next().and_then(|it| it.parse().ok());
+                let feed = self.feeds.iter_mut().find(|feed| Some(feed.token) == token);
+                if let Some(feed) = feed {
+                    feed.over(unserved(&message));
+                    if status != StatusCode::TIMEOUT {
+                        tracing::debug!(%status, class = %feed.kind.name, "a pull was refused");
+                        feed.hold(clock() + REFUSED);
+                    }
                 }
                 News::Less
             }
         }
+    }
+
+    fn read_item(&mut self, message: Message) -> News {
+        let parsed = self.jet.names.parse_work_subject(&message.subject);
+        let item = serde_json::from_slice::<WorkItem>(&message.payload);
+        let feed = parsed
+            .and_then(|(class, _)| self.feeds.iter_mut().find(|feed| *feed.kind.name == *class));
+        match (parsed, item, message.reply) {
+            (Some((_, pod)), Ok(item), Some(reply)) => {
+                let Some(feed) = feed else {
+                    // Of a class that was given up since it was asked for.
+                    self.answer(reply, b"-NAK");
+                    return News::Less;
+                };
+                let pending = parse_delivery(&reply).map_or(0, |delivery| delivery.pending);
+                feed.came(pending, clock());
+                let kind = Arc::clone(&feed.kind);
+                News::Item(Pulled { pod, item, reply, at: clock(), kind })
+            }
+            (_, item, reply) => {
+                // Nobody will ever understand it: it is taken out of the queue, and said.
+                tracing::error!(subject = %message.subject, error = ?item.err(), "a work item cannot be read");
+                if let Some(feed) = feed {
+                    feed.came(0, clock());
+                }
+                if let Some(reply) = reply {
+                    self.answer(reply, b"+TERM");
+                }
+                News::Less
+            }
+        }
+    }
+
+    fn answer(&self, reply: async_nats::Subject, answer: &'static [u8]) {
+        let client = self.jet.client.clone();
+        tokio::spawn(async move { client.publish(reply, Bytes::from_static(answer)).await });
     }
 }
 

@@ -1,6 +1,7 @@
 //! What happens to a claimed pod: synchronous, one event at a time; decides nothing about
 //! containers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use super::outbox::{Done, Outbox};
 use super::pods::{Output, Stage};
 use super::run::Agent;
 use super::shipping::{Destination, Shipped};
+use crate::launch::PreparedJob;
 use crate::pod::{Effect, Event};
 use crate::runtime::{RunId, Runtime, RuntimeEvent, StartError};
 
@@ -79,11 +81,17 @@ impl<R: Runtime> Agent<R> {
         let Some(container) = pod.containers.get_mut(index) else { return };
         container.id = Some(run);
         container.output = Output::None;
+        container.out_of_memory = false;
         let trace = pod_context(id, pod.ready.trace.as_ref());
         let spec = match &pod.ready.job {
             Ok(job) => job.launch(id, pod.index_failures, index, Some(&trace)),
             Err(_) => None,
         };
+        let spec = spec.map(|mut spec| {
+            spec.env.extend(self.device_variables(id, index));
+            spec
+        });
+        let Some(pod) = self.pods.get_mut(&id) else { return };
         let Some(spec) = spec else {
             let message = match &pod.ready.job {
                 Err(message) => message.clone(),
@@ -101,6 +109,16 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
+    /// Which of its pod's devices a container has.
+    fn device_variables(&self, id: PodId, index: usize) -> Vec<(Arc<str>, Arc<str>)> {
+        let pod = self.pods.get(&id).filter(|pod| !pod.devices.is_empty());
+        let Some((pod, job)) = pod.and_then(|pod| Some((pod, pod.ready.job.as_ref().ok()?))) else {
+            return Vec::new();
+        };
+        let (before, own) = job.devices(index);
+        self.devices.variables(&pod.devices, &before, &own)
+    }
+
     /// Something that the runtime says.
     pub(super) fn heard(&mut self, event: RuntimeEvent, out: &mut Outbox) {
         match event {
@@ -112,8 +130,26 @@ impl<R: Runtime> Agent<R> {
                 self.takes_its_place(id);
                 self.step(id, Event::ContainerStarted { index, at }, out);
             }
+            RuntimeEvent::Overfull { pod, message } => self.evict(&pod, message, out),
+            RuntimeEvent::OutOfMemory { run } => {
+                let Some((id, index)) = self.place(run) else { return };
+                if let Some(pod) = self.pods.get_mut(&id) {
+                    pod.containers[index].out_of_memory = true;
+                }
+            }
             RuntimeEvent::NotStarted { run, error } => self.not_started(run, &error, out),
             RuntimeEvent::Exited { run, exit, at } => self.exited(run, exit, at, out),
+        }
+    }
+
+    /// A pod takes up more of this machine than it may: it ends without grace, as kubelet has it.
+    fn evict(&mut self, uid: &str, message: String, out: &mut Outbox) {
+        let id = self.pods.keys().copied().find(|id| id.uid().to_string() == uid);
+        let Some((id, pod)) = id.and_then(|id| Some((id, self.pods.get_mut(&id)?))) else { return };
+        if pod.evicted.is_none() {
+            pod.evicted = Some(message.clone());
+            let order = Event::StopOrdered { grace_seconds: 0, reason: message, at: now() };
+            self.step(id, order, out);
         }
     }
 
@@ -236,12 +272,24 @@ impl<R: Runtime> Agent<R> {
     fn ended(&mut self, id: PodId, end: Box<End>, out: &mut Outbox) {
         let shutting_down = self.shutting_down;
         self.vacate(id);
+        self.clear_away(id);
         if let Some(started) = end.started_at {
             self.ahead.ran(id.job, since(end.finished_at, started));
             self.recent = Some(id.job);
         }
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let mut end = end;
+        if let Some(message) = &pod.evicted
+            && end.outcome == stint_common::wire::Outcome::Failed
+        {
+            "Evicted".clone_into(&mut end.reason);
+            end.message.clone_from(message);
+        }
+        for (container, ended) in pod.containers.iter().zip(&mut end.containers) {
+            if container.out_of_memory && ended.exit != Exit::Code(0) {
+                "OOMKilled".clone_into(&mut ended.reason);
+            }
+        }
         if shutting_down
             && end.by == EndedBy::Worker
             && end.outcome == stint_common::wire::Outcome::Failed
@@ -268,6 +316,14 @@ impl<R: Runtime> Agent<R> {
             }
             Done::LogsClosed(id)
         }));
+    }
+
+    /// All processes of a pod are gone.
+    fn clear_away(&self, id: PodId) {
+        let job = self.pods.get(&id).and_then(|pod| pod.ready.job.as_ref().ok());
+        if job.is_some_and(PreparedJob::leaves_something) {
+            self.runtime.clear_away(Arc::from(id.uid().to_string()));
+        }
     }
 
     /// Writes a pod's end, when no other write of its record is under way.

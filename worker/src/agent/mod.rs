@@ -11,6 +11,8 @@
 
 mod ahead;
 mod config;
+mod devices;
+mod feed;
 mod fence;
 mod identity;
 mod intake;
@@ -19,12 +21,14 @@ mod life;
 mod outbox;
 mod places;
 mod pods;
+mod room;
 mod run;
 mod shipping;
 mod standing;
 mod templates;
 mod verify;
 
+pub use devices::DeviceKind;
 pub use fence::Fence;
 pub use identity::{Home, HomeError};
 pub use lease::{Hello, HelloError, Keeper};

@@ -1,9 +1,9 @@
-//! Who has a place: at most so many pods run at a time.
+//! Who has a place: pods never take up more than there is.
 //!
 //! Pods of one run stand in the runtime's line, so that a place that falls free is taken at once
 //! and the agent need not be quick: it looks at floods of short pods now and then, and what it
-//! writes goes out in large groups. Other pods (several containers, restarts in place) hold a
-//! place of their own from their start to their end.
+//! writes goes out in large groups. Other pods (several containers, restarts in place, or with
+//! requests of their own) hold what they take up from their start to their end.
 
 use std::time::Duration;
 
@@ -28,8 +28,6 @@ const SHARE: u32 = 3;
 pub(super) struct Places {
     /// Pods that run.
     pub(super) running: usize,
-    /// Of these, those that hold a place of their own.
-    pub(super) apart: usize,
     /// Pods in the runtime's line that are not known to have been started.
     pub(super) lined_up: usize,
 }
@@ -44,14 +42,15 @@ impl<R: Runtime> Agent<R> {
             let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
                 continue;
             };
-            if pod.machine.settings().is_one_run() {
+            if pod.kind.plain && pod.machine.settings().is_one_run() {
                 pod.stage = Stage::LinedUp;
                 self.places.lined_up += 1;
-            } else if self.places.running + self.places.lined_up < self.settings.slots {
+            } else if self.room.fits_now(&pod.kind.amounts, self.places.lined_up) {
                 pod.stage = Stage::Running(clock());
                 pod.apart = true;
+                pod.devices = self.devices.assign(&pod.kind.devices);
                 self.places.running += 1;
-                self.places.apart += 1;
+                self.room.run(&pod.kind.amounts, true);
                 self.share_places();
             } else {
                 self.waiting.push_front(id);
@@ -64,7 +63,7 @@ impl<R: Runtime> Agent<R> {
 
     /// Tells the runtime how many places there are for those in its line.
     pub(super) fn share_places(&self) {
-        self.runtime.set_places(self.settings.slots.saturating_sub(self.places.apart));
+        self.runtime.set_places(self.room.places_beside_apart());
     }
 
     /// A pod in line was started.
@@ -74,19 +73,28 @@ impl<R: Runtime> Agent<R> {
             pod.stage = Stage::Running(clock());
             self.places.lined_up -= 1;
             self.places.running += 1;
+            self.room.run(&pod.kind.amounts, false);
         }
     }
 
     /// A pod is over: whatever it holds is free.
     pub(super) fn vacate(&mut self, id: PodId) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
+        let amounts = &pod.kind.amounts;
         match std::mem::replace(&mut pod.stage, Stage::Ending) {
-            Stage::Running(_) => self.places.running -= 1,
-            Stage::LinedUp => self.places.lined_up -= 1,
-            Stage::Claiming | Stage::Verifying | Stage::Waiting | Stage::Ending => {}
+            Stage::Running(_) => {
+                self.places.running -= 1;
+                self.room.leave(amounts, pod.apart);
+            }
+            Stage::LinedUp => {
+                self.places.lined_up -= 1;
+                self.room.unclaim(amounts);
+            }
+            Stage::Claiming | Stage::Verifying | Stage::Waiting => self.room.unclaim(amounts),
+            Stage::Ending => {}
         }
         if std::mem::take(&mut pod.apart) {
-            self.places.apart -= 1;
+            self.devices.release(std::mem::take(&mut pod.devices));
             self.share_places();
         }
     }
@@ -104,7 +112,7 @@ impl<R: Runtime> Agent<R> {
     pub(super) fn rest(&self) -> Option<Duration> {
         let usual = self.ahead.usual(self.recent?)?;
         let lined_up = u32::try_from(self.places.lined_up).unwrap_or(u32::MAX);
-        let slots = u32::try_from(self.settings.slots).unwrap_or(u32::MAX).max(1);
+        let slots = u32::try_from(self.room.places()).unwrap_or(u32::MAX).max(1);
         let lasts = usual.saturating_mul(lined_up) / slots;
         let rest = (lasts / SHARE).min(LONGEST_REST);
         (rest >= SHORTEST_REST && !self.shutting_down).then_some(rest)

@@ -10,6 +10,8 @@ use stint_common::wire::{
 };
 use tokio::sync::oneshot;
 
+use super::devices::Assigned;
+use super::feed::Kind;
 use super::templates::Ready;
 use crate::logs::LogReader;
 use crate::pod::Machine;
@@ -29,8 +31,12 @@ pub(super) struct Pod {
     /// A write of its record is under way: the next waits for it.
     pub(super) writing: bool,
     pub(super) stage: Stage,
+    /// What its class says of it.
+    pub(super) kind: Arc<Kind>,
     /// It holds a place that is not one of the line's.
     pub(super) apart: bool,
+    /// Devices that are its own while it runs.
+    pub(super) devices: Assigned,
     pub(super) containers: Vec<Run>,
     /// What it waits for before it may have a place.
     pub(super) waits_for: Option<Waiting>,
@@ -38,6 +44,8 @@ pub(super) struct Pod {
     pub(super) report: Option<Running>,
     /// Timer that is set for its machine.
     pub(super) wake_at: Option<Timestamp>,
+    /// Why it was put out, if it was.
+    pub(super) evicted: Option<String>,
     /// Its end, waiting to be written.
     pub(super) end: Option<Box<End>>,
 }
@@ -64,6 +72,8 @@ pub(super) enum Stage {
 pub(super) struct Run {
     pub(super) id: Option<RunId>,
     pub(super) output: Output,
+    /// Something of it was killed for want of memory.
+    pub(super) out_of_memory: bool,
     /// Chunks of it are in the logs' stream.
     pub(super) shipped: bool,
 }

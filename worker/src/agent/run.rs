@@ -1,6 +1,7 @@
 //! The agent's loop: select, take in, decide what to start, claim and pull, carry out.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,16 +12,18 @@ use jiff::Timestamp;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::nats::{Committer, Jet, Write};
 use stint_common::time::{now, since};
-use stint_common::wire::{Exit, Nudge, PodState};
+use stint_common::wire::{Exit, Nudge, Offer, PodState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
+use super::devices::{Assigned, DeviceKind, Devices};
 use super::fence::Fence;
 use super::intake::{Intake, MOST, News, Pulled, clock};
 use super::outbox::{Done, OnItsWay, Outbox, Post};
 use super::places::Places;
 use super::pods::{Pod, Run, Stage, Timer};
+use super::room::{Amounts, Room};
 use super::templates::{Fetched, Known, Ready, Templates};
 use crate::launch::Host;
 use crate::pod::{Effect, Event, Machine, RestartPolicy, Settings as PodSettings};
@@ -46,10 +49,10 @@ const SHUTDOWN_GRACE_SECONDS: u32 = 5;
 pub struct Settings {
     /// The worker's name.
     pub name: String,
-    /// How many pods run at a time.
-    pub slots: usize,
-    /// The class whose work it takes.
-    pub class: String,
+    /// What it offers to pods.
+    pub offer: Offer,
+    /// Its devices, by the name of their resource.
+    pub devices: BTreeMap<String, DeviceKind>,
 }
 
 /// Why an agent stopped.
@@ -88,6 +91,8 @@ pub struct Agent<R: Runtime> {
     pub(super) ahead: Ahead,
     pub(super) recent: Option<JobUid>,
     pub(super) places: Places,
+    pub(super) room: Room,
+    pub(super) devices: Devices,
     pub(super) last_run: u64,
     pub(super) shutting_down: bool,
     pulled: VecDeque<Pulled>,
@@ -108,6 +113,8 @@ impl<R: Runtime> Agent<R> {
         jet: Jet,
         host: Host,
     ) -> Self {
+        let room = Room::new(&settings.offer.allocatable, settings.offer.default_cpu_milli);
+        let devices = Devices::new(&settings.devices);
         let pods = Committer::start(jet.clone(), jet.names.pods_stream());
         let logs = Committer::start(jet.clone(), jet.names.logs_stream());
         Self {
@@ -134,6 +141,8 @@ impl<R: Runtime> Agent<R> {
             ahead: Ahead::default(),
             recent: None,
             places: Places::default(),
+            room,
+            devices,
             last_run: 0,
             shutting_down: false,
             pulled: VecDeque::new(),
@@ -164,7 +173,8 @@ impl<R: Runtime> Agent<R> {
         let mut nudges = jet.client.subscribe(jet.names.nudge(&self.settings.name)).await?;
         let mut reconnects = jet.reconnects();
         reconnects.mark_unchanged();
-        let mut intake = Intake::start(jet, &self.settings.class, clock()).await?;
+        let mut intake =
+            Intake::start(jet, &self.settings.name, self.settings.offer.clone(), clock()).await?;
         self.share_places();
         loop {
             let mut out = Outbox::default();
@@ -194,7 +204,7 @@ impl<R: Runtime> Agent<R> {
             self.ring_timers(&mut out);
             self.settle_pending(&mut out);
             self.start_waiting(&mut out);
-            self.claim(&mut out);
+            self.claim(intake.is_mixed(), &mut out);
             self.pull(&mut intake).await;
             self.hold_ends(&mut out);
             let ways = out.carry_out(&self.post);
@@ -358,27 +368,31 @@ impl<R: Runtime> Agent<R> {
     /// Places that are free or will soon be.
     fn soon_free(&self) -> usize {
         let running = self.pods.iter().filter_map(|(id, pod)| Some((id.job, pod.runs()?)));
-        let free = self.settings.slots.saturating_sub(self.places.running);
-        free + self.ahead.soon_over(running, clock())
+        self.room.free_places() + self.ahead.soon_over(running, clock())
     }
 
     /// Claims what can start at once, and ahead what will start within about a round trip.
-    fn claim(&mut self, out: &mut Outbox) {
+    ///
+    /// Only plain pods are claimed ahead: one that says what it takes up is claimed when that is
+    /// free.
+    fn claim(&mut self, mixed: bool, out: &mut Outbox) {
         let at = clock();
         if self.pulled.is_empty() {
             return;
         }
+        if mixed {
+            // Stable: those that came first go first among their like.
+            self.pulled.make_contiguous().sort_by_key(|pulled| Reverse(pulled.kind.priority));
+        }
         let places = self.soon_free();
-        let mut room =
-            self.settings.slots.saturating_sub(self.places.running + self.not_yet_running());
-        let mut ahead = self
-            .not_yet_running()
-            .saturating_sub(self.settings.slots.saturating_sub(self.places.running));
+        let mut ahead = self.not_yet_running().saturating_sub(self.room.free_places());
         let open = self.fence.is_open() && !self.fence.is_cordoned() && self.retries.is_empty();
         for _ in 0..self.pulled.len() {
             let Some(pulled) = self.pulled.pop_front() else { break };
-            let allowed =
-                open && (room > 0 || ahead < self.ahead.allowance(pulled.pod.job, places));
+            let fits = self.room.fits(&pulled.kind.amounts, &Amounts::default()) > 0;
+            let may_wait =
+                pulled.kind.plain && ahead < self.ahead.allowance(pulled.pod.job, places);
+            let allowed = open && (fits || may_wait);
             let ready = if allowed { self.template_of(&pulled, out) } else { None };
             match ready {
                 // An old item, of a pod whose record may be gone: it has done its work.
@@ -386,11 +400,7 @@ impl<R: Runtime> Agent<R> {
                     out.answers.push((pulled.reply, b"+ACK"));
                 }
                 Some(ready) => {
-                    if room > 0 {
-                        room -= 1;
-                    } else {
-                        ahead += 1;
-                    }
+                    ahead += usize::from(!fits);
                     self.claim_one(pulled, ready, out);
                 }
                 None if at.duration_since(pulled.at) >= GIVE_BACK && !allowed => {
@@ -415,7 +425,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn claim_one(&mut self, pulled: Pulled, ready: Arc<Ready>, out: &mut Outbox) {
-        let Pulled { pod: id, item, reply, .. } = pulled;
+        let Pulled { pod: id, item, reply, kind, .. } = pulled;
         if self.pods.contains_key(&id) {
             // Delivered twice: the first delivery's claim stands or falls for both.
             out.answers.push((reply, b"+ACK"));
@@ -437,37 +447,57 @@ impl<R: Runtime> Agent<R> {
             writing: true,
             stage: Stage::Claiming,
             apart: false,
+            devices: Assigned::new(),
+            kind,
             containers,
             waits_for: None,
             report: None,
             wake_at: None,
+            evicted: None,
             end: None,
         };
         let nonce = self.next_nonce();
         let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Claimed);
         out.claims.push((id, Outbox::write(self.post.jet.names.pod(id), payload, 0)));
         self.replies.insert(id, reply);
+        self.room.claim(&pod.kind.amounts);
         self.pods.insert(id, pod);
     }
 
     /// Asks for as many items as there is room for beyond what is here or on its way.
+    ///
+    /// Classes are asked in turn, those of higher priority first. One that has more to give is
+    /// asked alone; pulls of the others stand, so that what comes is heard of.
     async fn pull(&mut self, intake: &mut Intake) {
         let at = clock();
         if self.shutting_down
             || !self.fence.is_open()
             || self.fence.is_cordoned()
             || !self.retries.is_empty()
-            || !intake.may_ask(at)
         {
             return;
         }
-        let free = self.settings.slots.saturating_sub(self.places.running);
+        let free = self.room.free_places();
         let ahead = 2 * self.ahead.pull_allowance(self.recent, self.soon_free());
-        let have = self.not_yet_running() + self.pulled.len() + intake.asked();
-        let want = (free + ahead).min(MOST).saturating_sub(have);
-        // Many small pulls cost the server more than few large ones.
-        if want > 0 && (intake.asked() == 0 || want >= (free + ahead) / 3) {
-            intake.ask(want, at).await;
+        let mut here = Amounts::default();
+        self.pulled.iter().for_each(|pulled| here.add(&pulled.kind.amounts));
+        for index in intake.order() {
+            let feed = intake.feed(index);
+            let (quota, have) = if feed.kind.plain {
+                (free + ahead, self.not_yet_running() + self.pulled.len())
+            } else {
+                (self.room.fits(&feed.kind.amounts, &here), 0)
+            };
+            let (asked, hot) = (feed.asked, feed.is_hot(at));
+            let coming = if hot { intake.asked_of_hot(at) } else { asked };
+            let want = quota.min(MOST).saturating_sub(have + coming);
+            // Many small pulls cost the server more than few large ones.
+            if feed.may_ask(at) && want > 0 && (asked == 0 || want >= quota / 3) {
+                intake.ask(index, want, at).await;
+            }
+            if hot {
+                break;
+            }
         }
     }
 

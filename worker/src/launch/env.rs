@@ -10,6 +10,7 @@ use stint_common::pod_meta::PodMetadata;
 use super::error::PrepareError;
 use super::expand::{self, Text};
 use super::field::{Field, Fields, PodField};
+use super::resources;
 
 /// Where a variable's value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,8 @@ impl Variables {
             return Err(PrepareError::Unsupported { field: format!("{path}.envFrom") });
         }
         for (index, variable) in container.env.iter().flatten().enumerate() {
-            let source = variables.source(variable, fields, &format!("{path}.env[{index}]"))?;
+            let path = format!("{path}.env[{index}]");
+            let source = variables.source(variable, container, fields, &path)?;
             variables.define(&variable.name, source);
         }
         Ok(variables)
@@ -58,12 +60,22 @@ impl Variables {
     fn source(
         &self,
         variable: &EnvVar,
+        container: &Container,
         fields: Fields<'_>,
         path: &str,
     ) -> Result<Source, PrepareError> {
         let Some(from) = &variable.value_from else {
             return Ok(Source::Text(self.parse(variable.value.as_deref().unwrap_or_default())));
         };
+        if let Some(reference) = &from.resource_field_ref {
+            let machine = &fields.host.allocatable;
+            let text = resources::field(fields.spec, Some(container), reference, machine);
+            let text = text.ok_or_else(|| PrepareError::FieldPath {
+                field: format!("{path}.valueFrom.resourceFieldRef.resource"),
+                path: reference.resource.clone(),
+            })?;
+            return Ok(Source::Text(Text::Fixed(Arc::from(text))));
+        }
         let Some(reference) = &from.field_ref else {
             return Err(PrepareError::Unsupported { field: format!("{path}.valueFrom") });
         };

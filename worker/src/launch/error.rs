@@ -21,6 +21,14 @@ pub enum PrepareError {
         /// What it refers to.
         path: String,
     },
+    /// A mount of a volume that the pod does not have.
+    #[error("{field}: the pod has no volume {name:?}")]
+    NoVolume {
+        /// Where the mount stands.
+        field: String,
+        /// What it names.
+        name: String,
+    },
     /// The program would be in the image.
     #[error("{field}: a container without command cannot run as a host process")]
     NoCommand {

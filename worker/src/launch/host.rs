@@ -1,5 +1,7 @@
 //! What a pod may learn of the machine it runs on.
 
+use stint_common::wire::Allocatable;
+
 /// The variables of the worker's own environment that a container gets.
 pub const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "USER", "SHELL", "TMPDIR"];
 
@@ -17,6 +19,10 @@ pub struct Host {
     pub ip: String,
     /// Where a container without `workingDir` runs; a relative `workingDir` starts here. Absolute.
     pub working_dir: String,
+    /// What it has for pods.
+    pub allocatable: Allocatable,
+    /// Processes and threads that each container may have, if that is limited.
+    pub pids: Option<u64>,
     inherited: Vec<(String, String)>,
 }
 
@@ -40,8 +46,16 @@ impl Host {
             node_name: node_name.to_owned(),
             ip: ip.to_owned(),
             working_dir: working_dir.to_owned(),
+            allocatable: Allocatable::default(),
+            pids: None,
             inherited,
         }
+    }
+
+    /// The same machine, with what it has for pods and for each container.
+    #[must_use]
+    pub fn with(self, allocatable: Allocatable, pids: Option<u64>) -> Self {
+        Self { allocatable, pids, ..self }
     }
 
     /// The variables that containers inherit.

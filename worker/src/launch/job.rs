@@ -1,5 +1,6 @@
 //! A Job's template made ready, and what it says is to be executed for one pod.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use super::error::PrepareError;
 use super::expand::Text;
 use super::field::Fields;
 use super::host::Host;
+use super::resources;
+use super::security::security;
+use super::setup::{Limits, Security, Setup};
+use super::volumes::{PreparedMount, Volumes};
 use crate::pod::{RestartPolicy, Settings};
 
 /// `terminationGracePeriodSeconds` where the template has none.
@@ -29,6 +34,8 @@ pub struct LaunchSpec {
     pub env: Vec<(Arc<str>, Arc<str>)>,
     /// Where it runs. Absolute.
     pub working_dir: Arc<str>,
+    /// What has to be arranged before it is executed; most containers need nothing.
+    pub setup: Option<Box<Setup>>,
 }
 
 impl LaunchSpec {
@@ -47,6 +54,10 @@ pub struct PreparedJob {
     template: Value,
     settings: Arc<Settings>,
     containers: Vec<PreparedContainer>,
+    volumes: Volumes,
+    volume_group: Option<u32>,
+    /// The template names the pods' host.
+    names_host: bool,
 }
 
 #[derive(Debug)]
@@ -56,6 +67,11 @@ struct PreparedContainer {
     /// What the container inherits of the machine and does not define itself.
     inherited: Vec<(Arc<str>, Arc<str>)>,
     working_dir: Arc<str>,
+    mounts: Vec<PreparedMount>,
+    security: Security,
+    limits: Limits,
+    /// Devices that it asks for, by the name of their resource.
+    devices: BTreeMap<String, u64>,
 }
 
 impl PreparedJob {
@@ -74,14 +90,23 @@ impl PreparedJob {
         let spec = PodSpec::deserialize(spec).map_err(PrepareError::Template)?;
         refuse_init_containers(&spec)?;
         let fields = Fields { template, spec: &spec, host };
+        let volumes = Volumes::of(&spec, fields)?;
         let containers = spec.containers.iter().enumerate();
+        let context = spec.security_context.as_ref();
         Ok(Self {
             job_name: template.job_name.clone(),
             indexed: template.indexed,
             settings: Arc::new(settings(&spec)),
             containers: containers
-                .map(|(index, container)| PreparedContainer::new(container, index, fields))
+                .map(|(index, container)| {
+                    PreparedContainer::new(container, index, fields, &volumes)
+                })
                 .collect::<Result<_, _>>()?,
+            volumes,
+            volume_group: context
+                .and_then(|context| context.fs_group)
+                .and_then(|group| u32::try_from(group).ok()),
+            names_host: spec.hostname.as_ref().is_some_and(|name| !name.is_empty()),
             template: value,
         })
     }
@@ -110,12 +135,64 @@ impl PreparedJob {
         trace: Option<&TraceContext>,
     ) -> Option<LaunchSpec> {
         let container = self.containers.get(index)?;
-        Some(container.launch(pod, &self.metadata(pod, failures), trace))
+        let metadata = self.metadata(pod, failures);
+        let values = container.variables.values(pod, &metadata);
+        let setup = self.setup(container, pod, &metadata, &values);
+        Some(LaunchSpec { setup, ..container.launch(&values, &metadata, trace) })
+    }
+
+    /// What has to be arranged for a container, if anything.
+    fn setup(
+        &self,
+        container: &PreparedContainer,
+        pod: PodId,
+        metadata: &PodMetadata,
+        values: &[Arc<str>],
+    ) -> Option<Box<Setup>> {
+        let nothing = container.mounts.is_empty()
+            && container.security.is_empty()
+            && container.limits.is_empty();
+        if nothing && !self.names_host {
+            return None;
+        }
+        let hostname = metadata.hostname.as_deref().filter(|_| self.names_host);
+        Some(Box::new(Setup {
+            pod: Arc::from(pod.uid().to_string()),
+            volumes: self.volumes.of_pod(pod, metadata),
+            volume_group: self.volume_group,
+            mounts: container.mounts.iter().map(|mount| mount.of_pod(values)).collect(),
+            security: container.security.clone(),
+            limits: container.limits,
+            hostname: hostname.map(Arc::from),
+            inherits_home: !container.variables.contains("HOME"),
+        }))
+    }
+
+    /// Devices that the container at `index` asks for, and those that the containers before it do.
+    #[must_use]
+    pub fn devices(&self, index: usize) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+        let mut before = BTreeMap::new();
+        for (name, count) in self.containers.iter().take(index).flat_map(|it| &it.devices) {
+            *before.entry(name.clone()).or_default() += count;
+        }
+        let own = self.containers.get(index).map(|container| container.devices.clone());
+        (before, own.unwrap_or_default())
+    }
+
+    /// Whether a pod may leave something on this machine that has to be cleared away.
+    #[must_use]
+    pub fn leaves_something(&self) -> bool {
+        !self.volumes.is_empty()
     }
 }
 
 impl PreparedContainer {
-    fn new(container: &Container, index: usize, fields: Fields<'_>) -> Result<Self, PrepareError> {
+    fn new(
+        container: &Container,
+        index: usize,
+        fields: Fields<'_>,
+        volumes: &Volumes,
+    ) -> Result<Self, PrepareError> {
         let path = format!("spec.containers[{index}]");
         let variables = Variables::of(container, fields, &path)?;
         let command = container.command.iter().flatten();
@@ -131,17 +208,20 @@ impl PreparedContainer {
                 .map(|(name, value)| (Arc::from(name.as_str()), Arc::from(value.as_str())))
                 .collect(),
             working_dir: working_dir(container, fields.host),
+            mounts: volumes.mounts(container, &variables, &path)?,
+            security: security(fields.spec, container),
+            limits: Limits { pids: fields.host.pids, ..resources::limits(container) },
+            devices: resources::devices(container),
             variables,
         })
     }
 
     fn launch(
         &self,
-        pod: PodId,
+        values: &[Arc<str>],
         metadata: &PodMetadata,
         trace: Option<&TraceContext>,
     ) -> LaunchSpec {
-        let values = self.variables.values(pod, metadata);
         let mut env = self.inherited.clone();
         let mut offer = |name: &str, value: &str| {
             if !self.variables.contains(name) {
@@ -153,11 +233,12 @@ impl PreparedContainer {
             offer("TRACEPARENT", &trace.traceparent);
             trace.tracestate.iter().for_each(|state| offer("TRACESTATE", state));
         }
-        env.extend(self.variables.named(&values));
+        env.extend(self.variables.named(values));
         LaunchSpec {
-            argv: self.argv.iter().map(|argument| argument.render(&values)).collect(),
+            argv: self.argv.iter().map(|argument| argument.render(values)).collect(),
             env,
             working_dir: self.working_dir.clone(),
+            setup: None,
         }
     }
 }

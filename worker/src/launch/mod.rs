@@ -21,10 +21,15 @@ mod expand;
 mod field;
 mod host;
 mod job;
+mod resources;
+mod security;
+mod setup;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 pub use config::{Found, Missing, Reference, references, resolve, without};
 pub use error::PrepareError;
 pub use host::{Host, INHERITED};
 pub use job::{LaunchSpec, PreparedJob};
+pub use setup::{FileContent, HostPathKind, Limits, Mount, Security, Setup, Volume, VolumeSource};

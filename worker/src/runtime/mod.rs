@@ -5,4 +5,4 @@ pub mod noop;
 mod port;
 pub mod process;
 
-pub use port::{EventSink, RunId, Runtime, RuntimeEvent, StartError};
+pub use port::{Abilities, EventSink, RunId, Runtime, RuntimeEvent, StartError};

@@ -228,6 +228,7 @@ mod tests {
             argv: argv.iter().map(|argument| Arc::from(*argument)).collect(),
             env: Vec::new(),
             working_dir: Arc::from("/"),
+            setup: None,
         }
     }
 
@@ -235,7 +236,9 @@ mod tests {
         loop {
             match events.recv_timeout(Duration::from_secs(10)).unwrap() {
                 RuntimeEvent::Exited { exit, .. } => return exit,
-                RuntimeEvent::Started { .. } => {}
+                RuntimeEvent::Started { .. }
+                | RuntimeEvent::Overfull { .. }
+                | RuntimeEvent::OutOfMemory { .. } => {}
                 RuntimeEvent::NotStarted { .. } => return Exit::NotStarted,
             }
         }

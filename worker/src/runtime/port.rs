@@ -8,6 +8,8 @@
 //! For each accepted start the sink hears either `NotStarted`, or `Started` and later `Exited`:
 //! exactly once each, in this order. No call waits for a process.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use stint_common::wire::Exit;
 
@@ -36,6 +38,19 @@ pub enum RuntimeEvent {
         run: RunId,
         /// Why.
         error: StartError,
+    },
+    /// A volume of a pod holds more than it may. Said again until the pod is cleared away.
+    Overfull {
+        /// Which pod, as its [`Setup`](crate::launch::Setup) names it.
+        pod: Arc<str>,
+        /// For people.
+        message: String,
+    },
+    /// The system killed a process of it for want of memory. Comes right before `Exited`, and only
+    /// where memory is limited.
+    OutOfMemory {
+        /// Which run.
+        run: RunId,
     },
     /// Its process has ended, and no process of its tree is left.
     Exited {
@@ -93,6 +108,21 @@ impl<F: Fn(RuntimeEvent) + Send + Sync + 'static> EventSink for F {
     }
 }
 
+/// What a runtime can do here beside running programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Containers can have views of files of their own.
+    pub views: bool,
+    /// Volumes in memory can be limited by the system.
+    pub memory_volumes: bool,
+    /// Programs can run as any user.
+    pub root: bool,
+    /// Memory can be limited.
+    pub memory_limits: bool,
+    /// CPU time can be limited.
+    pub cpu_limits: bool,
+}
+
 /// Starts and ends runs.
 pub trait Runtime: Send + Sync + 'static {
     /// Asks for a run to be started.
@@ -129,6 +159,17 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Lets them go on.
     fn thaw_all(&self);
+
+    /// What it can do here. Found out by trying: takes a few milliseconds.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
+
+    /// A pod is over: directories that were made for it are removed by and by. Doing it twice, or
+    /// for a pod that had none, is harmless.
+    fn clear_away(&self, pod: Arc<str>) {
+        drop(pod);
+    }
 
     /// Sends KILL to all processes of all runs.
     fn kill_all(&self);

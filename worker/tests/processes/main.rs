@@ -8,23 +8,31 @@ mod death;
 mod ends;
 mod escapes;
 mod freezing;
+mod setups;
 mod starts;
 mod world;
 
 use std::process::ExitCode;
 
-use stint_worker::runtime::process::{watchdog, with_main_thread};
+use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
 
 type Case = (&'static str, fn());
 
 /// All cases, by file.
-const SUITES: [&[Case]; 5] =
-    [&starts::CASES, &ends::CASES, &escapes::CASES, &freezing::CASES, &death::CASES];
+const SUITES: [&[Case]; 6] = [
+    &starts::CASES,
+    &ends::CASES,
+    &escapes::CASES,
+    &freezing::CASES,
+    &death::CASES,
+    &setups::CASES,
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some(watchdog::SUBCOMMAND) => watchdog::main(&args[1..]),
+        Some(launcher::SUBCOMMAND) => launcher::main(),
         Some(death::ROLE) => {
             with_main_thread(|| death::be_worker(&args[1..])).expect("a thread can be made");
             ExitCode::SUCCESS

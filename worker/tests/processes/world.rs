@@ -1,7 +1,7 @@
 //! A runtime, what it said, and a way to find the processes of a test.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,17 +30,24 @@ pub(crate) struct World {
     readers: HashMap<RunId, LogReader>,
     /// Ends that nobody has asked for yet.
     ends: HashMap<RunId, (Exit, LogSummary)>,
+    /// Runs of which something was killed for want of memory.
+    pub(crate) out_of_memory: Vec<RunId>,
     next: AtomicU64,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::allowing(&[])
+    }
+
+    /// A runtime whose pods may see these directories of the machine.
+    pub(crate) fn allowing(host_paths: &[PathBuf]) -> Self {
         let dir = TempDir::new().unwrap();
-        let (runtime, events) = open(dir.path());
+        let (runtime, events) = open_allowing(dir.path(), host_paths);
         let tag = Incarnation::random().to_string();
         let (readers, ends, next) = (HashMap::new(), HashMap::new(), AtomicU64::new(1));
-        Self { runtime, tag, events, readers, ends, next, _dir: dir }
+        Self { runtime, tag, events, readers, ends, next, dir, out_of_memory: Vec::new() }
     }
 
     /// Starts a shell script.
@@ -73,8 +80,34 @@ impl World {
                     self.ends.insert(over, (exit, logs));
                 }
                 RuntimeEvent::NotStarted { error, .. } => panic!("{error}"),
+                RuntimeEvent::OutOfMemory { run } => self.out_of_memory.push(run),
+                other @ RuntimeEvent::Overfull { .. } => panic!("{other:?}"),
             }
         }
+    }
+
+    /// Waits for the end of a run, or for why it was not started.
+    pub(crate) fn outcome(&mut self, run: RunId) -> Result<(Exit, LogSummary), StartError> {
+        loop {
+            match self.event() {
+                RuntimeEvent::NotStarted { run: refused, error } if refused == run => {
+                    return Err(error);
+                }
+                RuntimeEvent::Started { run, logs, .. } => {
+                    self.readers.insert(run, logs);
+                }
+                RuntimeEvent::Exited { run: over, exit, .. } if over == run => {
+                    return Ok((exit, self.readers.remove(&over).unwrap().finish(exit)));
+                }
+                RuntimeEvent::OutOfMemory { run } => self.out_of_memory.push(run),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The worker's data directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Waits until a run says why it was not started.
@@ -103,9 +136,14 @@ impl World {
 
 /// A runtime in a directory.
 pub(crate) fn open(dir: &Path) -> (ProcessRuntime, Receiver<RuntimeEvent>) {
+    open_allowing(dir, &[])
+}
+
+fn open_allowing(dir: &Path, host_paths: &[PathBuf]) -> (ProcessRuntime, Receiver<RuntimeEvent>) {
     let (sender, events) = channel();
     let sender = Mutex::new(sender);
-    let config = Config::new(dir.to_owned(), Incarnation::random());
+    let host_paths = host_paths.to_owned();
+    let config = Config { host_paths, ..Config::new(dir.to_owned(), Incarnation::random()) };
     let runtime = ProcessRuntime::open(config, move |event| {
         let _test_is_over = sender.lock().unwrap().send(event);
     });
@@ -119,6 +157,7 @@ pub(crate) fn spec(tag: &str, argv: &[&str]) -> LaunchSpec {
         argv: argv.iter().map(|argument| Arc::from(*argument)).collect(),
         env: vec![pair("PATH", "/usr/bin:/bin"), pair(TAG, tag)],
         working_dir: Arc::from("/"),
+        setup: None,
     }
 }
 

@@ -3,19 +3,20 @@
 use super::Rule::{
     Each, Harmless, Inside, Needed, NotNegative, Only, OnlyTrue, PodField, Refused, Works,
 };
+use super::files::{MOUNT, VOLUME};
+use super::security::{CONTAINER_SECURITY, POD_SECURITY};
 use super::{Field, Rule};
 
-const fn field(name: &'static str, rule: Rule) -> Field {
+pub(super) const fn field(name: &'static str, rule: Rule) -> Field {
     Field { name, rule }
 }
 
-const NO_FILES: &str = "read files of the host by their paths";
-const NO_PLACING: &str = "every worker takes every pod: start workers only where its pods may run";
+pub(super) const NO_FILES: &str = "read files of the host by their paths";
+const NO_PLACING: &str = "use nodeSelector, nodeAffinity and tolerations";
 const NO_LIMITS: &str = "run the worker in a cgroup that has the limits";
 const NO_PROBES: &str = "let the program exit when it cannot go on";
 const NO_NETWORK: &str = "processes use the network of the host";
-const NO_NAMESPACES: &str = "processes see those of the host";
-const NO_USERS: &str = "run the worker as the user that the processes need";
+pub(super) const NO_NAMESPACES: &str = "processes see those of the host";
 
 /// The object.
 pub const JOB: &[Field] = &[
@@ -92,7 +93,7 @@ pub const TEMPLATE_METADATA: &[Field] = &[
 /// `spec.template.spec`.
 pub const POD_SPEC: &[Field] = &[
     field("activeDeadlineSeconds", Refused("use spec.activeDeadlineSeconds, or timeout(1)")),
-    field("affinity", Refused(NO_PLACING)),
+    field("affinity", Inside(AFFINITY)),
     field("automountServiceAccountToken", Harmless),
     field("containers", Each(CONTAINER)),
     field("dnsConfig", Refused(NO_NETWORK)),
@@ -105,41 +106,41 @@ pub const POD_SPEC: &[Field] = &[
     field("hostNetwork", Refused("leave it out: processes use the host's network anyway")),
     field("hostPID", Refused("leave it out: processes see the host's processes anyway")),
     field("hostUsers", OnlyTrue(NO_NAMESPACES)),
-    field("hostname", Refused(NO_NAMESPACES)),
+    field("hostname", Works),
     field("hostnameOverride", Refused(NO_NAMESPACES)),
     field("imagePullSecrets", Harmless),
     field("initContainers", Refused("do their work at the beginning of the command")),
-    field("nodeName", Refused(NO_PLACING)),
-    field("nodeSelector", Refused(NO_PLACING)),
+    field("nodeName", Works),
+    field("nodeSelector", Works),
     field("os", Inside(&[field("name", Only(&["linux"], "workers run on Linux"))])),
     field("overhead", Refused(NO_LIMITS)),
     field(
         "preemptionPolicy",
         Only(&["PreemptLowerPriority", "Never"], "leave it out: no pod makes way for another"),
     ),
-    field("priority", Refused("Jobs take turns")),
-    field("priorityClassName", Refused("Jobs take turns")),
+    field("priority", Works),
+    field("priorityClassName", Works),
     field("readinessGates", Refused("a pod is ready when its processes run")),
     field("resourceClaims", Refused(NO_LIMITS)),
     field("resources", Refused(NO_LIMITS)),
     field("restartPolicy", Works),
-    field("runtimeClassName", Refused("leave it out: processes of the host are the only runtime")),
+    field("runtimeClassName", Works),
     field(
         "schedulerName",
         Only(&["default-scheduler"], "leave it out: workers take what there is"),
     ),
     field("schedulingGates", Refused("use spec.suspend")),
     field("schedulingGroup", Refused(NO_PLACING)),
-    field("securityContext", Refused(NO_USERS)),
+    field("securityContext", Inside(POD_SECURITY)),
     field("serviceAccount", Only(&["default"], "there is no account's token to be had")),
     field("serviceAccountName", Only(&["default"], "there is no account's token to be had")),
     field("setHostnameAsFQDN", Refused(NO_NAMESPACES)),
-    field("shareProcessNamespace", Refused("leave it out: processes see each other anyway")),
+    field("shareProcessNamespace", Harmless),
     field("subdomain", Refused(NO_NETWORK)),
     field("terminationGracePeriodSeconds", NotNegative),
-    field("tolerations", Refused(NO_PLACING)),
+    field("tolerations", Works),
     field("topologySpreadConstraints", Refused(NO_PLACING)),
-    field("volumes", Refused(NO_FILES)),
+    field("volumes", Each(VOLUME)),
 ];
 
 /// `spec.template.spec.containers[]`.
@@ -162,10 +163,10 @@ pub const CONTAINER: &[Field] = &[
     field("ports", Harmless),
     field("readinessProbe", Refused(NO_PROBES)),
     field("resizePolicy", Refused(NO_LIMITS)),
-    field("resources", Refused(NO_LIMITS)),
+    field("resources", Inside(RESOURCES)),
     field("restartPolicy", Refused("use the pod's restartPolicy")),
     field("restartPolicyRules", Refused("use the pod's restartPolicy")),
-    field("securityContext", Refused(NO_USERS)),
+    field("securityContext", Inside(CONTAINER_SECURITY)),
     field("startupProbe", Refused(NO_PROBES)),
     field("stdin", Refused("nothing can be attached: let the program read a file")),
     field("stdinOnce", Refused("nothing can be attached: let the program read a file")),
@@ -179,8 +180,35 @@ pub const CONTAINER: &[Field] = &[
     ),
     field("tty", Refused("use script(1) for a program that wants a terminal")),
     field("volumeDevices", Refused(NO_FILES)),
-    field("volumeMounts", Refused(NO_FILES)),
+    field("volumeMounts", Each(MOUNT)),
     field("workingDir", Works),
+];
+
+/// `affinity` of a pod. What is preferred of a node is a hint, and no worker is preferred for it.
+pub const AFFINITY: &[Field] = &[
+    field("nodeAffinity", Works),
+    field("podAffinity", Refused(NO_PLACING)),
+    field("podAntiAffinity", Refused(NO_PLACING)),
+];
+
+/// `resources` of a container.
+pub const RESOURCES: &[Field] = &[
+    field("claims", Refused("ask for devices by name, in limits")),
+    field("limits", Rule::Limits),
+    field("requests", Works),
+];
+
+/// `resourceFieldRef` of a variable or a file.
+pub const RESOURCE_FIELD_REF: &[Field] = &[
+    field("containerName", Works),
+    field("divisor", Works),
+    field(
+        "resource",
+        Only(
+            &["limits.cpu", "limits.memory", "requests.cpu", "requests.memory"],
+            "room on disk is not counted",
+        ),
+    ),
 ];
 
 /// `env[]` of a container.
@@ -192,7 +220,7 @@ pub const ENV_VAR_SOURCE: &[Field] = &[
     field("configMapKeyRef", Works),
     field("fieldRef", Inside(FIELD_REF)),
     field("fileKeyRef", Refused("let the program read the file")),
-    field("resourceFieldRef", Refused(NO_LIMITS)),
+    field("resourceFieldRef", Inside(RESOURCE_FIELD_REF)),
     field("secretKeyRef", Works),
 ];
 

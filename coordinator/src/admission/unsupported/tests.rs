@@ -3,7 +3,10 @@
 use super::*;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec,
+    Affinity, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
+    EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ProjectedVolumeSource, ResourceFieldSelector, ResourceRequirements, SeccompProfile,
+    SecurityContext, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
@@ -60,6 +63,20 @@ fn every_field_of_the_api_has_its_line() {
     covers::<EnvVar>(ENV_VAR);
     covers::<EnvVarSource>(ENV_VAR_SOURCE);
     covers::<ObjectFieldSelector>(FIELD_REF);
+    covers::<Affinity>(AFFINITY);
+    covers::<ResourceRequirements>(RESOURCES);
+    covers::<ResourceFieldSelector>(RESOURCE_FIELD_REF);
+    covers::<Volume>(VOLUME);
+    covers::<EmptyDirVolumeSource>(EMPTY_DIR);
+    covers::<DownwardAPIVolumeSource>(DOWNWARD_FILES);
+    covers::<DownwardAPIVolumeFile>(DOWNWARD_FILE);
+    covers::<ProjectedVolumeSource>(PROJECTED);
+    covers::<VolumeProjection>(PROJECTION);
+    covers::<VolumeMount>(MOUNT);
+    covers::<PodSecurityContext>(POD_SECURITY);
+    covers::<SecurityContext>(CONTAINER_SECURITY);
+    covers::<k8s_openapi::api::core::v1::Capabilities>(CAPABILITIES);
+    covers::<SeccompProfile>(SECCOMP);
 }
 
 fn found(job: &Value) -> Vec<String> {
@@ -94,14 +111,14 @@ fn what_asks_for_nothing_is_let_in() {
 #[test]
 fn what_asks_for_something_is_refused_by_its_path() {
     let found = in_pod(json!({
-        "nodeSelector": {"a": "b"},
+        "topologySpreadConstraints": [{"maxSkew": 1}],
         "hostUsers": false,
         "schedulerName": "mine",
         "terminationGracePeriodSeconds": -1,
         "containers": [
-            {"name": "a", "command": ["x"], "resources": {"limits": {"cpu": 1}}},
+            {"name": "a", "command": ["x"], "resources": {"limits": {"cpu": 1, "ephemeral-storage": 1}}},
             {"name": "b", "env": [
-                {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+                {"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.ephemeral-storage"}}},
                 {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['x']"}}},
             ]},
@@ -111,19 +128,19 @@ fn what_asks_for_something_is_refused_by_its_path() {
     assert_eq!(
         paths,
         [
-            "spec.template.spec.containers[0].resources",
+            "spec.template.spec.containers[0].resources.limits[ephemeral-storage]",
             "spec.template.spec.containers[1].command",
-            "spec.template.spec.containers[1].env[0].valueFrom.resourceFieldRef",
+            "spec.template.spec.containers[1].env[0].valueFrom.resourceFieldRef.resource",
             "spec.template.spec.containers[1].env[1].valueFrom.fieldRef.fieldPath",
             "spec.template.spec.hostUsers",
-            "spec.template.spec.nodeSelector",
             "spec.template.spec.schedulerName",
             "spec.template.spec.terminationGracePeriodSeconds",
+            "spec.template.spec.topologySpreadConstraints",
         ]
     );
     assert_eq!(
-        found[5],
-        "spec.template.spec.nodeSelector: Forbidden: not supported yet by this version of Stint: \
-         every worker takes every pod: start workers only where its pods may run"
+        found[7],
+        "spec.template.spec.topologySpreadConstraints: Forbidden: not supported yet by this version \
+         of Stint: use nodeSelector, nodeAffinity and tolerations"
     );
 }

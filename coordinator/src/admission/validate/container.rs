@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec};
 
-use super::environment;
 use super::pod::{given, one_of};
+use super::{environment, resources, security, volumes};
 use crate::admission::cause::{Causes, Path};
 use crate::admission::text;
 
@@ -67,7 +67,7 @@ pub(super) fn init_containers(
 }
 
 /// What holds for every kind of container.
-fn common(container: &Container, volumes: &HashSet<&str>, path: &Path<'_>, causes: &mut Causes) {
+fn common(container: &Container, names: &HashSet<&str>, path: &Path<'_>, causes: &mut Causes) {
     let name = path.child("name");
     if container.name.is_empty() {
         causes.required(&name, "");
@@ -95,9 +95,13 @@ fn common(container: &Container, volumes: &HashSet<&str>, path: &Path<'_>, cause
         causes,
     );
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
-    volume_mounts(mounts, volumes, &path.child("volumeMounts"), causes);
+    let context = container.security_context.as_ref();
+    let privileged = context.and_then(|context| context.privileged).unwrap_or(false);
+    volumes::mounts(mounts, names, privileged, &path.child("volumeMounts"), causes);
     let policy = container.image_pull_policy.as_deref();
     one_of(policy, &PULL_POLICIES, &path.child("imagePullPolicy"), causes);
+    resources::resources(container, path, causes);
+    security::of_container(container, path, causes);
 }
 
 fn ports(ports: &[ContainerPort], path: &Path<'_>, causes: &mut Causes) {
@@ -145,30 +149,6 @@ fn host_ports(containers: &[Container], path: &Path<'_>, causes: &mut Causes) {
             } else {
                 seen.insert(text);
             }
-        }
-    }
-}
-
-fn volume_mounts(
-    mounts: &[VolumeMount],
-    volumes: &HashSet<&str>,
-    path: &Path<'_>,
-    causes: &mut Causes,
-) {
-    let mut paths = HashSet::new();
-    for (index, mount) in mounts.iter().enumerate() {
-        let path = path.index(index);
-        if mount.name.is_empty() {
-            causes.required(&path.child("name"), "");
-        }
-        if !volumes.contains(mount.name.as_str()) {
-            causes.not_found(&path.child("name"), &mount.name);
-        }
-        if mount.mount_path.is_empty() {
-            causes.required(&path.child("mountPath"), "");
-        }
-        if !paths.insert(mount.mount_path.as_str()) {
-            causes.invalid(&path.child("mountPath"), &mount.mount_path, "must be unique");
         }
     }
 }

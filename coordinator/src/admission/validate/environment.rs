@@ -1,6 +1,8 @@
 //! Environment variables of a container, and where their values come from.
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector};
+use k8s_openapi::api::core::v1::{
+    EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector,
+};
 
 use super::pod::given;
 use crate::admission::cause::{Causes, Path};
@@ -28,6 +30,41 @@ const OTHER_FIELDS: [&str; 6] = [
     "status.phase",
 ];
 
+/// Fields of the pod that a file in a volume can hold.
+const VOLUME_FIELDS: [&str; 5] = [
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+];
+/// Fields that a variable could take, but no file.
+const NO_VOLUME_FIELDS: [&str; 11] = [
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
+    "spec.host",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "status.phase",
+    "status.nominatedNodeName",
+];
+/// What `resourceFieldRef` can name.
+const RESOURCES: [&str; 6] = [
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+];
+/// What an amount of bytes can be divided by.
+const DIVISORS: [&str; 15] =
+    ["0", "", "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+
 /// `env`.
 pub(super) fn variables(variables: &[EnvVar], path: &Path<'_>, causes: &mut Causes) {
     for (index, variable) in variables.iter().enumerate() {
@@ -47,6 +84,9 @@ pub(super) fn variables(variables: &[EnvVar], path: &Path<'_>, causes: &mut Caus
 fn value_from(source: &EnvVarSource, value: Option<&str>, path: &Path<'_>, causes: &mut Causes) {
     if let Some(field) = &source.field_ref {
         field_ref(field, &path.child("fieldRef"), causes);
+    }
+    if let Some(field) = &source.resource_field_ref {
+        resource_ref(field, &path.child("resourceFieldRef"), causes);
     }
     let keys = [
         ("configMapKeyRef", source.config_map_key_ref.as_ref().map(|it| (&it.name, &it.key))),
@@ -83,6 +123,53 @@ fn value_from(source: &EnvVarSource, value: Option<&str>, path: &Path<'_>, cause
 }
 
 fn field_ref(field: &ObjectFieldSelector, path: &Path<'_>, causes: &mut Causes) {
+    any_field_ref(field, &FIELDS, &OTHER_FIELDS, path, causes);
+}
+
+/// `fieldRef` of a file in a volume.
+pub(super) fn volume_field_ref(field: &ObjectFieldSelector, path: &Path<'_>, causes: &mut Causes) {
+    any_field_ref(field, &VOLUME_FIELDS, &NO_VOLUME_FIELDS, path, causes);
+}
+
+/// `resourceFieldRef`.
+pub(super) fn resource_ref(field: &ResourceFieldSelector, path: &Path<'_>, causes: &mut Causes) {
+    let name = field.resource.as_str();
+    let resource = path.child("resource");
+    if name.is_empty() {
+        causes.required(&resource, "");
+        return;
+    }
+    if !RESOURCES.contains(&name) {
+        causes.not_supported(&resource, name, &RESOURCES);
+        return;
+    }
+    let divisor = field.divisor.as_ref().map_or("0", |divisor| &divisor.0);
+    let (known, kind): (&[&str], &str) = match name.split_once('.').map_or("", |(_, kind)| kind) {
+        "cpu" => (&["0", "", "1m", "1"], "1m and 1 are supported with the cpu resource"),
+        "memory" => (
+            &DIVISORS,
+            "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are \
+                                 supported with the memory resource",
+        ),
+        _ => (
+            &DIVISORS,
+            "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are \
+                          supported with the local ephemeral storage resource",
+        ),
+    };
+    if !known.contains(&divisor) {
+        let detail = format!("only divisor's values {kind}");
+        causes.invalid(&path.child("divisor"), name, detail);
+    }
+}
+
+fn any_field_ref(
+    field: &ObjectFieldSelector,
+    fields: &[&str],
+    others: &[&str],
+    path: &Path<'_>,
+    causes: &mut Causes,
+) {
     let version = field.api_version.as_deref().unwrap_or_default();
     let name = field.field_path.as_str();
     if version.is_empty() {
@@ -109,9 +196,9 @@ fn field_ref(field: &ObjectFieldSelector, path: &Path<'_>, causes: &mut Causes) 
             return;
         }
         Some(_) => format!("field label does not support subscript: {name}"),
-        None if FIELDS.contains(&name) => return,
-        None if OTHER_FIELDS.contains(&name) => {
-            causes.not_supported(&field_path, name, &FIELDS);
+        None if fields.contains(&name) => return,
+        None if others.contains(&name) => {
+            causes.not_supported(&field_path, name, fields);
             return;
         }
         None => format!("field label not supported: {name}"),

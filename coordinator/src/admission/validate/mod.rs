@@ -11,11 +11,15 @@ mod immutable;
 pub mod indexes;
 mod job;
 pub(in crate::admission) mod metadata;
+mod placing;
 mod pod;
+mod resources;
+mod security;
 mod selector;
 mod spec;
 mod status;
 mod success_policy;
+mod volumes;
 
 pub(crate) use environment::subscript;
 pub use immutable::{Both, job_update, update};

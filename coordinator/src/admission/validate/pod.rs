@@ -1,11 +1,8 @@
 //! The pod template of a Job: labels, annotations, and what concerns the pod as a whole.
 
-use std::collections::HashSet;
+use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
 
-use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec, Volume};
-use serde_json::Value;
-
-use super::{container, metadata};
+use super::{container, metadata, placing, security, volumes};
 use crate::admission::cause::{Causes, Path};
 use crate::admission::text;
 
@@ -48,12 +45,14 @@ fn pod_spec(pod: &PodSpec, path: &Path<'_>, causes: &mut Causes) {
     if pod.termination_grace_period_seconds.is_none() {
         causes.required(&path.child("terminationGracePeriodSeconds"), "");
     }
-    let volumes = volumes(pod, &path.child("volumes"), causes);
+    let volumes = volumes::volumes(pod, &path.child("volumes"), causes);
     container::containers(&pod.containers, &volumes, &path.child("containers"), causes);
     container::init_containers(pod, &volumes, &path.child("initContainers"), causes);
     one_of(pod.restart_policy.as_deref(), &RESTART_POLICIES, &path.child("restartPolicy"), causes);
     one_of(pod.dns_policy.as_deref(), &DNS_POLICIES, &path.child("dnsPolicy"), causes);
     metadata::labels(pod.node_selector.as_ref(), &path.child("nodeSelector"), causes);
+    security::of_pod(pod, path, causes);
+    placing::placing(pod, path, causes);
     names(pod, path, causes);
     if let Some(seconds) = pod.active_deadline_seconds {
         let most = i64::from(i32::MAX);
@@ -97,43 +96,5 @@ pub(super) fn one_of(value: Option<&str>, known: &[&str], path: &Path<'_>, cause
         None => causes.required(path, ""),
         Some(value) if known.contains(&value) => {}
         Some(value) => causes.not_supported(path, value, known),
-    }
-}
-
-/// Checks volumes, and gives the names that mounts may use.
-fn volumes<'a>(pod: &'a PodSpec, path: &Path<'_>, causes: &mut Causes) -> HashSet<&'a str> {
-    let mut names = HashSet::new();
-    for (index, volume) in pod.volumes.iter().flatten().enumerate() {
-        let mut found = Causes::default();
-        check_volume(volume, &names, &path.index(index), &mut found);
-        if found.is_empty() {
-            names.insert(volume.name.as_str());
-        } else {
-            causes.append(found);
-        }
-    }
-    names
-}
-
-fn check_volume(volume: &Volume, seen: &HashSet<&str>, path: &Path<'_>, causes: &mut Causes) {
-    let json = serde_json::to_value(volume).unwrap_or(Value::Null);
-    let sources = json.as_object().into_iter().flatten().filter(|(name, _)| *name != "name");
-    match sources.map(|(name, _)| name).collect::<Vec<_>>().as_slice() {
-        [] => causes.required(path, "must specify a volume type"),
-        [_] => {}
-        [_, others @ ..] => {
-            for name in others {
-                causes.forbidden(&path.child(name), "may not specify more than 1 volume type");
-            }
-        }
-    }
-    let name = path.child("name");
-    if volume.name.is_empty() {
-        causes.required(&name, "");
-    } else {
-        causes.invalid_each(&name, &volume.name, text::dns_label(&volume.name));
-    }
-    if seen.contains(volume.name.as_str()) {
-        causes.duplicate(&name, &volume.name);
     }
 }

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgrp, getpid, getsid};
 use stint_common::wire::Exit;
 
+use super::cgroup::RunCgroup;
 use super::marker::Marker;
 use super::proc::{self, Process, State};
 use super::reaper::Reaper;
@@ -48,7 +49,8 @@ struct Found {
 impl Reaper {
     /// The leader of a run was reaped, and its group was sent KILL.
     pub(super) fn close(&mut self, closing: Closing) {
-        if group_is_empty(closing.leader.pid) && self.has_no_orphans() {
+        let cgroup_is_empty = closing.leader.cgroup.as_ref().is_none_or(RunCgroup::kill);
+        if cgroup_is_empty && group_is_empty(closing.leader.pid) && self.has_no_orphans() {
             closing.leader.capture.release();
             self.over(closing);
         } else {
@@ -65,6 +67,7 @@ impl Reaper {
         let found = self.kill_orphans();
         let (over, left) = std::mem::take(&mut self.closing).into_iter().partition(|closing| {
             !found.zombies
+                && closing.leader.cgroup.as_ref().is_none_or(RunCgroup::kill)
                 && !found.of_runs.contains(&closing.run)
                 && group_is_empty(closing.leader.pid)
         });
@@ -82,6 +85,9 @@ impl Reaper {
     fn over(&self, closing: Closing) {
         let Closing { run, leader, exit, at } = closing;
         self.shared.table.forget(leader.slot);
+        if leader.cgroup.as_ref().is_some_and(RunCgroup::ran_out_of_memory) {
+            self.shared.deliver(RuntimeEvent::OutOfMemory { run });
+        }
         // The reader of its output holds the files from here on.
         drop(leader);
         let next = self.shared.registry().remove(run);

@@ -1,5 +1,7 @@
 //! The variable by which a process is known as ours, whoever its parent is by now.
 
+use std::sync::Arc;
+
 use nix::unistd::Pid;
 use stint_common::id::Incarnation;
 
@@ -19,6 +21,11 @@ pub(super) struct Marker {
 }
 
 impl Marker {
+    /// The variable's name.
+    pub(super) fn name() -> Arc<str> {
+        Arc::from(VARIABLE)
+    }
+
     /// The variable's value.
     pub(super) fn value(self) -> String {
         format!("{}.{}", self.life, self.run.0)

@@ -14,6 +14,9 @@
 //! double fork) comes to it when its parent ends, and is known by the variable `marker::VARIABLE`
 //! in its environment. A run is over when its group is empty and no such orphan is left.
 //!
+//! What must happen in the process of a container that asks for more (volumes, another user) is
+//! done by the [`launcher`], a program between us and it.
+//!
 //! Whoever hosts this calls [`with_main_thread`] in `main`: orphans are handed to the main thread,
 //! so the reaper can ask there, in one system call, whether there are any.
 //!
@@ -21,16 +24,20 @@
 //! environment cannot be told from those of other runs that were alive when it was born; it is
 //! killed when the last of these is over.
 
+mod cgroup;
 mod close;
 mod freeze;
+pub mod launcher;
 mod limits;
 mod main_thread;
 mod marker;
 mod open;
+mod pods;
 mod proc;
 mod program;
 mod reaper;
 mod registry;
+mod rights;
 mod shared;
 mod spawn;
 mod spawner;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -12,14 +12,16 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::Signal;
 use stint_common::id::Incarnation;
 
+use super::cgroup::{Cgroups, Controller};
+use super::pods::Pods;
 use super::reaper::Reaper;
 use super::registry::{Chore, Registry, Run};
 use super::shared::{Parts, Shared};
 use super::sweep::{Stuck, sweep};
 use super::table::{Life, Table};
-use super::{freeze, main_thread, proc, spawner};
+use super::{freeze, launcher, main_thread, proc, rights, spawner};
 use crate::launch::LaunchSpec;
-use crate::runtime::{EventSink, RunId, Runtime, RuntimeEvent, StartError};
+use crate::runtime::{Abilities, EventSink, RunId, Runtime, RuntimeEvent, StartError};
 
 /// What an earlier life left is gone within this time, or is stuck in the kernel.
 const SWEEP_WITHIN: Duration = Duration::from_secs(60);
@@ -29,6 +31,14 @@ const MAIN_WITHIN: Duration = Duration::from_secs(60);
 const WATCHDOG_WITHIN: Duration = Duration::from_secs(10);
 /// Closing waits so long for processes to go.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Pods that are over and not cleared away yet: more than a worker runs at a time.
+const CLEARING: usize = 16_384;
+
+/// Volumes whose size no file system limits are measured this often.
+const LOOK_AT_PODS: Duration = Duration::from_secs(2);
+/// But no more than this part of the time is spent on it.
+const LOOK_SHARE: u32 = 10;
 
 /// How the runtime is opened.
 #[derive(Clone, Debug)]
@@ -41,7 +51,10 @@ pub struct Config {
     pub spawners: usize,
     /// Starts that may wait for a spawner.
     pub queue: usize,
-    /// What is run as watchdog. `None` leaves the worker unwatched: for tests and measurements.
+    /// Directories of the machine that pods may see as `hostPath` volumes, with all that is below.
+    pub host_paths: Vec<PathBuf>,
+    /// What is run as watchdog and as launcher. `None` leaves the worker unwatched, and unable to
+    /// run containers that need a launcher: for tests and measurements.
     pub watchdog: Option<WatchdogCommand>,
 }
 
@@ -50,11 +63,12 @@ impl Config {
     #[must_use]
     pub fn new(data_dir: PathBuf, life: Incarnation) -> Self {
         let watchdog = Some(WatchdogCommand::this_program());
-        Self { data_dir, life, spawners: 2, queue: 4096, watchdog }
+        Self { data_dir, life, spawners: 2, queue: 4096, host_paths: Vec::new(), watchdog }
     }
 }
 
-/// A program that calls [`watchdog::main`](super::watchdog::main) when its arguments say so.
+/// A program that calls [`watchdog::main`](super::watchdog::main) or
+/// [`launcher::main`](super::launcher::main) when its arguments say so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchdogCommand {
     /// The program.
@@ -107,6 +121,7 @@ impl From<Stuck> for OpenError {
 /// Runs containers as host processes.
 pub struct ProcessRuntime {
     shared: Arc<Shared>,
+    clearing: SyncSender<Arc<str>>,
 }
 
 impl ProcessRuntime {
@@ -126,6 +141,9 @@ impl ProcessRuntime {
                 tracing::warn!(killed, "killed processes that an earlier life of this worker left");
             }
         }
+        let pods = Arc::new(Pods::new(&config.data_dir, &config.host_paths));
+        pods.sweep();
+        let cgroups = Cgroups::find(&config.data_dir);
         let table = Table::create(&config.data_dir, config.life);
         let shared = Shared::new(Parts {
             life: config.life,
@@ -135,9 +153,15 @@ impl ProcessRuntime {
             queue_limit: config.queue,
             opened_ticks: proc::now_ticks(),
             null: File::open("/dev/null").map_err(system("opening /dev/null"))?,
+            pods,
+            cgroups,
             sink: Box::new(sink),
         });
-        let runtime = Self { shared };
+        let (clearing, to_clear) = sync_channel::<Arc<str>>(CLEARING);
+        let keeper = shared.clone();
+        let keep = move || keep_pods(&keeper, &to_clear);
+        Builder::new().name("pods".to_owned()).spawn(keep).map_err(system("starting threads"))?;
+        let runtime = Self { shared, clearing };
         runtime.start_threads(config.spawners)?;
         runtime.await_watchdog()?;
         Ok(runtime)
@@ -225,12 +249,31 @@ impl ProcessRuntime {
     }
 }
 
+/// Clears away what pods had, and looks at what the others have, until the runtime is closed.
+fn keep_pods(shared: &Shared, to_clear: &Receiver<Arc<str>>) {
+    let mut next_look = Instant::now() + LOOK_AT_PODS;
+    loop {
+        match to_clear.recv_timeout(next_look.saturating_duration_since(Instant::now())) {
+            Ok(pod) => shared.pods.remove(&pod),
+            Err(RecvTimeoutError::Timeout) => {
+                let begun = Instant::now();
+                for (pod, message) in shared.pods.overfull() {
+                    shared.deliver(RuntimeEvent::Overfull { pod, message });
+                }
+                next_look = begun + LOOK_AT_PODS.max(begun.elapsed() * LOOK_SHARE);
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
 impl Drop for ProcessRuntime {
     fn drop(&mut self) {
         if !self.kill_and_wait() {
             tracing::error!("processes of pods cannot be killed");
         }
         self.shared.registry().closed = true;
+        self.shared.cgroups.remove();
         // The watchdog takes this for our death, finds nothing, and ends.
         *self.shared.watchdog_pipe.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.shared.work.notify_all();
@@ -285,6 +328,27 @@ impl Runtime for ProcessRuntime {
 
     fn thaw_all(&self) {
         freeze::thaw(&self.shared);
+    }
+
+    fn abilities(&self) -> Abilities {
+        let views = launcher::try_out(&self.shared);
+        if let Err(error) = &views {
+            tracing::warn!(%error, "pods with volumes cannot run on this machine");
+        }
+        let limits = self.shared.cgroups.controllers();
+        Abilities {
+            views: views.is_ok(),
+            memory_volumes: rights::may_mount(),
+            root: rights::may_be_anybody(),
+            memory_limits: limits.contains(&Controller::Memory),
+            cpu_limits: limits.contains(&Controller::Cpu),
+        }
+    }
+
+    fn clear_away(&self, pod: Arc<str>) {
+        if let Err(error) = self.clearing.try_send(pod) {
+            tracing::error!(%error, "what a pod had is left to the worker's next life to clear away");
+        }
     }
 
     fn kill_all(&self) {

@@ -89,6 +89,7 @@ mod tests {
             argv: vec![Arc::from(program)],
             env: vec![(Arc::from("PATH"), Arc::from(path))],
             working_dir: Arc::from(working_dir),
+            setup: None,
         }
     }
 

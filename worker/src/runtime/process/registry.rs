@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::cgroup::RunCgroup;
 use super::table::Slot;
 use crate::launch::LaunchSpec;
 use crate::logs::Capture;
@@ -55,6 +56,8 @@ pub(super) struct Leader {
     pub(super) started_ticks: u64,
     pub(super) slot: Slot,
     pub(super) capture: Arc<Capture>,
+    /// Where it has limits.
+    pub(super) cgroup: Option<RunCgroup>,
 }
 
 /// Something to be done once, on a spawner thread.

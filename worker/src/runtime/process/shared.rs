@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use stint_common::id::Incarnation;
 
+use super::cgroup::Cgroups;
 use super::open::WatchdogCommand;
+use super::pods::Pods;
 use super::program::Programs;
 use super::registry::Registry;
 use super::table::Table;
@@ -27,6 +29,8 @@ pub(super) struct Shared {
     pub(super) null: File,
     pub(super) pool: Arc<CapturePool>,
     pub(super) programs: Programs,
+    pub(super) pods: Arc<Pods>,
+    pub(super) cgroups: Cgroups,
     pub(super) table: Table,
     pub(super) sink: Box<dyn EventSink>,
     registry: Mutex<Registry>,
@@ -44,6 +48,8 @@ pub(super) struct Parts {
     pub(super) queue_limit: usize,
     pub(super) opened_ticks: u64,
     pub(super) null: File,
+    pub(super) pods: Arc<Pods>,
+    pub(super) cgroups: Cgroups,
     pub(super) table: Table,
     pub(super) sink: Box<dyn EventSink>,
 }
@@ -60,6 +66,8 @@ impl Shared {
             opened_ticks: parts.opened_ticks,
             null: parts.null,
             programs: Programs::default(),
+            pods: parts.pods,
+            cgroups: parts.cgroups,
             table: parts.table,
             sink: parts.sink,
             registry: Mutex::default(),

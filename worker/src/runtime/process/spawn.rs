@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, PipeWriter, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,6 +17,7 @@ use nix::libc;
 use nix::unistd::Pid;
 use stint_common::wire::Exit;
 
+use super::launcher;
 use super::marker::{Marker, VARIABLE};
 use super::open::WatchdogCommand;
 use super::watchdog::{READY, SUBCOMMAND};
@@ -45,6 +47,33 @@ pub(super) fn spawn(
         .stderr(Stdio::from(OwnedFd::from(capture.stderr().try_clone()?)))
         .process_group(0);
     Ok(pid_of(&command.spawn()?))
+}
+
+/// Spawns a launcher as the leader of a new process group; our end of its socket comes with it.
+pub(super) fn launcher(
+    command: &WatchdogCommand,
+    marker: Marker,
+    capture: Option<&Capture>,
+    null: &File,
+) -> io::Result<(Pid, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let (stdout, stderr) = match capture {
+        Some(capture) => (capture.stdout(), capture.stderr()),
+        None => (null, null),
+    };
+    let child = Command::new(&command.program)
+        .arg0("stint")
+        .args(&command.args)
+        .arg(launcher::SUBCOMMAND)
+        .env_clear()
+        .env(VARIABLE, marker.value())
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(OwnedFd::from(stdout.try_clone()?)))
+        .stderr(Stdio::from(OwnedFd::from(stderr.try_clone()?)))
+        .process_group(0)
+        .spawn()?;
+    Ok((pid_of(&child), ours))
 }
 
 fn pid_of(child: &std::process::Child) -> Pid {
@@ -80,7 +109,7 @@ pub(super) fn not_found(spec: &LaunchSpec) -> StartError {
 }
 
 /// Want of processes, memory, files or disk, or a file that somebody is just writing.
-fn is_machines_fault(error: &io::Error) -> bool {
+pub(super) fn is_machines_fault(error: &io::Error) -> bool {
     const MACHINE: [i32; 9] = [
         libc::EAGAIN,
         libc::ENOMEM,

@@ -13,7 +13,7 @@ use stint_common::time;
 use super::marker::Marker;
 use super::registry::{Chore, Leader};
 use super::shared::Shared;
-use super::{proc, spawn, terminate};
+use super::{launcher, proc, spawn, terminate};
 use crate::launch::LaunchSpec;
 use crate::logs::{Capture, LogReader};
 use crate::runtime::{RunId, RuntimeEvent, StartError};
@@ -74,10 +74,13 @@ fn try_start(shared: &Shared, run: RunId, spec: &LaunchSpec) -> Result<Leader, S
     let capture = shared.pool.capture();
     let capture =
         capture.map_err(|source| StartError::Worker { what: "making output files", source })?;
-    let pid = spawn_program(shared, run, spec, &capture)?;
+    let (pid, cgroup) = match &spec.setup {
+        None => (spawn_program(shared, run, spec, &capture)?, None),
+        Some(setup) => launcher::start(shared, run, spec, setup, &capture)?,
+    };
     let started_ticks = proc::now_ticks();
     let slot = shared.table.note(pid, started_ticks);
-    Ok(Leader { pid, started_ticks, slot, capture })
+    Ok(Leader { pid, started_ticks, slot, capture, cgroup })
 }
 
 fn spawn_program(

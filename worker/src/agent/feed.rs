@@ -1,0 +1,129 @@
+//! The pulls of one class: how much was asked for, and whether more is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stint_common::names::Names;
+use stint_common::wire::Class;
+
+use super::room::Amounts;
+
+/// A pull of which nothing more was heard by then is gone, with what it asked for.
+const SILENCE: Duration = Duration::from_secs(25);
+
+/// What was there more than this ago may have been taken by others.
+const HOT: Duration = Duration::from_millis(500);
+
+/// What an item's class says of its pod.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// The class's name.
+    pub(super) name: Arc<str>,
+    /// Higher ones go first.
+    pub(super) priority: i32,
+    /// What the pod takes up.
+    pub(super) amounts: Amounts,
+    /// It does not say what it takes up.
+    pub(super) plain: bool,
+    /// Devices that the pod asks for.
+    pub(super) devices: BTreeMap<String, u64>,
+}
+
+/// One class that this worker takes work of.
+#[derive(Debug)]
+pub(super) struct Feed {
+    pub(super) kind: Arc<Kind>,
+    /// Where a pull is sent.
+    pub(super) subject: String,
+    /// Tells the answers to its pulls from those to others'.
+    pub(super) token: u64,
+    /// Items that may still come.
+    pub(super) asked: usize,
+    /// When an item came that was not the last.
+    more: Option<Instant>,
+    /// When it last had its turn among others of its priority.
+    pub(super) turn: u64,
+    last: Instant,
+    /// The class's consumer is not there, or refuses: not asked before this.
+    hold_until: Option<Instant>,
+}
+
+impl Feed {
+    pub(super) fn new(
+        names: &Names,
+        class: &Class,
+        cpu_milli: u64,
+        token: u64,
+        now: Instant,
+    ) -> Self {
+        let name = class.name();
+        let subject = format!(
+            "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
+            names.work_stream(),
+            names.class_consumer(&name)
+        );
+        let kind = Kind {
+            name: Arc::from(name),
+            priority: class.priority,
+            amounts: Amounts::of(&class.request, cpu_milli),
+            plain: class.request.is_default(),
+            devices: class.request.others.clone(),
+        };
+        Self {
+            kind: Arc::new(kind),
+            subject,
+            token,
+            asked: 0,
+            more: None,
+            turn: 0,
+            last: now,
+            hold_until: None,
+        }
+    }
+
+    /// Whether it makes sense to ask now.
+    pub(super) fn may_ask(&self, now: Instant) -> bool {
+        self.hold_until.is_none_or(|until| until <= now)
+    }
+
+    /// So many more were asked for.
+    pub(super) fn ask(&mut self, count: usize, now: Instant) {
+        self.asked += count;
+        self.last = now;
+    }
+
+    /// An item came, and so many more wait.
+    pub(super) fn came(&mut self, pending: u64, now: Instant) {
+        self.asked = self.asked.saturating_sub(1);
+        self.more = (pending > 0).then_some(now);
+    }
+
+    /// Whether it is known to have more: others may have taken it since, so not for long.
+    pub(super) fn is_hot(&self, now: Instant) -> bool {
+        self.more.is_some_and(|at| now.duration_since(at) < HOT)
+    }
+
+    /// A pull is over; so much of it was not served, if that was said.
+    pub(super) fn over(&mut self, unserved: Option<usize>) {
+        self.asked = unserved.map_or(0, |unserved| self.asked.saturating_sub(unserved));
+        self.more = None;
+    }
+
+    /// Its consumer refuses.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.hold_until = Some(until);
+    }
+
+    /// Pulls do not outlive the connection that carried them.
+    pub(super) fn forget(&mut self) {
+        self.asked = 0;
+    }
+
+    /// Pulls that the server has forgotten without a word no longer count.
+    pub(super) fn forget_silent(&mut self, now: Instant) {
+        if self.asked > 0 && now.duration_since(self.last) > SILENCE {
+            self.asked = 0;
+        }
+    }
+}
