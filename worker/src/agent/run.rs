@@ -426,9 +426,14 @@ impl<R: Runtime> Agent<R> {
 
     fn claim_one(&mut self, pulled: Pulled, ready: Arc<Ready>, out: &mut Outbox) {
         let Pulled { pod: id, item, reply, kind, .. } = pulled;
-        if self.pods.contains_key(&id) {
-            // Delivered twice: the first delivery's claim stands or falls for both.
-            out.answers.push((reply, b"+ACK"));
+        if let Some(pod) = self.pods.get(&id) {
+            // Delivered twice: the first delivery's claim stands or falls for both. Until it is
+            // durable the item must stay.
+            if pod.stage == Stage::Claiming {
+                self.replies.insert(id, reply);
+            } else {
+                out.answers.push((reply, b"+ACK"));
+            }
             return;
         }
         let settings = match &ready.job {
