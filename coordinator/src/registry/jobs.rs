@@ -4,7 +4,7 @@ use serde_json::Value;
 use stint_common::annotations::INDEXES;
 use stint_common::id::{Incarnation, JobUid};
 use stint_common::names::NAME_LETTERS;
-use stint_common::nats::{Expect, Outcome, Write};
+use stint_common::nats::{Current, Expect, Outcome, Write};
 use stint_common::time::now;
 use stint_common::wire::{Template, VERSION};
 
@@ -113,10 +113,15 @@ impl Registry {
             match self.objects.write(write).await {
                 Outcome::Stored(revision) => break revision,
                 Outcome::Lost(None) => expect = 0,
-                Outcome::Lost(Some(current)) if current.payload.ends_with(b"\"gone\":true}") => {
-                    expect = current.sequence;
-                }
-                Outcome::Lost(Some(_)) => {
+                Outcome::Lost(Some(current)) => {
+                    // Ours was stored, and written upon before its answer came.
+                    if let Some(created) = ours(&current, uid) {
+                        return Ok(Answer { object: created.view(), warnings });
+                    }
+                    if current.payload.ends_with(b"\"gone\":true}") {
+                        expect = current.sequence;
+                        continue;
+                    }
                     self.drop_templates(uid).await;
                     return Err(exists());
                 }
@@ -361,6 +366,12 @@ fn ledger(object: &Value) -> Result<Ledger, Error> {
     let job = serde_json::from_value(object.clone())
         .map_err(|error| Error::Internal(format!("reading an admitted Job: {error}")))?;
     Ok(Ledger::of(&JobSpec::from_job(&job)))
+}
+
+/// What stands at a new Job's subject, if it is that Job.
+fn ours(current: &Current, uid: JobUid) -> Option<StoredJob> {
+    let stands = StoredJob::decode(&current.payload, current.sequence).ok()?;
+    (stands.uid == uid).then_some(stands)
 }
 
 /// What the object would be with the patch in it; nothing if that changes nothing.
