@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::names::PodsSubject;
@@ -38,13 +39,17 @@ impl Owner {
         }
     }
 
-    fn take_job(&mut self, subject: &str, payload: &[u8], revision: u64, now: Instant) {
+    fn take_job(&mut self, subject: &str, payload: &Bytes, revision: u64, now: Instant) {
         let known = self.by_subject.get(subject).copied();
-        if let Some(managed) = known.and_then(|uid| self.jobs.get(&uid))
-            && (managed.writing || managed.revision >= revision)
-        {
-            // Our own write, or one whose meeting with ours its outcome will tell.
-            return;
+        if let Some(managed) = known.and_then(|uid| self.jobs.get_mut(&uid)) {
+            if managed.revision >= revision {
+                return;
+            }
+            if managed.writing {
+                // Our own write, or another's before or after it: its outcome will tell.
+                managed.unread = Some((revision, payload.clone()));
+                return;
+            }
         }
         if is_tombstone(payload) {
             known.inspect(|uid| self.drop_job(*uid));
@@ -279,21 +284,21 @@ impl Owner {
     fn record_done(&mut self, uid: JobUid, outcome: Outcome, round: &mut Round, now: Instant) {
         let Some(managed) = self.jobs.get_mut(&uid) else { return };
         managed.writing = false;
+        let (subject, unread) = (managed.subject.clone(), managed.unread.take());
         match outcome {
             Outcome::Stored(revision) => {
                 managed.revision = revision;
                 if managed.removing {
                     self.drop_job(uid);
-                    return;
+                } else {
+                    managed.trace_end();
+                    let finished = managed.job.status().finished().map(|end| end.last_transition);
+                    finished.inspect(|at| self.kept.finished(uid, *at));
+                    let events = std::mem::take(&mut managed.events);
+                    round.events.extend(events.into_iter().map(|event| (uid, event)));
                 }
-                managed.trace_end();
-                let finished = managed.job.status().finished().map(|end| end.last_transition);
-                finished.inspect(|at| self.kept.finished(uid, *at));
-                let events = std::mem::take(&mut managed.events);
-                round.events.extend(events.into_iter().map(|event| (uid, event)));
             }
             Outcome::Lost(Some(Current { sequence, payload, .. })) => {
-                let subject = managed.subject.clone();
                 managed.revision = managed.revision.min(sequence.saturating_sub(1));
                 self.take_job(&subject, &payload, sequence, now);
             }
@@ -302,6 +307,10 @@ impl Owner {
                 tracing::error!(job = %managed.name, reason, "a Job's record cannot be stored");
                 managed.hold_until = Some(now + Duration::from_secs(5));
             }
+        }
+        // What came of this subject meanwhile may be newer than what our write met.
+        if let Some((sequence, payload)) = unread {
+            self.take_job(&subject, &payload, sequence, now);
         }
         if let Some(managed) = self.jobs.get_mut(&uid) {
             managed.dirty = false;

@@ -55,6 +55,8 @@ pub(super) struct Managed {
     pub(super) ended: u32,
     /// A change that can wait does so until then.
     pub(super) lazy_until: Option<Instant>,
+    /// What was read at its subject while a write was under way: revision and bytes.
+    pub(super) unread: Option<(u64, Bytes)>,
     /// The write under way is its tombstone.
     pub(super) removing: bool,
     /// Said when the write under way is stored.
@@ -129,6 +131,7 @@ impl Managed {
             claimed: 0,
             ended: 0,
             lazy_until: None,
+            unread: None,
             removing: false,
             events: Vec::new(),
         }
