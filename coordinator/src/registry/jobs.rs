@@ -206,7 +206,9 @@ impl Registry {
         let names = &self.jet.names;
         let subject = names.object("jobs", namespace, name);
         let stored = self.jet.read_last(&names.objects_stream(), &subject).await?;
-        let stored = stored.filter(|stored| !stored.payload.is_empty()).ok_or_else(not_found)?;
+        // A name such as `*` is a pattern to the stream, and leads to somebody else's Job.
+        let stored = stored.filter(|it| !it.payload.is_empty() && it.subject == subject);
+        let stored = stored.ok_or_else(not_found)?;
         let job = StoredJob::decode(&stored.payload, stored.sequence)?;
         if job.record.gone { Err(not_found()) } else { Ok(job) }
     }

@@ -46,6 +46,9 @@ async fn refuse_all(api: &Api) {
     let status = send("jobs.create", no_command.to_string()).await.refused(422);
     assert!(status["message"].as_str().unwrap().contains("containers[0].command"), "{status}");
     send("jobs.get.missing", String::new()).await.refused(404);
+    // A pattern is not a name: nobody else's Job is shown, nor deleted.
+    send("jobs.get.*", String::new()).await.refused(404);
+    send("jobs.delete.*", String::new()).await.refused(404);
     send("jobs.delete.missing", String::new()).await.refused(404);
     send("jobs.patch.missing", "{}".to_owned()).await.refused(404);
     send("jobs.update.missing", job("missing").build().to_string()).await.refused(404);
