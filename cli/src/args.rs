@@ -14,7 +14,7 @@ pub use change::{
 };
 pub use client::{
     CompletionArgs, ConnectArgs, CreateArgs, DescribeArgs, ForCondition, Format, GetArgs,
-    KubeconfigArgs, LogsArgs, OutputArgs, Prefix, SuspendArgs, WaitArgs,
+    KubeconfigArgs, LogsArgs, OutputArgs, Prefix, ResultsArgs, ResultsForm, SuspendArgs, WaitArgs,
 };
 pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
 pub use run::{AdHocArgs, ProgressStyle, RunArgs};
@@ -75,6 +75,8 @@ pub enum Command {
     Describe(DescribeArgs),
     /// Print what a Job's pods wrote.
     Logs(LogsArgs),
+    /// Print what a Job's pods left as their results.
+    Results(ResultsArgs),
     /// Wait for a Job.
     Wait(WaitArgs),
     /// Delete Jobs or pods.

@@ -19,6 +19,7 @@ mod mark;
 mod patch;
 mod print;
 mod rerun;
+mod results;
 mod run;
 mod serve;
 mod session;
@@ -67,6 +68,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Get(args) => client(&log, get::run(args)),
         Command::Describe(args) => client(&log, describe::run(args)),
         Command::Logs(args) => client(&log, logs::run(args)),
+        Command::Results(args) => client(&log, results::run(args)),
         Command::Wait(args) => client(&log, wait::run(args)),
         Command::Delete(args) => client(&log, delete::run(args)),
         Command::Suspend(args) => client(&log, suspend::run(args, Turn::Suspend)),

@@ -7,5 +7,6 @@ pub mod job;
 pub mod objects;
 pub mod pod;
 pub mod progress;
+pub mod results;
 pub mod style;
 pub mod table;

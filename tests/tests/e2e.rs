@@ -18,6 +18,8 @@ mod extensions;
 mod failures;
 #[path = "e2e/finalizers.rs"]
 mod finalizers;
+#[path = "e2e/init.rs"]
+mod init;
 #[path = "e2e/kinds.rs"]
 mod kinds;
 #[path = "e2e/limits.rs"]
@@ -40,8 +42,12 @@ mod placing;
 mod pods;
 #[path = "e2e/policies.rs"]
 mod policies;
+#[path = "e2e/probes.rs"]
+mod probes;
 #[path = "e2e/refusals.rs"]
 mod refusals;
+#[path = "e2e/results.rs"]
+mod results;
 #[path = "e2e/service.rs"]
 mod service;
 #[path = "e2e/status.rs"]

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use stint_common::id::{Attempt, Incarnation, JobUid, PodId, Slot};
 use stint_common::wire::{Exit, Template};
-use stint_worker::launch::{Host, PreparedJob};
+use stint_worker::launch::{Host, PreparedJob, RunFacts};
 use stint_worker::runtime::process::{
     Config, ProcessRuntime, launcher, watchdog, with_main_thread,
 };
@@ -150,7 +150,7 @@ fn launch_cost(job: &PreparedJob) -> f64 {
     const TIMES: u32 = 20_000;
     let start = Instant::now();
     for slot in 0..TIMES {
-        std::hint::black_box(job.launch(pod(slot), None, 0, None));
+        std::hint::black_box(job.launch(pod(slot), None, 0, &RunFacts::default()));
     }
     start.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
 }
@@ -183,7 +183,8 @@ impl Stage {
             while begun < pods && begun - over < self.slots {
                 let run = RunId(self.next.fetch_add(1, Ordering::Relaxed));
                 let slot = u32::try_from(run.0).expect("few");
-                let spec = job.launch(pod(slot), None, 0, None).expect("it has a container");
+                let spec = job.launch(pod(slot), None, 0, &RunFacts::default());
+                let spec = spec.expect("it has a container");
                 self.runtime.start(run, spec).expect("there is room");
                 begun += 1;
             }

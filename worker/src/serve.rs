@@ -71,6 +71,9 @@ pub enum ServeError {
     /// The data directory cannot be used.
     #[error("opening the data directory")]
     Home(#[from] HomeError),
+    /// What pods leave behind has no place to lie in.
+    #[error("making a directory for termination messages in the data directory")]
+    Data(#[source] std::io::Error),
     /// The machine refuses what is needed to run pods.
     #[error("getting ready to run pods")]
     Runtime(#[from] process::OpenError),
@@ -162,8 +165,10 @@ pub async fn run_with<R: Runtime>(
         let host = Host::new(&name, &address(), "/", std::env::vars())
             .with(offer.allocatable.clone(), config.machine.pids);
         let devices = config.machine.devices.clone();
-        let settings = Settings { name: name.clone(), offer, devices };
+        let data_dir = home.path.clone();
+        let settings = Settings { name: name.clone(), offer, devices, data_dir };
         let agent = Agent::new(settings, me, Arc::clone(&runtime), fence, jet.clone(), host);
+        let agent = agent.map_err(ServeError::Data)?;
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         let keeping = tokio::spawn(keep(keeper, hello, stop.clone(), lost.clone()));
         ready.cancel();

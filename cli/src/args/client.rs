@@ -144,6 +144,32 @@ pub enum Prefix {
     Never,
 }
 
+/// `stint results`.
+#[derive(Clone, Debug, Args)]
+pub struct ResultsArgs {
+    /// The Job.
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// Only this container's.
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Form of the output.
+    #[arg(short, long, default_value = "table", value_name = "FORM")]
+    pub output: ResultsForm,
+    /// How to reach the API.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+}
+
+/// In which form to print results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ResultsForm {
+    /// A line each.
+    Table,
+    /// One array of `{index, pod, container, result}`.
+    Json,
+}
+
 /// `stint wait`.
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {

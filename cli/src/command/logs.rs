@@ -111,7 +111,8 @@ async fn one(session: &Session, pod: &str, wanted: &Wanted) -> anyhow::Result<()
     copy(&session.client, &wanted.call(&session.namespace, pod), &prefix).await
 }
 
-fn pods_of(session: &Session, job: &Value) -> Call {
+/// The list of a Job's pods.
+pub(super) fn pods_of(session: &Session, job: &Value) -> Call {
     let selector = format!("batch.kubernetes.io/controller-uid={}", JobView(job).uid());
     session.call("list", Resource::Pods).option("labelSelector", selector)
 }

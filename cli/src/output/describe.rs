@@ -69,7 +69,7 @@ pub fn pod(pod: &Value, events: &[Value], now: Timestamp) -> String {
     optional(&mut text, "Started At", &pod["status"]["startTime"]);
     text.push_str("Containers:\n");
     containers(&mut text, &pod["spec"]);
-    for container in view.containers() {
+    for container in view.init_containers().chain(view.containers()) {
         state(&mut text, container);
     }
     conditions(&mut text, &pod["status"]);

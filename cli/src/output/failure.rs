@@ -31,7 +31,7 @@ impl Failure {
     /// Reads it from a pod that failed.
     #[must_use]
     pub fn read(pod: PodView<'_>) -> Self {
-        let failed = pod.containers().find(|container| {
+        let failed = pod.containers().chain(pod.init_containers()).find(|container| {
             container["state"]["terminated"]["exitCode"].as_i64().is_some_and(|code| code != 0)
         });
         let reason = pod.0["status"]["reason"].as_str().filter(|reason| !reason.is_empty());

@@ -71,6 +71,11 @@ impl<'a> PodView<'a> {
         self.0["status"]["containerStatuses"].as_array().into_iter().flatten()
     }
 
+    /// The states of its init containers, as `initContainerStatuses` holds them.
+    pub fn init_containers(self) -> impl Iterator<Item = &'a Value> {
+        self.0["status"]["initContainerStatuses"].as_array().into_iter().flatten()
+    }
+
     /// `kubectl`'s word for where it is: the phase, or what a container says instead.
     #[must_use]
     pub fn status(self) -> String {
@@ -79,6 +84,9 @@ impl<'a> PodView<'a> {
         }
         if let Some(reason) = self.0["status"]["reason"].as_str().filter(|text| !text.is_empty()) {
             return reason.to_owned();
+        }
+        if let Some(word) = self.initializing() {
+            return word;
         }
         let mut word = self.phase().to_owned();
         for container in self.containers() {
@@ -93,14 +101,67 @@ impl<'a> PodView<'a> {
         word
     }
 
+    /// `Init:1/2`, `Init:Error`: which init container holds the pod up, and how.
+    fn initializing(self) -> Option<String> {
+        if self.is_initialized() {
+            return None;
+        }
+        let all = self.init_specs().count();
+        let statuses = self.init_containers().zip(self.init_specs());
+        for (index, (status, spec)) in statuses.enumerate() {
+            let state = &status["state"];
+            let done = if is_sidecar(spec) {
+                status["started"] == true
+            } else {
+                state["terminated"]["exitCode"] == 0
+            };
+            if done {
+                continue;
+            }
+            let terminated = &state["terminated"];
+            let said = terminated["reason"].as_str().or_else(|| {
+                let waiting = state["waiting"]["reason"].as_str();
+                waiting.filter(|reason| *reason != "PodInitializing")
+            });
+            return Some(match said.filter(|reason| !reason.is_empty()) {
+                Some(reason) => format!("Init:{reason}"),
+                None if terminated.is_object() => format!("Init:{}", exit_text(terminated)),
+                None => format!("Init:{index}/{all}"),
+            });
+        }
+        None
+    }
+
+    fn is_initialized(self) -> bool {
+        let conditions = self.0["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.any(|it| it["type"] == "Initialized" && it["status"] == "True")
+    }
+
+    fn init_specs(self) -> impl Iterator<Item = &'a Value> {
+        self.0["spec"]["initContainers"].as_array().into_iter().flatten()
+    }
+
+    /// The states of sidecars, which count as the main containers do.
+    fn sidecars(self) -> impl Iterator<Item = &'a Value> {
+        let statuses = self.init_containers().zip(self.init_specs());
+        statuses.filter(|(_, spec)| is_sidecar(spec)).map(|(status, _)| status)
+    }
+
     fn ready(self) -> String {
-        let ready = self.containers().filter(|container| container["ready"] == true).count();
-        let all = self.0["spec"]["containers"].as_array().map_or(0, Vec::len);
+        let all = self.containers().chain(self.sidecars());
+        let ready = all.filter(|container| container["ready"] == true).count();
+        let sidecars = self.init_specs().filter(|spec| is_sidecar(spec)).count();
+        let all = self.0["spec"]["containers"].as_array().map_or(0, Vec::len) + sidecars;
         format!("{ready}/{all}")
     }
 
     fn restarts(self) -> u64 {
-        self.containers().filter_map(|container| container["restartCount"].as_u64()).sum()
+        let restarts = |status: &Value| status["restartCount"].as_u64();
+        if self.initializing().is_none() {
+            return self.containers().chain(self.sidecars()).filter_map(restarts).sum();
+        }
+        self.init_containers().filter_map(restarts).sum()
     }
 
     /// Cells for [`COLUMNS`].
@@ -122,6 +183,10 @@ impl<'a> PodView<'a> {
         let node = self.node().unwrap_or("<none>").to_owned();
         vec![node, number(self.index()), number(self.attempt())]
     }
+}
+
+fn is_sidecar(spec: &Value) -> bool {
+    spec["restartPolicy"] == "Always"
 }
 
 /// `ExitCode:3`, `Signal:9`.
@@ -167,6 +232,26 @@ mod tests {
         assert_eq!(ended(json!({"reason": "Error", "exitCode": 3})), "Error");
         assert_eq!(ended(json!({"exitCode": 3})), "ExitCode:3");
         assert_eq!(ended(json!({"signal": 9, "exitCode": 137})), "Signal:9");
+    }
+
+    #[test]
+    fn a_pod_that_initializes_says_how_far_it_is() {
+        let mut pod = pod(&[json!({"waiting": {"reason": "PodInitializing"}})]);
+        pod["spec"]["initContainers"] =
+            json!([{"name": "a"}, {"name": "b", "restartPolicy": "Always"}]);
+        let mut with = |first: Value, second: Value| {
+            pod["status"]["initContainerStatuses"] = json!([first, second]);
+            row(&pod)
+        };
+        let waits = json!({"state": {"waiting": {"reason": "PodInitializing"}}});
+        let runs = json!({"state": {"running": {}}, "restartCount": 2});
+        assert_eq!(with(runs, waits.clone())[1..4], ["0/2", "Init:0/2", "2"]);
+        let done = json!({"state": {"terminated": {"exitCode": 0}}});
+        assert_eq!(with(done.clone(), waits.clone())[2], "Init:1/2");
+        let failed = json!({"state": {"terminated": {"exitCode": 3, "reason": "Error"}}});
+        assert_eq!(with(failed, waits)[2], "Init:Error");
+        let started = json!({"state": {"running": {}}, "started": true, "ready": true});
+        assert_eq!(with(done, started)[1..3], ["1/2", "PodInitializing"]);
     }
 
     #[test]

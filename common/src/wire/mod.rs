@@ -19,8 +19,9 @@ pub use lease::{Horizon, Machine, OwnerLease, WorkerLease, WorkerState};
 pub use node::is_cordoned;
 pub use order::{Nudge, NudgedPod, Order, OrderKind};
 pub use pod::{
-    Claim, ContainerEnd, ENDED_CONDITIONS, End, EndedBy, Exit, InlineOutput, LogSummary,
-    NOT_STARTED, Outcome, PodCondition, PodRecord, PodState, Running, Waiting,
+    Claim, ContainerEnd, ContainerNow, ContainerState, Detail, ENDED_CONDITIONS, End, EndedBy,
+    Exit, Initialized, InlineOutput, LogSummary, NOT_STARTED, Outcome, PodCondition, PodRecord,
+    PodState, Running, STATUS_UNKNOWN, Waiting,
 };
 pub use seal::{Over, Seal};
 pub use template::{Template, TraceContext};

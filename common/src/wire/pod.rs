@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::work::IndexFailures;
 use crate::id::Incarnation;
 
-/// Conditions that every pod shows that a worker had and that has ended, and whether they hold.
-pub const ENDED_CONDITIONS: [(&str, bool); 4] =
-    [("Initialized", true), ("Ready", false), ("ContainersReady", false), ("PodScheduled", true)];
+/// Conditions that every pod shows that a worker had and that has ended, and whether they hold;
+/// `Initialized` is left out: [`End::is_initialized`] says it.
+pub const ENDED_CONDITIONS: [(&str, bool); 4] = [
+    ("PodReadyToStartContainers", false),
+    ("Ready", false),
+    ("ContainersReady", false),
+    ("PodScheduled", true),
+];
 
 /// `status.reason` of a pod that ended without ever being started: no client is shown it.
 pub const NOT_STARTED: &str = "NotStarted";
@@ -87,8 +92,79 @@ pub struct Running {
     pub started_at: Timestamp,
     /// The pod's Ready condition.
     pub ready: bool,
-    /// Restarts of all containers, summed (restartPolicy OnFailure).
+    /// Restarts of all containers, summed: also those of init containers.
     pub restarts: u32,
+    /// What there is to say beyond that; absent while one container runs and never did anything
+    /// else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<Detail>>,
+}
+
+/// A running pod, container by container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Detail {
+    /// How far its init containers are; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initialized: Option<Initialized>,
+    /// When the Ready condition last changed; absent: when its first process was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_changed_at: Option<Timestamp>,
+    /// Its containers in the template's order, then its init containers.
+    pub containers: Vec<ContainerNow>,
+}
+
+/// How far the init containers of a pod are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Initialized {
+    /// Not all have done their part: the pod is Pending.
+    Not,
+    /// All had done their part at this time.
+    At(Timestamp),
+}
+
+/// What one container of a running pod does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerNow {
+    /// `name` of the container.
+    pub name: String,
+    /// What it does.
+    pub state: ContainerState,
+    /// `ready`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ready: bool,
+    /// `started`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub started: bool,
+    /// `restartCount`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// How its run before this one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Box<ContainerEnd>>,
+}
+
+/// `state` of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ContainerState {
+    /// It has not been started, or is being started.
+    Waiting,
+    /// It failed, and is to be started again.
+    #[serde(rename_all = "camelCase")]
+    BackingOff {
+        /// How long it waits from its last end to its next start.
+        delay_seconds: u32,
+    },
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It is over.
+    Terminated(Box<ContainerEnd>),
 }
 
 /// How a pod ended.
@@ -111,18 +187,30 @@ pub struct End {
     pub started_at: Option<Timestamp>,
     /// When its last process ended, by the worker's clock.
     pub finished_at: Timestamp,
-    /// Its containers, in the template's order; empty if none was started.
+    /// Its containers in the template's order, then its init containers. Empty if none was started;
+    /// without those whose turn never came because of an init container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<ContainerEnd>,
+    /// How far its init containers came; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initialized: Option<Initialized>,
     /// Conditions to show besides the usual ones (`DisruptionTarget`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<PodCondition>,
 }
 
+impl End {
+    /// Whether its Initialized condition holds.
+    #[must_use]
+    pub fn is_initialized(&self) -> bool {
+        self.initialized != Some(Initialized::Not)
+    }
+}
+
 /// The last phase of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Every container ended with exit code 0.
+    /// Every main container ended with exit code 0.
     Succeeded,
     /// Some container did not, or the pod was stopped, lost or never started.
     Failed,
@@ -160,10 +248,34 @@ pub struct ContainerEnd {
     pub restarts: u32,
     /// What became of its output.
     pub logs: LogSummary,
+    /// How its run before this one ended, without its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Self>>,
 }
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// `reason` of a container that had no process when its pod was ended.
+pub const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
+
+impl ContainerEnd {
+    /// As it is told when another run has followed: its output, and what was before, went with it.
+    #[must_use]
+    pub fn outlived(&self) -> Self {
+        Self { logs: LogSummary::default(), before: None, ..self.clone() }
+    }
+
+    /// `exitCode` as Kubernetes shows it: 137 for a container that nothing is known of.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        if self.reason == STATUS_UNKNOWN { 137 } else { self.exit.code() }
+    }
 }
 
 /// The truth of an exit; 128 + signal is computed only where Kubernetes shows it.

@@ -1,7 +1,7 @@
 //! The API server's defaults for a pod template: pod, containers, and the few nested ones that a
 //! Job can meet.
 //!
-//! Probes, and volume sources that are not admitted, get the defaults that validation looks at.
+//! Volume sources that are not admitted get the defaults that validation looks at.
 
 use serde_json::{Map, Value, json};
 
@@ -74,13 +74,26 @@ fn container(container: &mut Map<String, Value>) {
     default_text(container, "terminationMessagePath", "/dev/termination-log");
     default_text(container, "terminationMessagePolicy", "File");
     default_text(container, "imagePullPolicy", policy);
+    for name in ["postStart", "preStop"] {
+        let hook = container.get_mut("lifecycle").and_then(|lifecycle| lifecycle.get_mut(name));
+        hook.and_then(Value::as_object_mut).into_iter().for_each(http_get);
+    }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(probe) = container.get_mut(name).and_then(Value::as_object_mut) {
+            http_get(probe);
             default_number(probe, "timeoutSeconds", 1);
             default_number(probe, "periodSeconds", 10);
             default_number(probe, "successThreshold", 1);
             default_number(probe, "failureThreshold", 3);
         }
+    }
+}
+
+/// What a request of a hook or probe asks for.
+fn http_get(handler: &mut Map<String, Value>) {
+    if let Some(request) = handler.get_mut("httpGet").and_then(Value::as_object_mut) {
+        default_text(request, "path", "/");
+        default_text(request, "scheme", "HTTP");
     }
 }
 

@@ -127,6 +127,17 @@ pub fn config_key(text: &str) -> Vec<String> {
     faults
 }
 
+/// The name of an HTTP header.
+#[must_use]
+pub fn http_header_name(text: &str) -> Vec<String> {
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if !text.is_empty() && text.bytes().all(inside) {
+        return Vec::new();
+    }
+    let words = "a valid HTTP header must consist of alphanumeric characters or '-'";
+    vec![explain(words, "[-A-Za-z0-9]+", &["X-Header-Name"])]
+}
+
 /// An environment variable's name: printable ASCII without `=`.
 #[must_use]
 pub fn environment_name(text: &str) -> Vec<String> {

@@ -18,8 +18,9 @@ use super::validate::subscript;
 pub use files::{DOWNWARD_FILE, DOWNWARD_FILES, EMPTY_DIR, MOUNT, PROJECTED, PROJECTION, VOLUME};
 pub use security::{CAPABILITIES, CONTAINER_SECURITY, POD_SECURITY, SECCOMP};
 pub use table::{
-    AFFINITY, CONTAINER, ENV_VAR, ENV_VAR_SOURCE, FIELD_REF, JOB, JOB_METADATA, JOB_SPEC, POD_SPEC,
-    RESOURCE_FIELD_REF, RESOURCES, TEMPLATE, TEMPLATE_METADATA,
+    AFFINITY, CONTAINER, ENV_VAR, ENV_VAR_SOURCE, FIELD_REF, HOOK, HTTP_GET, JOB, JOB_METADATA,
+    JOB_SPEC, LIFECYCLE, POD_SPEC, PROBE, RESOURCE_FIELD_REF, RESOURCES, TEMPLATE,
+    TEMPLATE_METADATA,
 };
 
 /// A field and what becomes of it.
@@ -42,6 +43,8 @@ pub enum Rule {
     Inside(&'static [Field]),
     /// The members of each of its items have lines of their own.
     Each(&'static [Field]),
+    /// As [`Each`](Self::Each), but the member of this name works.
+    EachBut(&'static [Field], &'static str),
     /// It is refused when it asks for anything; the text says what to do instead.
     Refused(&'static str),
     /// Only these texts are let in; the text says why.
@@ -72,7 +75,17 @@ pub fn check(job: &Value, causes: &mut Causes) {
 }
 
 fn members(object: &Value, fields: &[Field], path: Option<&Path<'_>>, causes: &mut Causes) {
-    for field in fields {
+    members_but(object, fields, "", path, causes);
+}
+
+fn members_but(
+    object: &Value,
+    fields: &[Field],
+    but: &str,
+    path: Option<&Path<'_>>,
+    causes: &mut Causes,
+) {
+    for field in fields.iter().filter(|field| field.name != but) {
         let path = Path::member(path, field.name);
         apply(field.rule, &object[field.name], &path, causes);
     }
@@ -89,6 +102,11 @@ fn apply(rule: Rule, value: &Value, path: &Path<'_>, causes: &mut Causes) {
         Rule::Each(fields) => {
             for (index, item) in value.as_array().into_iter().flatten().enumerate() {
                 members(item, fields, Some(&path.index(index)), causes);
+            }
+        }
+        Rule::EachBut(fields, but) => {
+            for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                members_but(item, fields, but, Some(&path.index(index)), causes);
             }
         }
         Rule::Refused(instead) => {

@@ -61,6 +61,7 @@ fn ended(
             started_at: None,
             finished_at: now,
             containers: Vec::new(),
+            initialized: None,
             conditions,
         })),
         waiting: None,
@@ -74,10 +75,11 @@ pub(super) fn fact(end: &End, claimed: bool, stored_at: Timestamp) -> EndFact {
     let succeeded = end.outcome == Outcome::Succeeded;
     // Nobody asks how a pod succeeded.
     let exits = end.containers.iter().filter(|_| !succeeded);
-    let usual = ENDED_CONDITIONS.iter().filter(|_| claimed && !succeeded);
-    let usual = usual.map(|(kind, holds)| job::PodCondition {
-        kind: (*kind).into(),
-        status: if *holds { ConditionStatus::True } else { ConditionStatus::False },
+    let initialized = ("Initialized", end.is_initialized());
+    let usual = ENDED_CONDITIONS.into_iter().chain([initialized]);
+    let usual = usual.filter(|_| claimed && !succeeded).map(|(kind, holds)| job::PodCondition {
+        kind: kind.into(),
+        status: if holds { ConditionStatus::True } else { ConditionStatus::False },
     });
     let own = end.conditions.iter().map(|condition| job::PodCondition {
         kind: condition.kind.clone().into(),
@@ -89,7 +91,7 @@ pub(super) fn fact(end: &End, claimed: bool, stored_at: Timestamp) -> EndFact {
         exits: exits
             .map(|container| ContainerExit {
                 container: container.name.clone(),
-                code: container.exit.code(),
+                code: container.exit_code(),
             })
             .collect(),
         conditions: usual.chain(own).collect(),

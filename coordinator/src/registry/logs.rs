@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use stint_common::id::PodId;
 use stint_common::nats::{Entry, Jet, Tail, TailEvent};
 use stint_common::time::now;
-use stint_common::wire::{ContainerEnd, InlineOutput, PodRecord, PodState};
+use stint_common::wire::{ContainerEnd, ContainerState, InlineOutput, PodRecord, PodState};
 use tokio::sync::mpsc;
 
 use super::Error;
@@ -69,22 +69,31 @@ impl Registry {
 }
 
 fn container(job: &serde_json::Value, pod: &str, wanted: Option<&str>) -> Result<String, Error> {
-    let containers = job["spec"]["template"]["spec"]["containers"].as_array();
-    let names: Vec<&str> = containers
-        .into_iter()
-        .flatten()
-        .filter_map(|container| container["name"].as_str())
-        .collect();
+    let spec = &job["spec"]["template"]["spec"];
+    let names = |list: &str| -> Vec<String> {
+        let names = spec[list].as_array().into_iter().flatten().map(|it| it["name"].as_str());
+        names.flatten().map(str::to_owned).collect()
+    };
+    let (names, others) = (names("containers"), names("initContainers"));
     match wanted {
-        Some(wanted) if names.contains(&wanted) => Ok(wanted.to_owned()),
+        Some(wanted) if names.iter().chain(&others).any(|name| name == wanted) => {
+            Ok(wanted.to_owned())
+        }
         Some(wanted) => {
             Err(Error::BadRequest(format!("container {wanted} is not valid for pod {pod}")))
         }
-        None if names.len() == 1 => Ok(names[0].to_owned()),
-        None => Err(Error::BadRequest(format!(
-            "a container name must be specified for pod {pod}, choose one of: [{}]",
-            names.join(" ")
-        ))),
+        None if names.len() == 1 => Ok(names[0].clone()),
+        None => {
+            let mut message = format!(
+                "a container name must be specified for pod {pod}, choose one of: [{}]",
+                names.join(" ")
+            );
+            if !others.is_empty() {
+                let others = others.join(" ");
+                message.push_str(&format!(" or one of the init containers: [{others}]"));
+            }
+            Err(Error::BadRequest(message))
+        }
     }
 }
 
@@ -229,10 +238,10 @@ impl Reader {
                     let Some(last) = entries.last() else { continue };
                     let last = serde_json::from_slice::<PodRecord>(&last.payload);
                     let Ok(last) = last else { continue };
-                    if !is_over(&last) {
+                    let end = ended(&last, &self.container);
+                    if end.is_none() && !is_over(&last) {
                         continue;
                     }
-                    let end = ended(&last, &self.container);
                     match end.and_then(|end| end.logs.inline.clone().map(|it| (end, it))) {
                         Some((end, output)) => {
                             return self.send_all(&[(end.finished_at, self.pick(&output))]).await;
@@ -271,6 +280,16 @@ fn is_over(record: &PodRecord) -> bool {
 fn ended<'a>(record: &'a PodRecord, container: &str) -> Option<&'a ContainerEnd> {
     match &record.state {
         PodState::Terminated(end) => end.containers.iter().find(|ended| ended.name == container),
-        PodState::Claimed | PodState::Running(_) => None,
+        // Others go on: init containers end before the pod does.
+        PodState::Running(running) => {
+            let all = running.detail.iter().flat_map(|detail| &detail.containers);
+            all.filter(|it| it.name == container).find_map(|it| match &it.state {
+                ContainerState::Terminated(end) => Some(&**end),
+                ContainerState::Waiting
+                | ContainerState::BackingOff { .. }
+                | ContainerState::Running { .. } => None,
+            })
+        }
+        PodState::Claimed => None,
     }
 }

@@ -11,7 +11,7 @@ use stint_common::pod_meta::{self, PodSource, TRACKING_FINALIZER};
 use stint_common::time::{after, format_seconds};
 use stint_common::wire::{IndexFailures, PodRecord};
 
-use super::pod_status::status;
+use super::pod_status::{PodName, status};
 
 /// What is known of a pod besides its template.
 #[derive(Clone, Debug)]
@@ -55,7 +55,8 @@ pub fn pod_object(namespace: &str, source: PodSource<'_>, pod: PodId, view: &Pod
             spec.insert("hostname".to_owned(), Value::from(hostname.as_str()));
         }
     }
-    let mut status = status(&spec, view);
+    let name = PodName { name: &about.name, namespace, uid: pod.uid().0 };
+    let mut status = status(&spec, view, name);
     show_waiting(&mut status, view);
     let metadata = metadata(namespace, source, pod, view, about);
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status})

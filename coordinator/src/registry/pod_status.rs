@@ -1,55 +1,89 @@
-//! `status` of a pod, from what its worker has reported.
-//!
-//! A record sums restarts over all containers while the pod runs; they are shown at the first one.
-//! The end of a pod has them container by container.
+//! `status` of a pod, from what its worker has reported: phase and conditions.
+
+mod containers;
+
+use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use stint_common::time::format_seconds;
-use stint_common::wire::{ContainerEnd, End, Exit, Outcome, PodRecord, PodState, Running};
+use stint_common::wire::{
+    Claim, ContainerState, Detail, End, Initialized, Outcome, PodRecord, PodState, Running,
+};
 
 use super::pod_object::PodView;
 use super::scheduling::qos_class;
+use containers::{init_statuses, main_statuses};
+
+/// What a pod is called in messages: `name_namespace(uid)`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PodName<'a> {
+    pub(super) name: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) uid: uuid::Uuid,
+}
+
+impl fmt::Display for PodName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}({})", self.name, self.namespace, self.uid)
+    }
+}
 
 /// `status` of the pod with this spec.
-pub(super) fn status(spec: &Value, view: &PodView<'_>) -> Value {
+pub(super) fn status(spec: &Value, view: &PodView<'_>, name: PodName<'_>) -> Value {
     let mut status = Map::new();
+    let mut put = |name: &str, value: Value| {
+        status.insert(name.to_owned(), value);
+    };
     let Some(record) = view.record else {
         // As right after its creation: nobody has looked at it yet.
-        status.insert("phase".to_owned(), json!("Pending"));
-        status.insert("qosClass".to_owned(), json!(qos_class(spec)));
+        put("phase", json!("Pending"));
+        put("qosClass", json!(qos_class(spec)));
         return Value::Object(status);
     };
-    let phase = match &record.state {
-        PodState::Claimed => "Pending",
-        PodState::Running(_) => "Running",
-        PodState::Terminated(end) => phase_of(end),
-    };
-    status.insert("phase".to_owned(), json!(phase));
-    status.insert("conditions".to_owned(), Value::Array(conditions(spec, record)));
+    put("phase", json!(phase(spec, &record.state)));
+    let main = main_statuses(spec, &record.state, name);
+    let init = init_statuses(spec, &record.state, name);
+    put("conditions", Value::Array(conditions(spec, record, &main, &init)));
     if let PodState::Terminated(end) = &record.state {
         for (name, text) in [("reason", &end.reason), ("message", &end.message)] {
             if !text.is_empty() {
-                status.insert(name.to_owned(), json!(text));
+                put(name, json!(text));
             }
         }
     }
     if let Some(claim) = &record.claim {
-        status.insert("startTime".to_owned(), time(claim.claimed_at));
+        put("startTime", time(claim.claimed_at));
     }
-    let containers = containers(spec, &record.state);
-    if !containers.is_empty() {
-        status.insert("containerStatuses".to_owned(), Value::Array(containers));
+    for (name, list) in [("initContainerStatuses", init), ("containerStatuses", main)] {
+        if !list.is_empty() {
+            put(name, Value::Array(list));
+        }
     }
-    status.insert("qosClass".to_owned(), json!(qos_class(spec)));
+    put("qosClass", json!(qos_class(spec)));
     Value::Object(status)
 }
 
-fn phase_of(end: &End) -> &'static str {
-    match end.outcome {
-        Outcome::Succeeded => "Succeeded",
-        Outcome::Failed => "Failed",
+fn phase(spec: &Value, state: &PodState) -> &'static str {
+    match state {
+        PodState::Claimed => "Pending",
+        PodState::Running(running) => match &running.detail {
+            Some(detail) if is_pending(spec, detail) => "Pending",
+            Some(_) | None => "Running",
+        },
+        PodState::Terminated(end) => match end.outcome {
+            Outcome::Succeeded => "Succeeded",
+            Outcome::Failed => "Failed",
+        },
     }
+}
+
+/// Some container's first run is still to come.
+fn is_pending(spec: &Value, detail: &Detail) -> bool {
+    let main = container_specs(spec).count();
+    let mut main = detail.containers.iter().take(main);
+    let to_come = main.any(|it| it.state == ContainerState::Waiting && it.last.is_none());
+    to_come || detail.initialized == Some(Initialized::Not)
 }
 
 fn time(time: Timestamp) -> Value {
@@ -57,81 +91,110 @@ fn time(time: Timestamp) -> Value {
 }
 
 /// The conditions in kubelet's order: why the pod is or is not ready, then what disturbed it.
-fn conditions(spec: &Value, record: &PodRecord) -> Vec<Value> {
+fn conditions(spec: &Value, record: &PodRecord, main: &[Value], init: &[Value]) -> Vec<Value> {
     let Some(claim) = &record.claim else { return disruptions(record) };
-    let scheduled = condition("PodScheduled", true, "", claim.claimed_at);
-    let mut list = match &record.state {
-        PodState::Claimed => {
-            let at = claim.claimed_at;
-            unready(
-                at,
-                "ContainersNotReady",
-                &unready_message(spec),
-                condition("Initialized", true, "", at),
-            )
-        }
-        PodState::Running(running) if running.ready => vec![
-            condition("Initialized", true, "", claim.claimed_at),
-            condition("Ready", true, "", running.started_at),
-            condition("ContainersReady", true, "", running.started_at),
-        ],
-        PodState::Running(running) => unready(
-            running.started_at,
-            "ContainersNotReady",
-            &unready_message(spec),
-            condition("Initialized", true, "", claim.claimed_at),
-        ),
-        PodState::Terminated(end) => {
-            let (reason, initialized) = match end.outcome {
-                Outcome::Succeeded => ("PodCompleted", "PodCompleted"),
-                Outcome::Failed => ("PodFailed", ""),
-            };
-            let initialized = condition("Initialized", true, initialized, claim.claimed_at);
-            unready(end.finished_at, reason, "", initialized)
-        }
+    let (can_start, since) = match &record.state {
+        PodState::Claimed => (false, claim.claimed_at),
+        PodState::Running(running) => (true, running.started_at),
+        PodState::Terminated(end) => (false, end.finished_at),
     };
-    list.push(scheduled);
+    let mut list = vec![
+        condition("PodReadyToStartContainers", can_start, ("", ""), since),
+        initialized(spec, claim, &record.state, init),
+    ];
+    list.extend(ready(spec, claim, &record.state, main, init));
+    list.push(condition("PodScheduled", true, ("", ""), claim.claimed_at));
     list.extend(disruptions(record));
     list
 }
 
-fn unready(at: Timestamp, reason: &str, message: &str, initialized: Value) -> Vec<Value> {
-    let mut list = vec![
-        initialized,
-        condition("Ready", false, reason, at),
-        condition("ContainersReady", false, reason, at),
-    ];
-    if !message.is_empty() {
-        list.iter_mut().skip(1).for_each(|condition| condition["message"] = json!(message));
-    }
-    list
+fn initialized(spec: &Value, claim: &Claim, state: &PodState, init: &[Value]) -> Value {
+    let known = match state {
+        PodState::Claimed => init_specs(spec).next().is_some().then_some(Initialized::Not),
+        PodState::Running(running) => running.detail.as_ref().and_then(|detail| detail.initialized),
+        PodState::Terminated(end) => end.initialized,
+    };
+    let kind = "Initialized";
+    let at = match known {
+        None => claim.claimed_at,
+        Some(Initialized::At(at)) => at,
+        Some(Initialized::Not) => {
+            let names = init_specs(spec).filter_map(|it| {
+                let status = init.iter().find(|status| status["name"] == it["name"]);
+                let part = if is_sidecar(it) { "started" } else { "ready" };
+                let done = status.is_some_and(|status| status[part] == true);
+                (!done).then(|| it["name"].as_str().unwrap_or_default())
+            });
+            let names: Vec<&str> = names.collect();
+            let message = format!("containers with incomplete status: [{}]", names.join(" "));
+            let reason = ("ContainersNotInitialized", &*message);
+            return condition(kind, false, reason, claim.claimed_at);
+        }
+    };
+    let reason = match state {
+        PodState::Terminated(end) if end.outcome == Outcome::Succeeded => "PodCompleted",
+        PodState::Terminated(_) | PodState::Claimed | PodState::Running(_) => "",
+    };
+    condition(kind, true, (reason, ""), at)
 }
 
-fn unready_message(spec: &Value) -> String {
-    let names: Vec<&str> =
-        container_specs(spec).map(|it| it["name"].as_str().unwrap_or("")).collect();
-    format!("containers with unready status: [{}]", names.join(" "))
+/// Ready and `ContainersReady`: there are no readiness gates, so they are the same.
+fn ready(
+    spec: &Value,
+    claim: &Claim,
+    state: &PodState,
+    main: &[Value],
+    init: &[Value],
+) -> [Value; 2] {
+    let unready = || {
+        let sidecars = init.iter().zip(init_specs(spec)).filter(|(_, spec)| is_sidecar(spec));
+        let all = sidecars.map(|(status, _)| status).chain(main);
+        let names = all.filter(|status| status["ready"] != true);
+        let names: Vec<&str> = names.map(|it| it["name"].as_str().unwrap_or_default()).collect();
+        format!("containers with unready status: [{}]", names.join(" "))
+    };
+    let not_ready = "ContainersNotReady";
+    let (holds, reason, message, at) = match state {
+        PodState::Claimed => (false, not_ready, unready(), claim.claimed_at),
+        PodState::Running(running) if running.ready => {
+            (true, "", String::new(), changed_at(running).unwrap_or(running.started_at))
+        }
+        PodState::Running(running) => {
+            (false, not_ready, unready(), changed_at(running).unwrap_or(claim.claimed_at))
+        }
+        PodState::Terminated(end) => (false, over(end), String::new(), end.finished_at),
+    };
+    ["Ready", "ContainersReady"].map(|kind| condition(kind, holds, (reason, &*message), at))
+}
+
+fn changed_at(running: &Running) -> Option<Timestamp> {
+    running.detail.as_ref()?.ready_changed_at
+}
+
+fn over(end: &End) -> &'static str {
+    match end.outcome {
+        Outcome::Succeeded => "PodCompleted",
+        Outcome::Failed => "PodFailed",
+    }
 }
 
 fn disruptions(record: &PodRecord) -> Vec<Value> {
     let PodState::Terminated(end) = &record.state else { return Vec::new() };
-    let each = end.conditions.iter().map(|it| {
-        let mut value = condition(&it.kind, true, &it.reason, it.at);
-        value["message"] = json!(it.message);
-        value
-    });
-    each.collect()
+    let each = end.conditions.iter();
+    each.map(|it| condition(&it.kind, true, (&it.reason, &it.message), it.at)).collect()
 }
 
-fn condition(kind: &str, holds: bool, reason: &str, at: Timestamp) -> Value {
+fn condition(kind: &str, holds: bool, (reason, message): (&str, &str), at: Timestamp) -> Value {
     let mut value = json!({
         "type": kind,
         "status": if holds { "True" } else { "False" },
         "lastProbeTime": null,
         "lastTransitionTime": time(at),
     });
-    if !reason.is_empty() {
-        value["reason"] = json!(reason);
+    for (name, text) in [("reason", reason), ("message", message)] {
+        if !text.is_empty() {
+            value[name] = json!(text);
+        }
     }
     value
 }
@@ -140,76 +203,10 @@ fn container_specs(spec: &Value) -> impl Iterator<Item = &Value> {
     spec["containers"].as_array().into_iter().flatten()
 }
 
-/// One status per container; none for a pod that ended before any was started.
-fn containers(spec: &Value, state: &PodState) -> Vec<Value> {
-    let specs = container_specs(spec);
-    match state {
-        PodState::Claimed => {
-            specs.map(|it| container(it, &Facts::not_started("ContainerCreating"))).collect()
-        }
-        PodState::Running(running) => {
-            let first = std::iter::once(true).chain(std::iter::repeat(false));
-            specs
-                .zip(first)
-                .map(|(it, first)| container(it, &Facts::running(running, first)))
-                .collect()
-        }
-        PodState::Terminated(end) => specs
-            .filter_map(|it| {
-                let ended = end.containers.iter().find(|ended| it["name"] == *ended.name)?;
-                Some(container(it, &Facts::ended(ended)))
-            })
-            .collect(),
-    }
+fn init_specs(spec: &Value) -> impl Iterator<Item = &Value> {
+    spec["initContainers"].as_array().into_iter().flatten()
 }
 
-/// What a container's status says beside its name and image.
-struct Facts {
-    state: Value,
-    ready: bool,
-    started: bool,
-    restarts: u32,
-}
-
-impl Facts {
-    fn not_started(reason: &str) -> Self {
-        let state = json!({"waiting": {"reason": reason}});
-        Self { state, ready: false, started: false, restarts: 0 }
-    }
-
-    fn running(running: &Running, first: bool) -> Self {
-        let state = json!({"running": {"startedAt": time(running.started_at)}});
-        let restarts = if first { running.restarts } else { 0 };
-        Self { state, ready: running.ready, started: true, restarts }
-    }
-
-    fn ended(end: &ContainerEnd) -> Self {
-        let mut state = Map::new();
-        state.insert("exitCode".to_owned(), json!(end.exit.code()));
-        if let Exit::Signal(signal) = end.exit {
-            state.insert("signal".to_owned(), json!(signal));
-        }
-        for (name, text) in [("reason", &end.reason), ("message", &end.message)] {
-            if !text.is_empty() {
-                state.insert(name.to_owned(), json!(text));
-            }
-        }
-        state.insert("startedAt".to_owned(), end.started_at.map_or(Value::Null, time));
-        state.insert("finishedAt".to_owned(), time(end.finished_at));
-        let state = json!({"terminated": state});
-        Self { state, ready: false, started: false, restarts: end.restarts }
-    }
-}
-
-fn container(spec: &Value, facts: &Facts) -> Value {
-    json!({
-        "name": spec["name"],
-        "state": facts.state,
-        "lastState": {},
-        "ready": facts.ready,
-        "restartCount": facts.restarts,
-        "image": spec["image"],
-        "imageID": "",
-        "started": facts.started,
-    })
+fn is_sidecar(spec: &Value) -> bool {
+    spec["restartPolicy"] == "Always"
 }

@@ -15,7 +15,7 @@ async fn stint(url: &str, namespace: &str, arguments: &[&str]) -> Output {
     run.await.unwrap().unwrap()
 }
 
-async fn check(world: &World, namespace: &str, arguments: &[&str], code: i32) -> Output {
+pub(super) async fn check(world: &World, namespace: &str, arguments: &[&str], code: i32) -> Output {
     let output = stint(&world.url(), namespace, arguments).await;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");

@@ -11,12 +11,14 @@ use stint_common::time::{after, now, since};
 use stint_common::trace::pod_context;
 use stint_common::wire::{End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
 
+use super::actions::Acting;
 use super::intake::clock;
 use super::outbox::{Done, Outbox};
 use super::pods::{Output, Stage};
-use super::run::Agent;
+use super::run::{Agent, Target};
 use super::shipping::{Destination, Shipped};
-use crate::launch::PreparedJob;
+use super::termination::fit;
+use crate::launch::{PreparedJob, RunFacts};
 use crate::pod::{Effect, Event};
 use crate::runtime::{RunId, Runtime, RuntimeEvent, StartError};
 
@@ -25,7 +27,14 @@ const REPORT_AFTER: Duration = Duration::from_millis(100);
 /// Output is looked at by a task of its own when its container has run for so long.
 pub(super) const SHIP_AFTER: Duration = Duration::from_millis(250);
 /// A start that the machine had no room for is tried again after this.
-const START_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const START_AGAIN: Duration = Duration::from_millis(500);
+
+/// What an ended run has said.
+#[derive(Debug, Default)]
+struct Said {
+    logs: LogSummary,
+    last_words: String,
+}
 
 impl<R: Runtime> Agent<R> {
     /// An event for a pod's machine; what it wants done is done.
@@ -48,18 +57,19 @@ impl<R: Runtime> Agent<R> {
         match effect {
             Effect::StartContainer { index } => self.start_container(id, index, out),
             Effect::SignalTerm { index } => {
-                if let Some(run) = self.run_of(id, index) {
+                if let Some(run) = self.run_to_end(id, index) {
                     self.runtime.terminate(run);
                 }
             }
-            Effect::KillAll => {
-                let runs: Vec<RunId> = self.pods.get(&id).map_or_else(Vec::new, |pod| {
-                    pod.containers.iter().filter_map(|container| container.id).collect()
-                });
-                for run in runs {
+            Effect::Kill { index } => {
+                if let Some(run) = self.run_to_end(id, index) {
                     self.runtime.kill(run);
                 }
             }
+            Effect::RunAction { action, index, kind } => {
+                self.run_action(id, action, index, kind);
+            }
+            Effect::CancelAction { action } => self.cancel_action(id, action),
             Effect::ReportRunning(running) => {
                 let Some(pod) = self.pods.get_mut(&id) else { return };
                 if pod.report.replace(running).is_none() {
@@ -70,11 +80,19 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    fn run_of(&self, id: PodId, index: usize) -> Option<RunId> {
+    /// The run of a container that is to end; a start that waits for room is withdrawn instead.
+    fn run_to_end(&mut self, id: PodId, index: usize) -> Option<RunId> {
+        let before = self.retries.len();
+        let target = Target::Container(index);
+        self.retries.retain(|(_, pod, what)| *pod != id || *what != target);
+        if self.retries.len() < before {
+            self.pending.push_back((id, Event::StartCancelled { index }));
+            return None;
+        }
         self.pods.get(&id)?.containers.get(index)?.id
     }
 
-    fn start_container(&mut self, id: PodId, index: usize, out: &mut Outbox) {
+    pub(super) fn start_container(&mut self, id: PodId, index: usize, out: &mut Outbox) {
         self.last_run += 1;
         let run = RunId(self.last_run);
         let Some(pod) = self.pods.get_mut(&id) else { return };
@@ -83,8 +101,10 @@ impl<R: Runtime> Agent<R> {
         container.output = Output::None;
         container.out_of_memory = false;
         let trace = pod_context(id, pod.ready.trace.as_ref());
+        let termination_log = Some(self.terminations.path(run));
+        let facts = RunFacts { trace: Some(&trace), termination_log };
         let spec = match &pod.ready.job {
-            Ok(job) => job.launch(id, pod.index_failures, index, Some(&trace)),
+            Ok(job) => job.launch(id, pod.index_failures, index, &facts),
             Err(_) => None,
         };
         let spec = spec.map(|mut spec| {
@@ -110,7 +130,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     /// Which of its pod's devices a container has.
-    fn device_variables(&self, id: PodId, index: usize) -> Vec<(Arc<str>, Arc<str>)> {
+    pub(super) fn device_variables(&self, id: PodId, index: usize) -> Vec<(Arc<str>, Arc<str>)> {
         let pod = self.pods.get(&id).filter(|pod| !pod.devices.is_empty());
         let Some((pod, job)) = pod.and_then(|pod| Some((pod, pod.ready.job.as_ref().ok()?))) else {
             return Vec::new();
@@ -123,8 +143,12 @@ impl<R: Runtime> Agent<R> {
     pub(super) fn heard(&mut self, event: RuntimeEvent, out: &mut Outbox) {
         match event {
             RuntimeEvent::Started { run, at, logs } => {
+                let Some(mut logs) = self.action_started(run, logs) else { return };
                 let Some((id, index)) = self.place(run) else { return };
                 if let Some(pod) = self.pods.get_mut(&id) {
+                    if pod.ready.job.as_ref().is_ok_and(|job| job.falls_back_to_logs(index)) {
+                        logs.keep_last_words();
+                    }
                     pod.containers[index].output = Output::Captured(logs, clock());
                 }
                 self.takes_its_place(id);
@@ -159,6 +183,9 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn not_started(&mut self, run: RunId, error: &StartError, out: &mut Outbox) {
+        if self.action_not_started(run, error) {
+            return;
+        }
         let Some((id, index)) = self.place(run) else { return };
         self.runs.remove(&run);
         match error {
@@ -171,17 +198,16 @@ impl<R: Runtime> Agent<R> {
                 // The machine's fault and not the pod's: tried again, and nothing more is taken
                 // meanwhile.
                 tracing::warn!(pod = %id, %error, "no room to start a container; trying again");
-                self.retries.insert((after(now(), START_AGAIN), id, index));
+                let target = Target::Container(index);
+                self.retries.insert((after(now(), START_AGAIN), id, target));
             }
         }
     }
 
-    /// Starts that the machine had no room for are tried again.
-    pub(super) fn start_again(&mut self, id: PodId, index: usize, out: &mut Outbox) {
-        self.start_container(id, index, out);
-    }
-
     fn exited(&mut self, run: RunId, exit: Exit, at: Timestamp, out: &mut Outbox) {
+        if self.action_exited(run, exit) {
+            return;
+        }
         let Some((id, index)) = self.place(run) else { return };
         self.runs.remove(&run);
         let destination = self.destination(id, index);
@@ -189,11 +215,12 @@ impl<R: Runtime> Agent<R> {
         let container = &mut pod.containers[index];
         self.exits.insert(run, (exit, at));
         match std::mem::take(&mut container.output) {
-            Output::None => self.run_over(id, index, run, LogSummary::default(), out),
+            Output::None => self.run_over(id, index, run, Said::default(), out),
             Output::Captured(mut reader, _) => {
                 let summary = reader.finish(exit);
                 if summary.inline.is_some() || summary.bytes == 0 {
-                    self.run_over(id, index, run, summary, out);
+                    let said = Said { logs: summary, last_words: reader.last_words() };
+                    self.run_over(id, index, run, said, out);
                 } else if let Some(destination) = destination {
                     self.on_their_way.push(Box::pin(async move {
                         Done::Shipped(id, index, run, destination.finish(reader, summary).await)
@@ -208,8 +235,8 @@ impl<R: Runtime> Agent<R> {
     fn destination(&self, id: PodId, index: usize) -> Option<Destination> {
         let pod = self.pods.get(&id)?;
         let settings = pod.ready.job.as_ref().ok()?.settings();
-        let name = settings.containers.get(index)?;
-        let subject = self.post.jet.names.log(&pod.ready.namespace, id, name);
+        let container = settings.containers.get(index)?;
+        let subject = self.post.jet.names.log(&pod.ready.namespace, id, &container.name);
         Some(Destination { logs: self.logs.clone(), subject })
     }
 
@@ -254,19 +281,18 @@ impl<R: Runtime> Agent<R> {
         if let Some(pod) = self.pods.get_mut(&id) {
             pod.containers[index].shipped |= shipped.any;
         }
-        self.run_over(id, index, run, shipped.summary, out);
+        let said = Said { logs: shipped.summary, last_words: shipped.last_words };
+        self.run_over(id, index, run, said, out);
     }
 
-    fn run_over(
-        &mut self,
-        id: PodId,
-        index: usize,
-        run: RunId,
-        logs: LogSummary,
-        out: &mut Outbox,
-    ) {
+    fn run_over(&mut self, id: PodId, index: usize, run: RunId, said: Said, out: &mut Outbox) {
         let Some((exit, at)) = self.exits.remove(&run) else { return };
-        self.step(id, Event::ContainerExited { index, exit, at, logs }, out);
+        let Said { logs, last_words } = said;
+        let left = self.terminations.take(run);
+        let message = if left.is_empty() { last_words } else { left };
+        let containers = self.pods.get(&id).map_or(1, |pod| pod.containers.len());
+        let message = fit(message, containers);
+        self.step(id, Event::ContainerExited { index, exit, at, logs, message }, out);
     }
 
     fn ended(&mut self, id: PodId, end: Box<End>, out: &mut Outbox) {
@@ -285,8 +311,13 @@ impl<R: Runtime> Agent<R> {
             "Evicted".clone_into(&mut end.reason);
             end.message.clone_from(message);
         }
-        for (container, ended) in pod.containers.iter().zip(&mut end.containers) {
-            if container.out_of_memory && ended.exit != Exit::Code(0) {
+        let names = pod.machine.settings().containers.iter().map(|it| &*it.name);
+        for (container, name) in pod.containers.iter().zip(names) {
+            // Those that were never started may be missing among the ends.
+            let ended = end.containers.iter_mut().find(|ended| ended.name == name);
+            if let Some(ended) =
+                ended.filter(|it| container.out_of_memory && it.exit != Exit::Code(0))
+            {
                 "OOMKilled".clone_into(&mut ended.reason);
             }
         }
@@ -362,6 +393,9 @@ impl<R: Runtime> Agent<R> {
             self.runs.remove(&run);
             self.exits.remove(&run);
         }
+        for run in pod.actions.iter().filter_map(Acting::run) {
+            self.runs.remove(&run);
+        }
         if let Some(at) = pod.wake_at {
             self.wakes.remove(&(at, id));
         }
@@ -407,7 +441,7 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    fn set_wake(&mut self, id: PodId) {
+    pub(super) fn set_wake(&mut self, id: PodId) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let next = pod.machine.next_wake();
         if pod.wake_at == next {

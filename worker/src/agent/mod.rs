@@ -9,6 +9,7 @@
 //!
 //! One task owns all of it; decisions about a pod's containers are its machine's.
 
+mod actions;
 mod ahead;
 mod config;
 mod devices;
@@ -21,11 +22,13 @@ mod life;
 mod outbox;
 mod places;
 mod pods;
+mod probing;
 mod room;
 mod run;
 mod shipping;
 mod standing;
 mod templates;
+mod termination;
 mod verify;
 
 pub use devices::DeviceKind;

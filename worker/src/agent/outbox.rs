@@ -14,6 +14,7 @@ use super::intake::clock;
 use super::shipping::Shipped;
 use super::templates::{self, Fetched, Name};
 use crate::launch::Host;
+use crate::pod::ActionId;
 use crate::runtime::RunId;
 
 /// Something that was on its way has arrived.
@@ -32,6 +33,8 @@ pub(super) enum Done {
     Shipped(PodId, usize, RunId, Shipped),
     /// What stands at the records of pods; `None` where it could not be read.
     Looked(Vec<(PodId, u64, Option<Standing>)>),
+    /// A hook's or probe's request or connection is over.
+    Acted(PodId, ActionId, Result<(), String>),
     /// The logs of an ended pod are closed.
     LogsClosed(PodId),
     Said,

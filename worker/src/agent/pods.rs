@@ -10,6 +10,7 @@ use stint_common::wire::{
 };
 use tokio::sync::oneshot;
 
+use super::actions::Acting;
 use super::devices::Assigned;
 use super::feed::Kind;
 use super::templates::Ready;
@@ -40,6 +41,8 @@ pub(super) struct Pod {
     pub(super) containers: Vec<Run>,
     /// What it waits for before it may have a place.
     pub(super) waits_for: Option<Waiting>,
+    /// Hooks and probes under way.
+    pub(super) actions: Vec<Acting>,
     /// What its record should say by and by.
     pub(super) report: Option<Running>,
     /// Timer that is set for its machine.

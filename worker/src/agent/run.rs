@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +26,11 @@ use super::places::Places;
 use super::pods::{Pod, Run, Stage, Timer};
 use super::room::{Amounts, Room};
 use super::templates::{Fetched, Known, Ready, Templates};
+use super::termination::TerminationLogs;
 use crate::launch::Host;
-use crate::pod::{Effect, Event, Machine, RestartPolicy, Settings as PodSettings};
+use crate::pod::{
+    ActionId, ContainerSettings, Effect, Event, Machine, RestartPolicy, Settings as PodSettings,
+};
 use crate::runtime::{RunId, Runtime, RuntimeEvent};
 
 /// What was pulled to be ready ahead and could not be claimed goes back after this.
@@ -53,6 +57,17 @@ pub struct Settings {
     pub offer: Offer,
     /// Its devices, by the name of their resource.
     pub devices: BTreeMap<String, DeviceKind>,
+    /// Where what pods leave behind lies while they run.
+    pub data_dir: PathBuf,
+}
+
+/// What the machine had no room to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    /// The container at this place.
+    Container(usize),
+    /// A hook.
+    Action(ActionId),
 }
 
 /// Why an agent stopped.
@@ -82,7 +97,7 @@ pub struct Agent<R: Runtime> {
     pub(super) replies: HashMap<PodId, async_nats::Subject>,
     pub(super) reports: BTreeSet<Timer>,
     pub(super) wakes: BTreeSet<Timer>,
-    pub(super) retries: BTreeSet<(Timestamp, PodId, usize)>,
+    pub(super) retries: BTreeSet<(Timestamp, PodId, Target)>,
     /// Pods that wait for what their variables come from, and how often it was looked for in vain.
     pub(super) configuring: HashMap<PodId, u32>,
     pub(super) look_again: BTreeSet<Timer>,
@@ -95,6 +110,9 @@ pub struct Agent<R: Runtime> {
     pub(super) devices: Devices,
     pub(super) last_run: u64,
     pub(super) shutting_down: bool,
+    pub(super) terminations: TerminationLogs,
+    /// Probes were told that processes may stand still.
+    pub(super) paused: bool,
     pulled: VecDeque<Pulled>,
     pub(super) templates: Templates,
     held_ends: Vec<(PodId, Write)>,
@@ -104,7 +122,10 @@ pub struct Agent<R: Runtime> {
 
 impl<R: Runtime> Agent<R> {
     /// An agent without pods.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// When its directory cannot be used.
     pub fn new(
         settings: Settings,
         me: Incarnation,
@@ -112,12 +133,13 @@ impl<R: Runtime> Agent<R> {
         fence: Arc<Fence>,
         jet: Jet,
         host: Host,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
+        let terminations = TerminationLogs::open(&settings.data_dir)?;
         let room = Room::new(&settings.offer.allocatable, settings.offer.default_cpu_milli);
         let devices = Devices::new(&settings.devices);
         let pods = Committer::start(jet.clone(), jet.names.pods_stream());
         let logs = Committer::start(jet.clone(), jet.names.logs_stream());
-        Self {
+        Ok(Self {
             settings,
             me,
             runtime,
@@ -145,12 +167,14 @@ impl<R: Runtime> Agent<R> {
             devices,
             last_run: 0,
             shutting_down: false,
+            terminations,
+            paused: false,
             pulled: VecDeque::new(),
             templates: Templates::default(),
             held_ends: Vec::new(),
             held_since: None,
             nonce: 0,
-        }
+        })
     }
 
     pub(super) fn next_nonce(&mut self) -> u64 {
@@ -308,6 +332,7 @@ impl<R: Runtime> Agent<R> {
             Done::Configured(id, configured) => self.configured(id, configured, out),
             Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
             Done::Looked(records) => self.looked(records, out),
+            Done::Acted(id, action, result) => self.acted(id, action, &result),
             Done::LogsClosed(id) => self.write_end(id, out),
             Done::Said => {}
         }
@@ -352,17 +377,22 @@ impl<R: Runtime> Agent<R> {
             }
             self.step(id, Event::Wake, out);
         }
-        while let Some((_, id, index)) =
+        while let Some((_, id, target)) =
             self.retries.first().copied().filter(|(due, _, _)| *due <= at)
         {
             self.retries.pop_first();
-            self.start_again(id, index, out);
+            match target {
+                Target::Container(index) => self.start_container(id, index, out),
+                Target::Action(action) => self.act_again(id, action),
+            }
         }
         while let Some((due, id)) = self.look_again.first().copied().filter(|(due, _)| *due <= at) {
             self.look_again.remove(&(due, id));
             self.configure(id);
         }
+        self.tell_pauses(out);
         self.ship_long_runners();
+        self.tend_actions();
     }
 
     /// Places that are free or will soon be.
@@ -441,12 +471,13 @@ impl<R: Runtime> Agent<R> {
             Err(_) => Arc::new(unprepared()),
         };
         let containers = settings.containers.iter().map(|_| Run::default()).collect();
+        let claimed_at = now();
         let pod = Pod {
             template: item.template,
             created_at: item.created_at,
             index_failures: item.index_failures,
-            claimed_at: now(),
-            machine: Machine::new(settings),
+            claimed_at,
+            machine: Machine::new(settings, claimed_at),
             ready,
             sequence: 0,
             writing: true,
@@ -456,6 +487,7 @@ impl<R: Runtime> Agent<R> {
             kind,
             containers,
             waits_for: None,
+            actions: Vec::new(),
             report: None,
             wake_at: None,
             evicted: None,
@@ -529,7 +561,7 @@ impl<R: Runtime> Agent<R> {
 /// start.
 fn unprepared() -> PodSettings {
     PodSettings {
-        containers: vec![Arc::from("main")],
+        containers: vec![ContainerSettings::plain(Arc::from("main"))],
         restart_policy: RestartPolicy::Never,
         grace_seconds: 0,
         active_deadline: None,

@@ -30,6 +30,8 @@ pub(super) struct Destination {
 pub(super) struct Shipped {
     pub(super) summary: LogSummary,
     pub(super) any: bool,
+    /// [`LogReader::last_words`].
+    pub(super) last_words: String,
 }
 
 impl Destination {
@@ -53,13 +55,13 @@ impl Destination {
         };
         let summary = reader.finish(exit);
         any |= self.ship(&mut reader, usize::MAX).await > 0;
-        Shipped { summary, any }
+        Shipped { summary, any, last_words: reader.last_words() }
     }
 
     /// Ships what is left of an ended container's output.
     pub(super) async fn finish(self, mut reader: LogReader, summary: LogSummary) -> Shipped {
         let any = self.ship(&mut reader, usize::MAX).await > 0;
-        Shipped { summary, any }
+        Shipped { summary, any, last_words: reader.last_words() }
     }
 
     /// Says that there is no more.

@@ -30,6 +30,8 @@ impl<R: Runtime> Agent<R> {
                     if let Some(pod) = self.pods.get_mut(&id) {
                         pod.stage = Stage::Waiting;
                         self.configure(id);
+                        // Its deadline may come before its place.
+                        self.set_wake(id);
                     }
                 }
                 Some(Known::Ready(_) | Known::Fetching) | None => {
@@ -73,6 +75,7 @@ impl<R: Runtime> Agent<R> {
             started_at: None,
             finished_at: now(),
             containers: Vec::new(),
+            initialized: None,
             conditions: Vec::new(),
         }));
         self.write_end(id, out);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler, PodSpec, Probe};
 use serde::Deserialize as _;
 use serde_json::Value;
 use stint_common::id::PodId;
@@ -15,12 +15,15 @@ use super::env::Variables;
 use super::error::PrepareError;
 use super::expand::Text;
 use super::field::Fields;
+use super::handler::{self, Handler};
 use super::host::Host;
 use super::resources;
 use super::security::security;
 use super::setup::{Limits, Security, Setup};
 use super::volumes::{PreparedMount, Volumes};
-use crate::pod::{RestartPolicy, Settings};
+use crate::pod::{
+    ActionKind, ContainerSettings, Hook, ProbeSettings, RestartPolicy, Role, Settings,
+};
 
 /// `terminationGracePeriodSeconds` where the template has none.
 const DEFAULT_GRACE_SECONDS: u32 = 30;
@@ -72,6 +75,18 @@ struct PreparedContainer {
     limits: Limits,
     /// Devices that it asks for, by the name of their resource.
     devices: BTreeMap<String, u64>,
+    /// `terminationMessagePolicy: FallbackToLogsOnError`.
+    falls_back_to_logs: bool,
+    handlers: Vec<(ActionKind, Handler)>,
+}
+
+/// What is known of a run only when it is to be started.
+#[derive(Clone, Debug, Default)]
+pub struct RunFacts<'a> {
+    /// The span that it belongs to.
+    pub trace: Option<&'a TraceContext>,
+    /// Where it may leave its termination message. Absolute.
+    pub termination_log: Option<Arc<str>>,
 }
 
 impl PreparedJob {
@@ -88,20 +103,17 @@ impl PreparedJob {
             pod_meta::inject_completion_index(&mut spec);
         }
         let spec = PodSpec::deserialize(spec).map_err(PrepareError::Template)?;
-        refuse_init_containers(&spec)?;
         let fields = Fields { template, spec: &spec, host };
         let volumes = Volumes::of(&spec, fields)?;
-        let containers = spec.containers.iter().enumerate();
+        let containers = containers(&spec)
+            .map(|(container, path)| PreparedContainer::new(container, &path, fields, &volumes))
+            .collect::<Result<_, _>>()?;
         let context = spec.security_context.as_ref();
         Ok(Self {
             job_name: template.job_name.clone(),
             indexed: template.indexed,
             settings: Arc::new(settings(&spec)),
-            containers: containers
-                .map(|(index, container)| {
-                    PreparedContainer::new(container, index, fields, &volumes)
-                })
-                .collect::<Result<_, _>>()?,
+            containers,
             volumes,
             volume_group: context
                 .and_then(|context| context.fs_group)
@@ -132,13 +144,13 @@ impl PreparedJob {
         pod: PodId,
         failures: Option<IndexFailures>,
         index: usize,
-        trace: Option<&TraceContext>,
+        run: &RunFacts<'_>,
     ) -> Option<LaunchSpec> {
         let container = self.containers.get(index)?;
         let metadata = self.metadata(pod, failures);
         let values = container.variables.values(pod, &metadata);
-        let setup = self.setup(container, pod, &metadata, &values);
-        Some(LaunchSpec { setup, ..container.launch(&values, &metadata, trace) })
+        let setup = self.setup(container, pod, &metadata, &values, run);
+        Some(LaunchSpec { setup, ..container.launch(&values, &metadata, run) })
     }
 
     /// What has to be arranged for a container, if anything.
@@ -148,6 +160,7 @@ impl PreparedJob {
         pod: PodId,
         metadata: &PodMetadata,
         values: &[Arc<str>],
+        run: &RunFacts<'_>,
     ) -> Option<Box<Setup>> {
         let nothing = container.mounts.is_empty()
             && container.security.is_empty()
@@ -156,11 +169,13 @@ impl PreparedJob {
             return None;
         }
         let hostname = metadata.hostname.as_deref().filter(|_| self.names_host);
+        let log = run.termination_log.as_deref().and_then(|path| path.rsplit_once('/'));
         Some(Box::new(Setup {
             pod: Arc::from(pod.uid().to_string()),
             volumes: self.volumes.of_pod(pod, metadata),
             volume_group: self.volume_group,
             mounts: container.mounts.iter().map(|mount| mount.of_pod(values)).collect(),
+            leaves_in: log.map(|(directory, _)| Arc::from(directory)),
             security: container.security.clone(),
             limits: container.limits,
             hostname: hostname.map(Arc::from),
@@ -168,15 +183,30 @@ impl PreparedJob {
         }))
     }
 
-    /// Devices that the container at `index` asks for, and those that the containers before it do.
+    /// Devices of those that were given out before the container at `index`, and its own.
+    ///
+    /// Sidecars come first, then the main containers; an init container has no others beside it
+    /// than the sidecars before it.
     #[must_use]
     pub fn devices(&self, index: usize) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
         let mut before = BTreeMap::new();
-        for (name, count) in self.containers.iter().take(index).flat_map(|it| &it.devices) {
+        let beside = self.runs_beside(index).filter_map(|beside| self.containers.get(beside));
+        for (name, count) in beside.flat_map(|container| &container.devices) {
             *before.entry(name.clone()).or_default() += count;
         }
         let own = self.containers.get(index).map(|container| container.devices.clone());
         (before, own.unwrap_or_default())
+    }
+
+    /// The containers that run beside the one at `index` and have their devices before it.
+    fn runs_beside(&self, index: usize) -> impl Iterator<Item = usize> {
+        let role = |at: usize| self.settings.containers.get(at).map(|it| it.role);
+        let own = role(index);
+        (0..self.containers.len()).filter(move |at| match role(*at) {
+            Some(Role::Main) => own == Some(Role::Main) && *at < index,
+            Some(Role::Sidecar) => own == Some(Role::Main) || *at < index,
+            Some(Role::Init) | None => false,
+        })
     }
 
     /// Whether a pod may leave something on this machine that has to be cleared away.
@@ -184,17 +214,29 @@ impl PreparedJob {
     pub fn leaves_something(&self) -> bool {
         !self.volumes.is_empty()
     }
+
+    /// What is to be done for a hook or probe of the container at `index`.
+    #[must_use]
+    pub fn handler(&self, index: usize, kind: ActionKind) -> Option<&Handler> {
+        let handlers = self.containers.get(index)?.handlers.iter();
+        handlers.filter(|(of, _)| *of == kind).map(|(_, handler)| handler).next()
+    }
+
+    /// Whether the end of a failed container's output stands in for a termination message.
+    #[must_use]
+    pub fn falls_back_to_logs(&self, index: usize) -> bool {
+        self.containers.get(index).is_some_and(|container| container.falls_back_to_logs)
+    }
 }
 
 impl PreparedContainer {
     fn new(
         container: &Container,
-        index: usize,
+        path: &str,
         fields: Fields<'_>,
         volumes: &Volumes,
     ) -> Result<Self, PrepareError> {
-        let path = format!("spec.containers[{index}]");
-        let variables = Variables::of(container, fields, &path)?;
+        let variables = Variables::of(container, fields, path)?;
         let command = container.command.iter().flatten();
         if command.clone().next().is_none() {
             return Err(PrepareError::NoCommand { field: format!("{path}.command") });
@@ -208,10 +250,13 @@ impl PreparedContainer {
                 .map(|(name, value)| (Arc::from(name.as_str()), Arc::from(value.as_str())))
                 .collect(),
             working_dir: working_dir(container, fields.host),
-            mounts: volumes.mounts(container, &variables, &path)?,
+            mounts: volumes.mounts(container, &variables, path)?,
             security: security(fields.spec, container),
             limits: Limits { pids: fields.host.pids, ..resources::limits(container) },
             devices: resources::devices(container),
+            falls_back_to_logs: container.termination_message_policy.as_deref()
+                == Some("FallbackToLogsOnError"),
+            handlers: handler::handlers(container, &fields.host.ip),
             variables,
         })
     }
@@ -220,7 +265,7 @@ impl PreparedContainer {
         &self,
         values: &[Arc<str>],
         metadata: &PodMetadata,
-        trace: Option<&TraceContext>,
+        run: &RunFacts<'_>,
     ) -> LaunchSpec {
         let mut env = self.inherited.clone();
         let mut offer = |name: &str, value: &str| {
@@ -229,7 +274,10 @@ impl PreparedContainer {
             }
         };
         offer("HOSTNAME", metadata.host());
-        if let Some(trace) = trace {
+        if let Some(file) = &run.termination_log {
+            offer("STINT_TERMINATION_LOG", file);
+        }
+        if let Some(trace) = run.trace {
             offer("TRACEPARENT", &trace.traceparent);
             trace.tracestate.iter().for_each(|state| offer("TRACESTATE", state));
         }
@@ -243,17 +291,23 @@ impl PreparedContainer {
     }
 }
 
-fn refuse_init_containers(spec: &PodSpec) -> Result<(), PrepareError> {
-    if spec.init_containers.iter().flatten().next().is_some() {
-        return Err(PrepareError::Unsupported { field: "spec.initContainers".to_owned() });
-    }
-    Ok(())
+/// All containers with their paths, in the machine's order: the main ones, then the others.
+fn containers(spec: &PodSpec) -> impl Iterator<Item = (&Container, String)> {
+    let main = spec.containers.iter().enumerate();
+    let main = main.map(|(index, it)| (it, format!("spec.containers[{index}]")));
+    let others = spec.init_containers.iter().flatten().enumerate();
+    main.chain(others.map(|(index, it)| (it, format!("spec.initContainers[{index}]"))))
 }
 
 fn settings(spec: &PodSpec) -> Settings {
     let restarts = spec.restart_policy.as_deref() == Some("OnFailure");
+    let main = spec.containers.iter().map(|it| container_settings(it, Role::Main));
+    let others = spec.init_containers.iter().flatten().map(|it| {
+        let sidecar = it.restart_policy.as_deref() == Some("Always");
+        container_settings(it, if sidecar { Role::Sidecar } else { Role::Init })
+    });
     Settings {
-        containers: spec.containers.iter().map(|container| Arc::from(&*container.name)).collect(),
+        containers: main.chain(others).collect(),
         restart_policy: if restarts { RestartPolicy::OnFailure } else { RestartPolicy::Never },
         grace_seconds: spec
             .termination_grace_period_seconds
@@ -262,6 +316,49 @@ fn settings(spec: &PodSpec) -> Settings {
             .active_deadline_seconds
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map(Duration::from_secs),
+    }
+}
+
+fn container_settings(container: &Container, role: Role) -> ContainerSettings {
+    let lifecycle = container.lifecycle.as_ref();
+    let post_start = lifecycle.and_then(|lifecycle| lifecycle.post_start.as_ref());
+    let pre_stop = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+    ContainerSettings {
+        name: Arc::from(&*container.name),
+        role,
+        post_start: post_start.map(hook_settings),
+        pre_stop: pre_stop.map(hook_settings),
+        startup: container.startup_probe.as_ref().map(probe_settings),
+        liveness: container.liveness_probe.as_ref().map(probe_settings),
+        readiness: container.readiness_probe.as_ref().map(probe_settings),
+    }
+}
+
+fn hook_settings(hook: &LifecycleHandler) -> Hook {
+    match &hook.sleep {
+        Some(sleep) => {
+            Hook::Sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or_default()))
+        }
+        None => Hook::Run,
+    }
+}
+
+/// With the API server's defaults, which also stand in for 0.
+fn probe_settings(probe: &Probe) -> ProbeSettings {
+    let number = |given: Option<i32>, default: u32| {
+        let given = given.and_then(|number| u32::try_from(number).ok());
+        given.filter(|number| *number > 0).unwrap_or(default)
+    };
+    let seconds = |given, default| Duration::from_secs(u64::from(number(given, default)));
+    ProbeSettings {
+        initial_delay: seconds(probe.initial_delay_seconds, 0),
+        period: seconds(probe.period_seconds, 10),
+        timeout: seconds(probe.timeout_seconds, 1),
+        success_threshold: number(probe.success_threshold, 1),
+        failure_threshold: number(probe.failure_threshold, 3),
+        grace_seconds: probe
+            .termination_grace_period_seconds
+            .map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
     }
 }
 

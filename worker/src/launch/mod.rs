@@ -7,7 +7,8 @@
 //!
 //! 1. `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `SHELL`, `TMPDIR` as the worker itself has them (they
 //!    stand in for what an image would set); nothing else of the worker's environment;
-//! 2. `HOSTNAME` (the pod's hostname), `TRACEPARENT` and `TRACESTATE` where the pod is traced;
+//! 2. `HOSTNAME` (the pod's hostname), `TRACEPARENT` and `TRACESTATE` where the pod is traced,
+//!    `STINT_TERMINATION_LOG` (the file for the run's termination message);
 //! 3. `STINT_POD_UID`, `STINT_JOB_UID`, `STINT_ATTEMPT`;
 //! 4. the container's `env`, with `JOB_COMPLETION_INDEX` for Indexed Jobs.
 //!
@@ -19,6 +20,7 @@ mod env;
 mod error;
 mod expand;
 mod field;
+mod handler;
 mod host;
 mod job;
 mod resources;
@@ -30,6 +32,7 @@ mod volumes;
 
 pub use config::{Found, Missing, Reference, references, resolve, without};
 pub use error::PrepareError;
+pub use handler::{Endpoint, Handler, HttpGet};
 pub use host::{Host, INHERITED};
-pub use job::{LaunchSpec, PreparedJob};
+pub use job::{LaunchSpec, PreparedJob, RunFacts};
 pub use setup::{FileContent, HostPathKind, Limits, Mount, Security, Setup, Volume, VolumeSource};

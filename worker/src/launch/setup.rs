@@ -20,6 +20,8 @@ pub struct Setup {
     pub volume_group: Option<u32>,
     /// Which of them the container sees, and where.
     pub mounts: Vec<Mount>,
+    /// The directory for its termination message, which stays writable.
+    pub leaves_in: Option<Arc<str>>,
     /// As whom its program runs, and what it may do.
     pub security: Security,
     /// What it may use at most.

@@ -1,12 +1,16 @@
 //! From manifests to what is executed.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use stint_common::id::{Attempt, JobUid, PodId, Slot};
 use stint_common::wire::{Template, TraceContext};
 use uuid::Uuid;
 
-use super::{Host, LaunchSpec, PrepareError, PreparedJob};
+use super::{Endpoint, Handler, Host, LaunchSpec, PrepareError, PreparedJob, RunFacts};
+use crate::pod::{ActionKind, Hook, ProbeKind, Role};
 
 const JOB: JobUid = JobUid(Uuid::from_u128(1));
 
@@ -39,7 +43,7 @@ fn launch(indexed: bool, container: Value) -> LaunchSpec {
         "metadata": {"labels": {"app": "x"}, "annotations": {"note": "y"}},
         "spec": {"restartPolicy": "Never", "containers": [container]},
     });
-    prepare(indexed, &template).unwrap().launch(pod(3, 2), None, 0, None).unwrap()
+    prepare(indexed, &template).unwrap().launch(pod(3, 2), None, 0, &RunFacts::default()).unwrap()
 }
 
 #[test]
@@ -110,7 +114,9 @@ fn the_manifests_own_variables_win() {
     let template = json!({"spec": {"containers": [{"name": "c", "command": ["x"], "env": env}]}});
     let job = prepare(false, &template).unwrap();
     let trace = TraceContext { traceparent: "tp".to_owned(), tracestate: Some("ts".to_owned()) };
-    let spec = job.launch(pod(0, 0), None, 0, Some(&trace)).unwrap();
+    let facts = RunFacts { trace: Some(&trace), termination_log: Some(Arc::from("/x/1")) };
+    let spec = job.launch(pod(0, 0), None, 0, &facts).unwrap();
+    assert_eq!(spec.variable("STINT_TERMINATION_LOG"), Some("/x/1"));
     assert_eq!(spec.variable("PATH"), Some("/opt"));
     assert_eq!(spec.variable("TRACEPARENT"), Some("mine"));
     assert_eq!(spec.variable("TRACESTATE"), Some("ts"));
@@ -141,4 +147,99 @@ fn what_cannot_be_had_is_refused_by_name() {
     );
     let env = json!([{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.hostname"}}}]);
     assert!(refused(json!({"name": "c", "command": ["x"], "env": env})).contains("spec.hostname"));
+}
+
+#[test]
+fn init_containers_come_behind_the_main_ones() {
+    let template = json!({"spec": {
+        "containers": [{"name": "main", "command": ["m"]}],
+        "initContainers": [
+            {"name": "init", "command": ["i"]},
+            {"name": "side", "command": ["s", "$(JOB_COMPLETION_INDEX)"], "restartPolicy": "Always"},
+        ],
+    }});
+    let job = prepare(true, &template).unwrap();
+    let roles: Vec<(&str, Role)> =
+        job.settings().containers.iter().map(|it| (&*it.name, it.role)).collect();
+    assert_eq!(roles, [("main", Role::Main), ("init", Role::Init), ("side", Role::Sidecar)]);
+    let side = job.launch(pod(3, 0), None, 2, &RunFacts::default()).unwrap();
+    assert_eq!(&*side.argv[1], "3");
+    let wrong = json!({"spec": {
+        "containers": [{"name": "main", "command": ["m"]}],
+        "initContainers": [{"name": "init"}],
+    }});
+    let error = prepare(false, &wrong).unwrap_err().to_string();
+    assert!(error.starts_with("spec.initContainers[0].command: "), "{error}");
+}
+
+#[test]
+fn init_containers_are_set_up_as_the_others_are() {
+    let container = |name: &str, devices: u32| {
+        json!({
+            "name": name,
+            "command": ["x"],
+            "resources": {"limits": {"example.com/gpu": devices}},
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+        })
+    };
+    let mut side = container("side", 1);
+    side["restartPolicy"] = json!("Always");
+    let template = json!({"spec": {
+        "securityContext": {"runAsUser": 7},
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "containers": [container("a", 2), container("b", 1)],
+        "initContainers": [container("early", 3), side, container("late", 1)],
+    }});
+    let job = prepare(false, &template).unwrap();
+    let before = |index| job.devices(index).0.values().next().copied().unwrap_or_default();
+    // a, b, early, side, late: one sidecar is beside all but those before it.
+    assert_eq!([0, 1, 2, 3, 4].map(before), [1, 3, 0, 0, 1]);
+    for index in 0..5 {
+        let facts = RunFacts { termination_log: Some(Arc::from("/t/1")), ..RunFacts::default() };
+        let setup = job.launch(pod(0, 0), None, index, &facts).unwrap().setup.unwrap();
+        assert_eq!((setup.mounts.len(), setup.security.user), (1, Some(7)), "{index}");
+        assert_eq!(setup.leaves_in.as_deref(), Some("/t"));
+    }
+}
+
+#[test]
+fn hooks_and_probes_are_worked_out_once() {
+    let job = prepare(
+        false,
+        &json!({"spec": {"containers": [{
+            "name": "c",
+            "command": ["x"],
+            "env": [
+                {"name": "A", "value": "a"},
+                {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            ],
+            "ports": [{"name": "web", "containerPort": 8080}],
+            "lifecycle": {
+                "postStart": {"exec": {"command": ["say", "$(A)"]}},
+                "preStop": {"sleep": {"seconds": 5}},
+            },
+            "startupProbe": {"exec": {"command": ["say", "$(A)-$(B)-$(C)"]}, "failureThreshold": 0},
+            "livenessProbe": {"httpGet": {"path": "healthz", "port": "web", "scheme": "HTTPS"}},
+            "readinessProbe": {"tcpSocket": {"host": "db", "port": "none"}, "periodSeconds": 2},
+        }]}}),
+    );
+    let job = job.unwrap();
+    let handler = |kind| job.handler(0, kind).unwrap();
+    let exec = |argv: [&str; 2]| Handler::Exec(argv.map(Arc::from).to_vec());
+    // As in the kubelet, hooks expand nothing, and probes what is written in the template only.
+    assert_eq!(*handler(ActionKind::PostStart), exec(["say", "$(A)"]));
+    assert_eq!(*handler(ActionKind::Probe(ProbeKind::Startup)), exec(["say", "a--$(C)"]));
+    assert_eq!(job.handler(0, ActionKind::PreStop), None);
+    let Handler::Http(request) = handler(ActionKind::Probe(ProbeKind::Liveness)) else {
+        panic!("it asks over HTTP");
+    };
+    let endpoint = Endpoint { host: "10.0.0.7".to_owned(), port: 8080 };
+    assert_eq!((&request.endpoint, &*request.path, request.tls), (&endpoint, "/healthz", true));
+    let readiness = handler(ActionKind::Probe(ProbeKind::Readiness));
+    assert!(matches!(readiness, Handler::Broken(why) if why.contains("none")), "{readiness:?}");
+    let settings = &job.settings().containers[0];
+    assert_eq!(settings.post_start, Some(Hook::Run));
+    assert_eq!(settings.pre_stop, Some(Hook::Sleep(Duration::from_secs(5))));
+    assert_eq!(settings.startup.unwrap().failure_threshold, 3);
+    assert_eq!(settings.readiness.unwrap().period, Duration::from_secs(2));
 }

@@ -10,6 +10,11 @@ pub const HEAD_BYTES: u64 = 8 * 1024 * 1024;
 pub const TAIL_BYTES: u64 = 64 * 1024;
 /// So much of the end of stderr rides in the record of a container that failed.
 pub const STDERR_TAIL_BYTES: u64 = 1024;
+/// So much of the end of a container's output stands in for its termination message, where that is
+/// wanted (the kubelet's `MaxContainerTerminationMessageLogLength`).
+pub(super) const LAST_WORDS_BYTES: u64 = 2048;
+/// And at most so many lines (its `MaxContainerTerminationMessageLogLines`).
+pub(super) const LAST_WORDS_LINES: usize = 80;
 /// Holes are punched behind the reader in steps of this size: a system call each.
 pub(super) const PUNCH_BYTES: u64 = 1024 * 1024;
 /// A file past its head is begun anew when it has grown to this size, before it meets the file

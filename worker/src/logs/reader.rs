@@ -9,7 +9,9 @@ use bytes::Bytes;
 use stint_common::wire::{Exit, InlineOutput, LogSummary};
 
 use super::capture::Capture;
-use super::limits::{CHUNK_BYTES, INLINE_BYTES, STDERR_TAIL_BYTES};
+use super::limits::{
+    CHUNK_BYTES, INLINE_BYTES, LAST_WORDS_BYTES, LAST_WORDS_LINES, STDERR_TAIL_BYTES,
+};
 use super::stream::{Stream, StreamEnd};
 
 /// One of the two streams of a run.
@@ -47,6 +49,9 @@ pub struct LogReader {
     next: StreamName,
     /// Nothing is left to be read: the output went inline.
     inline: bool,
+    /// The end of a failed run's output is to be kept as its last words.
+    keeps_last_words: bool,
+    last_words: String,
 }
 
 impl LogReader {
@@ -65,7 +70,20 @@ impl LogReader {
             stderr: Stream::default(),
             next: StreamName::Stdout,
             inline: false,
+            keeps_last_words: false,
+            last_words: String::new(),
         }
+    }
+
+    /// Keeps the end of the output, if the run fails, for [`last_words`](Self::last_words).
+    pub fn keep_last_words(&mut self) {
+        self.keeps_last_words = true;
+    }
+
+    /// The last lines of a run that has failed, both streams together, standard error last: there
+    /// is no telling how they came. Empty unless they were to be kept.
+    pub fn last_words(&mut self) -> String {
+        std::mem::take(&mut self.last_words)
     }
 
     /// The next new bytes, at most `max_bytes` and never more than a chunk; `None` if there are
@@ -113,6 +131,11 @@ impl LogReader {
         let untouched = self.stdout.is_untouched() && self.stderr.is_untouched();
         let stdout = self.stdout.finish(capture.stdout());
         let stderr = self.stderr.finish(capture.stderr());
+        if self.keeps_last_words && exit != Exit::Code(0) {
+            let text = |file, end| last_text(file, end, LAST_WORDS_BYTES);
+            let both = text(capture.stdout(), stdout) + &text(capture.stderr(), stderr);
+            self.last_words = last_words(both);
+        }
         let mut summary = LogSummary {
             bytes: stdout.bytes + stderr.bytes,
             dropped: stdout.dropped + stderr.dropped,
@@ -140,6 +163,16 @@ fn last_text(file: &File, end: StreamEnd, most: u64) -> String {
         return String::new();
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// As much of the end of a text as may stand in for a termination message.
+fn last_words(mut text: String) -> String {
+    let most = usize::try_from(LAST_WORDS_BYTES).unwrap_or(usize::MAX);
+    let start = text.ceil_char_boundary(text.len().saturating_sub(most));
+    let lines = text.trim_end_matches('\n').rmatch_indices('\n').nth(LAST_WORDS_LINES - 1);
+    let start = start.max(lines.map_or(0, |(at, _)| at + 1));
+    text.drain(..start);
+    text
 }
 
 /// The last whole lines of a stream, as many as fit; the end of the last one if it is longer than

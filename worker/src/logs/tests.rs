@@ -181,3 +181,34 @@ fn files_that_may_still_be_held_are_not_used_again() {
     assert!(!inodes.contains(&inode));
     drop(held);
 }
+
+#[test]
+fn last_words_are_the_end_of_what_a_failed_run_said() {
+    let mut world = World::new();
+    world.reader.keep_last_words();
+    world.out(b"first\n");
+    world.err(b"then\n");
+    world.reader.finish(Exit::Code(1));
+    assert_eq!(world.reader.last_words(), "first\nthen\n");
+
+    let mut world = World::new();
+    world.reader.keep_last_words();
+    (0..100).for_each(|line| world.out(format!("{line}\n").as_bytes()));
+    world.reader.finish(Exit::Signal(9));
+    let words = world.reader.last_words();
+    assert_eq!((words.lines().count(), words.lines().next()), (80, Some("20")));
+
+    let mut world = World::new();
+    world.reader.keep_last_words();
+    world.out("x".repeat(5000).as_bytes());
+    world.err(b"why");
+    world.reader.finish(Exit::Code(1));
+    let words = world.reader.last_words();
+    assert!(words.len() == 2048 && words.ends_with("xwhy"), "{words}");
+
+    let mut world = World::new();
+    world.reader.keep_last_words();
+    world.out(b"good");
+    world.reader.finish(Exit::Code(0));
+    assert_eq!(world.reader.last_words(), "");
+}

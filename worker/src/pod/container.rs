@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use stint_common::wire::{ContainerEnd, Exit, LogSummary};
+use stint_common::wire::{ContainerEnd, Exit, LogSummary, STATUS_UNKNOWN};
 
 use super::backoff::RestartBackoff;
+use super::event::ActionId;
+use super::probe::Probes;
+use super::settings::Role;
 
 /// What a container is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub(super) enum State {
         /// Since when.
         since: Timestamp,
     },
-    /// It failed and is to be started again.
+    /// It ended and is to be started again.
     BackingOff {
         /// When it ended.
         exited: Timestamp,
@@ -42,11 +45,49 @@ impl State {
     }
 }
 
+/// What a hook waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HookWait {
+    /// The executor's word.
+    Action(ActionId),
+    /// A time.
+    Until(Timestamp),
+}
+
+/// How far the stopping of a container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Its `preStop` hook runs; TERM follows.
+    Hook {
+        /// What for.
+        wait: HookWait,
+        /// TERM comes then at the latest.
+        until: Timestamp,
+    },
+    /// TERM was sent.
+    Term {
+        /// KILL follows then.
+        kill_at: Timestamp,
+    },
+    /// KILL was sent.
+    Killed,
+}
+
 /// One container of a pod.
 #[derive(Clone, Debug)]
 pub(super) struct Container {
     pub(super) name: Arc<str>,
+    pub(super) role: Role,
     pub(super) state: State,
+    /// Its `postStart` hook runs.
+    pub(super) post_start: Option<HookWait>,
+    /// It is being stopped.
+    pub(super) stop: Option<Stop>,
+    /// It is stopped to be started again, whatever its exit code.
+    pub(super) start_again: bool,
+    /// Of an init container: it has done its part.
+    pub(super) initialized: bool,
+    pub(super) probes: Option<Box<Probes>>,
     pub(super) restarts: u32,
     pub(super) backoff: RestartBackoff,
     /// How it last ended: `lastState` while it is started again, the end once it is over.
@@ -54,10 +95,16 @@ pub(super) struct Container {
 }
 
 impl Container {
-    pub(super) fn new(name: Arc<str>) -> Self {
+    pub(super) fn new(name: Arc<str>, role: Role) -> Self {
         Self {
             name,
+            role,
             state: State::Waiting,
+            post_start: None,
+            stop: None,
+            start_again: false,
+            initialized: false,
+            probes: None,
             restarts: 0,
             backoff: RestartBackoff::default(),
             last: None,
@@ -69,18 +116,46 @@ impl Container {
         matches!(self.state, State::Starting | State::Running { .. })
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        matches!(self.state, State::Running { .. })
+    /// Running, its `postStart` hook done.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, State::Running { .. }) && self.post_start.is_none()
+    }
+
+    /// Up, and its startup probe content: `started`.
+    pub(super) fn is_started(&self) -> bool {
+        self.is_up() && self.probes.as_ref().is_none_or(|probes| probes.is_started())
+    }
+
+    /// `ready`: an init container is when it has succeeded.
+    pub(super) fn is_ready(&self) -> bool {
+        match self.role {
+            Role::Init => self.initialized,
+            Role::Main | Role::Sidecar => {
+                self.is_started() && self.probes.as_ref().is_none_or(|probes| probes.is_ready())
+            }
+        }
     }
 
     pub(super) fn succeeded(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.exit == Exit::Code(0))
     }
 
+    /// Whether there was ever anything of it.
+    pub(super) fn was_tried(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Takes in the end of its process.
-    pub(super) fn exited(&mut self, exit: Exit, since: Timestamp, at: Timestamp, logs: LogSummary) {
+    pub(super) fn exited(
+        &mut self,
+        exit: Exit,
+        since: Timestamp,
+        at: Timestamp,
+        logs: LogSummary,
+        message: String,
+    ) {
         let reason = if exit == Exit::Code(0) { "Completed" } else { "Error" };
-        let end = self.end(exit, reason, String::new(), at);
+        let end = self.end(exit, reason, message, at);
         self.ended(ContainerEnd { started_at: Some(since), logs, ..end });
     }
 
@@ -90,8 +165,17 @@ impl Container {
     }
 
     fn ended(&mut self, end: ContainerEnd) {
-        self.last = Some(end);
+        let before = self.last.take().map(|last| Box::new(last.outlived()));
+        self.last = Some(ContainerEnd { before, ..end });
+        self.over();
+    }
+
+    /// It has no process and will have none, unless it is started again.
+    pub(super) fn over(&mut self) {
         self.state = State::Over;
+        self.post_start = None;
+        self.stop = None;
+        self.probes = None;
     }
 
     fn end(&self, exit: Exit, reason: &str, message: String, at: Timestamp) -> ContainerEnd {
@@ -104,6 +188,7 @@ impl Container {
             finished_at: at,
             restarts: self.restarts,
             logs: LogSummary::default(),
+            before: None,
         }
     }
 
@@ -112,7 +197,7 @@ impl Container {
         match self.last.take() {
             Some(last) => ContainerEnd { restarts: self.restarts, ..last },
             // As kubelet says of a container that had no process when its pod was ended.
-            None => self.end(Exit::NotStarted, "ContainerStatusUnknown", NEVER_RAN.to_owned(), at),
+            None => self.end(Exit::NotStarted, STATUS_UNKNOWN, NEVER_RAN.to_owned(), at),
         }
     }
 }

@@ -4,32 +4,34 @@ use jiff::Timestamp;
 use stint_common::wire::{End, Exit, LogSummary, Running};
 
 /// Something that happened to a pod or to one of its containers.
+///
+/// `index` is always the container's place in [`Settings::containers`](super::Settings).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The claim is durable: its containers may start.
     Start,
     /// A process of the container at `index` runs.
     ContainerStarted {
-        /// Place of the container in the template.
+        /// Which container.
         index: usize,
         /// When its process was started.
         at: Timestamp,
     },
     /// The container could not be started, and that is its own fault.
     StartFailed {
-        /// Place of the container in the template.
+        /// Which container.
         index: usize,
         /// Why, for people: it names the file.
         message: String,
     },
     /// The container's start was withdrawn before it had a process.
     StartCancelled {
-        /// Place of the container in the template.
+        /// Which container.
         index: usize,
     },
     /// The container's process and its whole tree are gone.
     ContainerExited {
-        /// Place of the container in the template.
+        /// Which container.
         index: usize,
         /// The truth of the exit.
         exit: Exit,
@@ -37,6 +39,16 @@ pub enum Event {
         at: Timestamp,
         /// What became of its output.
         logs: LogSummary,
+        /// Its termination message.
+        message: String,
+    },
+    /// An action is over, and nothing of it is left. Exactly one for each
+    /// [`Effect::RunAction`], also for those that were cancelled.
+    ActionDone {
+        /// Which action.
+        action: ActionId,
+        /// What came of it.
+        outcome: ActionOutcome,
     },
     /// From outside: the pod is to end. May come again and again.
     StopOrdered {
@@ -49,8 +61,50 @@ pub enum Event {
     },
     /// The pod is to end now, without grace.
     Kill,
+    /// The pod's processes may stand still: probes prove nothing until
+    /// [`Resumed`](Event::Resumed).
+    Paused,
+    /// The pod's processes go on.
+    Resumed,
     /// [`Machine::next_wake`](super::Machine::next_wake) has come.
     Wake,
+}
+
+/// One action of a pod. Never used twice by one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActionId(pub u64);
+
+/// What an action is for; what it does stands in the template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActionKind {
+    /// `lifecycle.postStart`.
+    PostStart,
+    /// `lifecycle.preStop`.
+    PreStop,
+    /// One try of a probe.
+    Probe(ProbeKind),
+}
+
+/// Which probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProbeKind {
+    /// `startupProbe`.
+    Startup,
+    /// `livenessProbe`.
+    Liveness,
+    /// `readinessProbe`.
+    Readiness,
+}
+
+/// What came of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionOutcome {
+    /// It did what it should.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// It could not be tried, and that says nothing about the container.
+    Unknown,
 }
 
 /// Something that the machine wants done.
@@ -58,16 +112,33 @@ pub enum Event {
 pub enum Effect {
     /// Start a process for the container at `index`: the first one, or a restart.
     StartContainer {
-        /// Place of the container in the template.
+        /// Which container.
         index: usize,
     },
-    /// Send TERM to the whole tree of the container at `index`.
+    /// Send TERM to the whole tree of the container at `index`, or withdraw its start.
     SignalTerm {
-        /// Place of the container in the template.
+        /// Which container.
         index: usize,
     },
-    /// Send KILL to the trees of all containers.
-    KillAll,
+    /// Send KILL to the whole tree of the container at `index`, or withdraw its start.
+    Kill {
+        /// Which container.
+        index: usize,
+    },
+    /// Do what the template says for `kind` of the container at `index`.
+    RunAction {
+        /// Names it from now on.
+        action: ActionId,
+        /// Which container.
+        index: usize,
+        /// What it is for.
+        kind: ActionKind,
+    },
+    /// End an action at once; its outcome is of no interest any more.
+    CancelAction {
+        /// Which action.
+        action: ActionId,
+    },
     /// The pod runs, and this is what its record should say by and by.
     ReportRunning(Running),
     /// The pod is over: nothing follows.

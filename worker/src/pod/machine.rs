@@ -1,92 +1,100 @@
-//! The state machine of one pod: containers side by side, restarts, grace periods, one end.
+//! The state machine of one pod: from its claim to one end.
 //!
-//! Every decision about a pod's containers is made here. The executor carries effects out and
-//! reports back.
+//! Every decision about a pod's containers is made here and in the modules beside it: `order` says
+//! what starts when, `actions` runs hooks and probes, `stop` ends things, `report` says what is to
+//! be seen. The executor carries effects out and reports back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use stint_common::time;
-use stint_common::wire::{ContainerEnd, End, EndedBy, Exit, LogSummary, Outcome, Running};
+use stint_common::wire::{Exit, LogSummary};
 
-use super::container::{Container, State};
-use super::event::{Effect, Event, Impossible};
-
-/// Kubelet's words for a pod that outlived its own `activeDeadlineSeconds`.
-const DEADLINE_REASON: &str = "DeadlineExceeded";
-const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
-
-/// `restartPolicy` of a Job's pods; Always is refused by Kubernetes there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartPolicy {
-    /// A container runs once.
-    Never,
-    /// A container that failed is started again in its pod.
-    OnFailure,
-}
-
-/// What the machine has to know of a pod; the same for all pods of a Job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Names of its containers, in the template's order.
-    pub containers: Vec<Arc<str>>,
-    /// `restartPolicy`.
-    pub restart_policy: RestartPolicy,
-    /// `terminationGracePeriodSeconds`; used when the pod's own deadline ends it.
-    pub grace_seconds: u32,
-    /// `activeDeadlineSeconds` of the pod, counted from its start here.
-    pub active_deadline: Option<Duration>,
-}
-
-impl Settings {
-    /// Whether the pod is over with the first exit of the only process that it starts. Its start
-    /// may then be asked for before there is room for it, since nothing counts from the asking.
-    #[must_use]
-    pub fn is_one_run(&self) -> bool {
-        self.containers.len() == 1
-            && self.restart_policy == RestartPolicy::Never
-            && self.active_deadline.is_none()
-    }
-}
+use super::container::{Container, HookWait, State, Stop};
+use super::event::{ActionId, ActionKind, Effect, Event, Impossible};
+use super::settings::{RestartPolicy, Role, Settings};
 
 /// One pod.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    settings: Arc<Settings>,
-    containers: Vec<Container>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) containers: Vec<Container>,
+    /// Actions of which something may be left.
+    pub(super) actions: Vec<Action>,
+    pub(super) last_action: u64,
     /// When the first process was started.
-    started_at: Option<Timestamp>,
-    phase: Phase,
+    pub(super) started_at: Option<Timestamp>,
+    /// When all init containers had done their part.
+    pub(super) initialized_at: Option<Timestamp>,
+    /// When the pod last became ready, or ceased to be.
+    pub(super) ready_changed_at: Option<Timestamp>,
+    /// `activeDeadlineSeconds` are over then.
+    pub(super) deadline: Option<Timestamp>,
+    pub(super) paused: bool,
+    pub(super) phase: Phase,
+}
+
+/// An action that was asked for and is not known to be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Action {
+    pub(super) id: ActionId,
+    pub(super) index: usize,
+    pub(super) kind: ActionKind,
+    /// Nobody waits for its outcome any more.
+    pub(super) cancelled: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Claimed; nothing was asked for.
     Pending,
     /// Its containers run, or are started again.
-    Active { deadline: Option<Timestamp> },
-    /// TERM was sent; KILL follows.
-    Stopping { why: Why, kill_at: Timestamp },
-    /// KILL was sent.
-    Killing { why: Why },
+    Active,
+    /// No container is started any more, and those that run are being stopped.
+    Stopping {
+        why: Why,
+        kill_at: Timestamp,
+        /// Without any grace: KILL and nothing else.
+        hard: bool,
+    },
     /// The end was given out.
     Ended,
 }
 
 /// Why a pod is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
+    /// From outside.
     Ordered { message: String },
+    /// Its own deadline.
     Deadline,
+    /// Its main containers are over: what is left are sidecars.
+    Over,
+    /// An init container failed for good.
+    NotInitialized,
 }
 
+/// Rounds after which a machine that still has something to do at once is thought to be at fault.
+const MOST_ROUNDS: usize = 10_000;
+
 impl Machine {
-    /// A pod that was claimed and not started.
+    /// A pod that was claimed at `claimed_at` and not started.
     #[must_use]
-    pub fn new(settings: Arc<Settings>) -> Self {
-        let containers = settings.containers.iter().cloned().map(Container::new).collect();
-        Self { settings, containers, started_at: None, phase: Phase::Pending }
+    pub fn new(settings: Arc<Settings>, claimed_at: Timestamp) -> Self {
+        let container =
+            |it: &super::settings::ContainerSettings| Container::new(it.name.clone(), it.role);
+        Self {
+            containers: settings.containers.iter().map(container).collect(),
+            actions: Vec::new(),
+            last_action: 0,
+            started_at: None,
+            initialized_at: None,
+            ready_changed_at: None,
+            deadline: settings.active_deadline.map(|seconds| time::after(claimed_at, seconds)),
+            paused: false,
+            phase: Phase::Pending,
+            settings,
+        }
     }
 
     /// Takes in what happened and appends to `effects` what is to be done.
@@ -101,26 +109,12 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Impossible> {
         let before = self.running();
-        match event {
-            Event::Start => self.start(now, effects),
-            Event::ContainerStarted { index, at } => self.container_started(index, at)?,
-            Event::StartFailed { index, message } => {
-                self.expect_starting(index, "a failed start")?.start_failed(message, now);
-                self.container_ended(index, now);
-            }
-            Event::StartCancelled { index } => {
-                self.expect_starting(index, "a cancelled start")?.state = State::Over;
-            }
-            Event::ContainerExited { index, exit, at, logs } => {
-                self.container_exited(index, exit, at, logs)?;
-            }
-            Event::StopOrdered { grace_seconds, reason, .. } => {
-                self.stop(Why::Ordered { message: reason }, grace_seconds, now, effects);
-            }
-            Event::Kill => self.stop(Why::Ordered { message: String::new() }, 0, now, effects),
-            Event::Wake => {}
+        let was_ready = self.is_ready();
+        self.take(event, now, effects)?;
+        self.act(now, effects);
+        if self.is_ready() != was_ready {
+            self.ready_changed_at = Some(now);
         }
-        self.wake(now, effects);
         if !self.end_if_over(now, effects) {
             let running = self.running();
             if running != before {
@@ -136,61 +130,116 @@ impl Machine {
         &self.settings
     }
 
-    /// When [`Event::Wake`] is due, if nothing else happens before.
-    #[must_use]
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        match &self.phase {
-            Phase::Pending | Phase::Killing { .. } | Phase::Ended => None,
-            Phase::Stopping { kill_at, .. } => Some(*kill_at),
-            Phase::Active { deadline } => {
-                let restarts =
-                    self.containers.iter().filter_map(|container| match container.state {
-                        State::BackingOff { until, .. } => Some(until),
-                        State::Waiting | State::Starting | State::Running { .. } | State::Over => {
-                            None
-                        }
-                    });
-                restarts.chain(*deadline).min()
-            }
-        }
-    }
-
     /// Whether [`Effect::Ended`] was given out.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.phase == Phase::Ended
     }
 
-    /// What the pod's record should say while it runs; `None` before its first process and after
-    /// its end.
+    /// Whether anything of it is looked at by probes.
     #[must_use]
-    pub fn running(&self) -> Option<Running> {
-        if self.phase == Phase::Ended {
-            return None;
-        }
-        Some(Running {
-            started_at: self.started_at?,
-            ready: self.containers.iter().all(Container::is_running),
-            restarts: self.containers.iter().map(|container| container.restarts).sum(),
-        })
+    pub fn has_probes(&self) -> bool {
+        self.settings.containers.iter().any(|container| container.has_probes())
     }
 
-    /// How the container at `index` last ended: `lastState` of one that was started again.
+    /// When [`Event::Wake`] is due, if nothing else happens before.
     #[must_use]
-    pub fn last_end(&self, index: usize) -> Option<&ContainerEnd> {
-        self.containers.get(index)?.last.as_ref()
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let pod = match self.phase {
+            Phase::Pending | Phase::Active => self.deadline,
+            Phase::Stopping { kill_at, .. } => self.waits_in_line().then_some(kill_at),
+            Phase::Ended => return None,
+        };
+        let containers = self.containers.iter().flat_map(|it| self.wakes_of(it));
+        containers.flatten().chain(pod).min()
     }
 
-    fn start(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        // A stop may have come before the start; then there is nothing to start.
-        if self.phase != Phase::Pending {
-            return;
+    fn wakes_of(&self, container: &Container) -> [Option<Timestamp>; 4] {
+        let restart = match container.state {
+            State::BackingOff { until, .. } => Some(until),
+            State::Waiting | State::Starting | State::Running { .. } | State::Over => None,
+        };
+        let hook = match container.post_start {
+            Some(HookWait::Until(until)) => Some(until),
+            Some(HookWait::Action(_)) | None => None,
+        };
+        let stop = match container.stop {
+            Some(Stop::Hook { wait: HookWait::Until(at), until }) => Some(at.min(until)),
+            Some(Stop::Hook { until, .. }) => Some(until),
+            Some(Stop::Term { kill_at }) => Some(kill_at),
+            Some(Stop::Killed) | None => None,
+        };
+        let probe = container.probes.as_ref().and_then(|probes| {
+            let stopping = self.is_stopping(container);
+            probes.in_use(stopping).filter_map(|probe| probe.next_wake(self.paused)).min()
+        });
+        [restart, hook, stop, probe]
+    }
+
+    fn take(
+        &mut self,
+        event: Event,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Impossible> {
+        match event {
+            Event::Start => {
+                // A stop may have come before the start; then there is nothing to start.
+                if self.phase == Phase::Pending && !self.is_past_deadline(now) {
+                    self.phase = Phase::Active;
+                }
+            }
+            Event::ContainerStarted { index, at } => {
+                self.expect_starting(index, "a start")?;
+                self.started_at.get_or_insert(at);
+                self.container_started(index, at, now, effects);
+            }
+            Event::StartFailed { index, message } => {
+                self.expect_starting(index, "a failed start")?.start_failed(message, now);
+                self.container_ended(index, now, now, effects);
+            }
+            Event::StartCancelled { index } => {
+                self.expect_starting(index, "a cancelled start")?.over();
+            }
+            Event::ContainerExited { index, exit, at, logs, message } => {
+                let since = self.expect_running(index, "an exit")?;
+                // Words come late when the agent is busy: what counts is when it happened.
+                self.check_deadline(at, now);
+                self.container_exited(index, exit, (since, at), logs, message);
+                self.container_ended(index, at, now, effects);
+            }
+            Event::ActionDone { action, outcome } => {
+                self.action_done(action, outcome, now, effects)?;
+            }
+            Event::StopOrdered { grace_seconds, reason, .. } => {
+                self.stop(Why::Ordered { message: reason }, grace_seconds, now);
+            }
+            Event::Kill => self.stop(Why::Ordered { message: String::new() }, 0, now),
+            Event::Paused => {
+                self.paused = true;
+                self.containers.iter_mut().flat_map(|it| &mut it.probes).for_each(|it| it.void());
+            }
+            Event::Resumed => self.paused = false,
+            Event::Wake => {}
         }
-        let deadline = self.settings.active_deadline.map(|deadline| time::after(now, deadline));
-        self.phase = Phase::Active { deadline };
-        for (index, container) in self.containers.iter_mut().enumerate() {
-            container.state = State::Starting;
-            effects.push(Effect::StartContainer { index });
+        Ok(())
+    }
+
+    /// Does what is due at `now`, and what follows from that.
+    fn act(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        for round in 0.. {
+            self.hooks_due(now, effects);
+            self.probes_due(now, effects);
+            self.finish_if_over(now);
+            self.check_deadline(now, now);
+            self.start_due(now, effects);
+            self.stop_in_order(now, effects);
+            self.kills_due(now, effects);
+            let due = self.next_wake().is_some_and(|at| at <= now);
+            if !due || round > MOST_ROUNDS {
+                debug_assert!(!due, "a machine that never comes to rest");
+                return;
+            }
         }
     }
 
@@ -214,139 +263,58 @@ impl Machine {
         Err(Impossible { event, state: container.state.name() })
     }
 
-    fn container_started(&mut self, index: usize, at: Timestamp) -> Result<(), Impossible> {
-        self.expect_starting(index, "a start")?.state = State::Running { since: at };
-        self.started_at.get_or_insert(at);
-        Ok(())
+    /// Since when the container runs.
+    fn expect_running(
+        &mut self,
+        index: usize,
+        event: &'static str,
+    ) -> Result<Timestamp, Impossible> {
+        let container = self.container_at(index, event)?;
+        match container.state {
+            State::Running { since } => Ok(since),
+            State::Waiting | State::Starting | State::BackingOff { .. } | State::Over => {
+                Err(Impossible { event, state: container.state.name() })
+            }
+        }
     }
 
     fn container_exited(
         &mut self,
         index: usize,
         exit: Exit,
-        at: Timestamp,
+        (since, at): (Timestamp, Timestamp),
         logs: LogSummary,
-    ) -> Result<(), Impossible> {
-        let event = "an exit";
-        let container = self.container_at(index, event)?;
-        let State::Running { since } = container.state else {
-            return Err(Impossible { event, state: container.state.name() });
-        };
-        container.exited(exit, since, at, logs);
-        self.container_ended(index, at);
-        Ok(())
+        message: String,
+    ) {
+        self.containers[index].exited(exit, since, at, logs, message);
     }
 
-    /// A container is over, unless its failure has it started again.
-    fn container_ended(&mut self, index: usize, exited: Timestamp) {
-        let active = matches!(self.phase, Phase::Active { .. });
+    /// A container is over, unless it is to be started again.
+    fn container_ended(
+        &mut self,
+        index: usize,
+        exited: Timestamp,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.cancel_actions_of(index, effects);
+        let active = self.phase == Phase::Active;
+        let on_failure = self.settings.restart_policy == RestartPolicy::OnFailure;
         let container = &mut self.containers[index];
-        let restarts = self.settings.restart_policy == RestartPolicy::OnFailure;
-        if active && restarts && !container.succeeded() {
+        let again = std::mem::take(&mut container.start_again);
+        let failed = !container.succeeded();
+        let restarts = match container.role {
+            Role::Sidecar => true,
+            Role::Main | Role::Init => on_failure && (failed || again),
+        };
+        if active && restarts {
             let until = container.backoff.restart_at(exited);
             container.state = State::BackingOff { exited, until };
-        }
-    }
-
-    fn stop(&mut self, why: Why, grace_seconds: u32, now: Timestamp, effects: &mut Vec<Effect>) {
-        let kill_at = time::after(now, Duration::from_secs(u64::from(grace_seconds)));
-        match &mut self.phase {
-            Phase::Pending => self.phase = Phase::Stopping { why, kill_at },
-            Phase::Active { .. } => {
-                self.phase = Phase::Stopping { why, kill_at };
-                // With no grace, `wake` kills at once: a TERM would only race with the KILL.
-                if grace_seconds > 0 {
-                    effects.extend(self.live().map(|index| Effect::SignalTerm { index }));
-                }
+        } else if container.role == Role::Init {
+            container.initialized = !failed;
+            if active && failed {
+                self.stop(Why::NotInitialized, self.settings.grace_seconds, now);
             }
-            // The same order again, or a more urgent one: only a shorter grace changes anything.
-            Phase::Stopping { kill_at: known, .. } => *known = kill_at.min(*known),
-            Phase::Killing { .. } | Phase::Ended => return,
-        }
-        for container in &mut self.containers {
-            if let State::Waiting | State::BackingOff { .. } = container.state {
-                container.state = State::Over;
-            }
-        }
-    }
-
-    fn live(&self) -> impl Iterator<Item = usize> + '_ {
-        let containers = self.containers.iter().enumerate();
-        containers.filter(|(_, container)| container.is_live()).map(|(index, _)| index)
-    }
-
-    /// Does what is due at `now`.
-    fn wake(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if let Phase::Active { deadline: Some(deadline) } = self.phase
-            && deadline <= now
-        {
-            self.stop(Why::Deadline, self.settings.grace_seconds, now, effects);
-        }
-        match &self.phase {
-            Phase::Active { .. } => self.restart_due(now, effects),
-            Phase::Stopping { why, kill_at } if *kill_at <= now => {
-                if self.live().next().is_some() {
-                    effects.push(Effect::KillAll);
-                }
-                self.phase = Phase::Killing { why: why.clone() };
-            }
-            Phase::Pending | Phase::Stopping { .. } | Phase::Killing { .. } | Phase::Ended => {}
-        }
-    }
-
-    fn restart_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        for (index, container) in self.containers.iter_mut().enumerate() {
-            if let State::BackingOff { exited, until } = container.state
-                && until <= now
-            {
-                container.backoff.restarted(exited, now);
-                container.restarts = container.restarts.saturating_add(1);
-                container.state = State::Starting;
-                effects.push(Effect::StartContainer { index });
-            }
-        }
-    }
-
-    fn end_if_over(&mut self, now: Timestamp, effects: &mut Vec<Effect>) -> bool {
-        let over = self.containers.iter().all(|container| container.state == State::Over);
-        if !over || self.phase == Phase::Ended {
-            return over;
-        }
-        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
-        effects.push(Effect::Ended(Box::new(self.end(phase, now))));
-        true
-    }
-
-    fn end(&mut self, phase: Phase, now: Timestamp) -> End {
-        let all_succeeded = self.containers.iter().all(Container::succeeded);
-        let (outcome, reason, message) = match phase {
-            Phase::Stopping { why, .. } | Phase::Killing { why } => match why {
-                // Kubelet's word on a pod past its own deadline is Failed, whatever its containers
-                // say.
-                Why::Deadline => (Outcome::Failed, DEADLINE_REASON, DEADLINE_MESSAGE.to_owned()),
-                Why::Ordered { .. } if all_succeeded => (Outcome::Succeeded, "", String::new()),
-                Why::Ordered { message } => (Outcome::Failed, "", message),
-            },
-            Phase::Pending | Phase::Active { .. } | Phase::Ended => {
-                let outcome = if all_succeeded { Outcome::Succeeded } else { Outcome::Failed };
-                (outcome, "", String::new())
-            }
-        };
-        let ends = self.containers.drain(..).map(|container| container.into_end(now));
-        let mut containers: Vec<ContainerEnd> = ends.collect();
-        let finished = containers.iter().map(|container| container.finished_at).max();
-        if self.started_at.is_none() && containers.iter().all(|end| end.reason != "StartError") {
-            containers.clear();
-        }
-        End {
-            outcome,
-            by: EndedBy::Worker,
-            reason: reason.to_owned(),
-            message,
-            started_at: self.started_at,
-            finished_at: finished.unwrap_or(now),
-            containers,
-            conditions: Vec::new(),
         }
     }
 }

@@ -1,89 +1,33 @@
 //! The machine's rules, each in a few steps of made-up time; and what holds for any order of
 //! events.
 
-use std::sync::Arc;
+mod hooks;
+mod init;
+mod probes;
+mod random;
+mod sidecars;
+mod world;
+
 use std::time::Duration;
 
-use jiff::Timestamp;
-use proptest::prelude::*;
 use stint_common::time;
-use stint_common::wire::{End, Exit, LogSummary, Outcome};
+use stint_common::wire::{ContainerState, Exit, Outcome};
 
-use super::{Effect, Event, Machine, RestartPolicy, Settings};
-
-/// A machine with a clock in seconds, and all effects since the last look.
-struct World {
-    machine: Machine,
-    now: Timestamp,
-    effects: Vec<Effect>,
-}
-
-impl World {
-    fn new(containers: usize, restart_policy: RestartPolicy) -> Self {
-        let containers = (0..containers).map(|index| Arc::from(format!("c{index}"))).collect();
-        Self::with(Settings {
-            containers,
-            restart_policy,
-            grace_seconds: 30,
-            active_deadline: None,
-        })
-    }
-
-    fn with(settings: Settings) -> Self {
-        let now = Timestamp::UNIX_EPOCH;
-        Self { machine: Machine::new(Arc::new(settings)), now, effects: Vec::new() }
-    }
-
-    fn tell(&mut self, event: Event) -> Vec<Effect> {
-        self.machine.step(event, self.now, &mut self.effects).unwrap();
-        std::mem::take(&mut self.effects)
-    }
-
-    fn started(&mut self, index: usize) -> Vec<Effect> {
-        self.tell(Event::ContainerStarted { index, at: self.now })
-    }
-
-    fn exited(&mut self, index: usize, exit: Exit) -> Vec<Effect> {
-        let logs = LogSummary::default();
-        self.tell(Event::ContainerExited { index, exit, at: self.now, logs })
-    }
-
-    fn stop(&mut self, grace_seconds: u32) -> Vec<Effect> {
-        self.tell(Event::StopOrdered { grace_seconds, reason: "why".to_owned(), at: self.now })
-    }
-
-    /// Moves time to the next wake; how many seconds that was.
-    fn wake(&mut self) -> (u64, Vec<Effect>) {
-        let at = self.machine.next_wake().unwrap();
-        let waited = time::since(at, self.now).as_secs();
-        self.now = at;
-        (waited, self.tell(Event::Wake))
-    }
-
-    /// Starts all containers and lets them run.
-    fn run(&mut self, containers: usize) {
-        self.tell(Event::Start);
-        for index in 0..containers {
-            self.started(index);
-        }
-    }
-}
-
-fn end(effects: &[Effect]) -> &End {
-    match effects {
-        [.., Effect::Ended(end)] => end,
-        other => panic!("no end in {other:?}"),
-    }
-}
+use super::{Effect, Event, RestartPolicy, Role, Settings};
+use world::{World, end, kill, settings, start, term};
 
 #[test]
 fn a_pod_succeeds_when_every_container_did() {
     let mut world = World::new(2, RestartPolicy::Never);
-    let starts = world.tell(Event::Start);
-    assert_eq!(starts, [Effect::StartContainer { index: 0 }, Effect::StartContainer { index: 1 }]);
-    assert!(matches!(&world.started(0)[..], [Effect::ReportRunning(running)] if !running.ready));
-    assert!(matches!(&world.started(1)[..], [Effect::ReportRunning(running)] if running.ready));
-    assert!(matches!(&world.exited(1, Exit::Code(0))[..], [Effect::ReportRunning(_)]));
+    assert_eq!(world.tell(Event::Start), [start(0), start(1)]);
+    let started = |index, at| Event::ContainerStarted { index, at };
+    let effects = world.tell_all(started(0, world.now));
+    assert!(matches!(&effects[..], [Effect::ReportRunning(running)] if !running.ready));
+    let effects = world.tell_all(started(1, world.now));
+    assert!(matches!(&effects[..], [Effect::ReportRunning(running)] if running.ready));
+    assert_eq!(world.exited(1, Exit::Code(0)), []);
+    assert!(matches!(world.state_of(1), ContainerState::Terminated(_)));
+    assert!(matches!(world.state_of(0), ContainerState::Running { .. }));
     let effects = world.exited(0, Exit::Code(0));
     assert_eq!(end(&effects).outcome, Outcome::Succeeded);
     assert_eq!(end(&effects).containers[1].reason, "Completed");
@@ -117,15 +61,14 @@ fn what_cannot_be_started_fails_with_128() {
 fn on_failure_restarts_what_failed_and_leaves_what_succeeded() {
     let mut world = World::new(2, RestartPolicy::OnFailure);
     world.run(2);
-    assert!(matches!(&world.exited(1, Exit::Code(0))[..], [Effect::ReportRunning(_)]));
-    let effects = world.exited(0, Exit::Code(3));
-    assert_eq!(effects[0], Effect::StartContainer { index: 0 });
-    assert!(matches!(&effects[1], Effect::ReportRunning(running) if running.restarts == 1));
+    assert_eq!(world.exited(1, Exit::Code(0)), []);
+    assert_eq!(world.exited(0, Exit::Code(3)), [start(0)]);
+    assert_eq!(world.machine.running().unwrap().restarts, 1);
     world.started(0);
-    assert!(!world.exited(0, Exit::Code(4)).contains(&Effect::StartContainer { index: 0 }));
-    let (waited, effects) = world.wake();
-    assert_eq!((waited, &effects[0]), (10, &Effect::StartContainer { index: 0 }));
-    assert_eq!(world.machine.last_end(0).unwrap().exit, Exit::Code(4));
+    assert_eq!(world.exited(0, Exit::Code(4)), []);
+    assert_eq!(world.state_of(0), ContainerState::BackingOff { delay_seconds: 10 });
+    assert_eq!(world.wake(), (10, vec![start(0)]));
+    assert_eq!(world.now_of(0).last.unwrap().exit, Exit::Code(4));
     world.started(0);
     let effects = world.exited(0, Exit::Code(0));
     assert_eq!(end(&effects).outcome, Outcome::Succeeded);
@@ -137,7 +80,7 @@ fn a_failed_start_is_tried_again_on_failure() {
     let mut world = World::new(1, RestartPolicy::OnFailure);
     world.tell(Event::Start);
     let effects = world.tell(Event::StartFailed { index: 0, message: "no file".to_owned() });
-    assert_eq!(effects, [Effect::StartContainer { index: 0 }]);
+    assert_eq!(effects, [start(0)]);
     world.tell(Event::StartFailed { index: 0, message: "no file".to_owned() });
     assert_eq!(world.wake().0, 10);
 }
@@ -146,11 +89,10 @@ fn a_failed_start_is_tried_again_on_failure() {
 fn a_stop_is_term_then_kill_then_the_end() {
     let mut world = World::new(2, RestartPolicy::OnFailure);
     world.run(2);
-    assert_eq!(world.stop(30), [Effect::SignalTerm { index: 0 }, Effect::SignalTerm { index: 1 }]);
+    assert_eq!(world.stop(30), [term(0), term(1)]);
     assert_eq!(world.stop(30), []);
-    let effects = world.exited(0, Exit::Code(0));
-    assert!(matches!(&effects[..], [Effect::ReportRunning(_)]));
-    assert_eq!(world.wake(), (30, vec![Effect::KillAll]));
+    assert_eq!(world.exited(0, Exit::Code(0)), []);
+    assert_eq!(world.wake(), (30, vec![kill(1)]));
     let effects = world.exited(1, Exit::Signal(9));
     assert_eq!((end(&effects).outcome, &*end(&effects).message), (Outcome::Failed, "why"));
 }
@@ -173,10 +115,10 @@ fn a_shorter_grace_wins_and_none_kills_at_once() {
     assert_eq!(time::since(world.machine.next_wake().unwrap(), world.now), Duration::from_secs(5));
     world.stop(60);
     assert_eq!(time::since(world.machine.next_wake().unwrap(), world.now), Duration::from_secs(5));
-    assert_eq!(world.tell(Event::Kill), [Effect::KillAll]);
+    assert_eq!(world.tell(Event::Kill), [kill(0)]);
     let mut world = World::new(1, RestartPolicy::Never);
     world.run(1);
-    assert_eq!(world.stop(0), [Effect::KillAll]);
+    assert_eq!(world.stop(0), [kill(0)]);
 }
 
 #[test]
@@ -204,23 +146,23 @@ fn a_start_withdrawn_in_time_is_no_failure_of_the_container() {
     let mut world = World::new(2, RestartPolicy::OnFailure);
     world.tell(Event::Start);
     world.started(0);
-    assert_eq!(world.tell(Event::Kill), [Effect::KillAll]);
+    assert_eq!(world.tell(Event::Kill), [kill(0), kill(1)]);
     world.tell(Event::StartCancelled { index: 1 });
     let effects = world.exited(0, Exit::Signal(9));
+    assert_eq!(end(&effects).containers[1].exit_code(), 137);
     assert_eq!(end(&effects).containers[1].reason, "ContainerStatusUnknown");
 }
 
 #[test]
 fn a_pods_own_deadline_fails_it() {
     let mut world = World::with(Settings {
-        containers: vec![Arc::from("c")],
-        restart_policy: RestartPolicy::Never,
         grace_seconds: 7,
         active_deadline: Some(Duration::from_secs(60)),
+        ..settings(&[Role::Main], RestartPolicy::Never)
     });
     world.run(1);
-    assert_eq!(world.wake(), (60, vec![Effect::SignalTerm { index: 0 }]));
-    assert_eq!(world.wake(), (7, vec![Effect::KillAll]));
+    assert_eq!(world.wake(), (60, vec![term(0)]));
+    assert_eq!(world.wake(), (7, vec![kill(0)]));
     let effects = world.exited(0, Exit::Code(0));
     assert_eq!(
         (end(&effects).outcome, &*end(&effects).reason),
@@ -240,45 +182,45 @@ fn what_cannot_happen_is_refused_and_changes_nothing() {
     world.run(1);
 }
 
-/// A random event, by number; whether it can happen is the machine's to say.
-fn event(choice: u8, index: usize, now: Timestamp) -> Event {
-    match choice {
-        0 => Event::Start,
-        1 => Event::ContainerStarted { index, at: now },
-        2 => Event::StartFailed { index, message: String::new() },
-        3 => Event::StartCancelled { index },
-        4..=6 => {
-            let exit = Exit::Code(i32::from(choice - 4));
-            Event::ContainerExited { index, exit, at: now, logs: LogSummary::default() }
-        }
-        7 => Event::StopOrdered { grace_seconds: 20, reason: String::new(), at: now },
-        8 => Event::Kill,
-        _ => Event::Wake,
-    }
+#[test]
+fn a_deadline_counts_from_the_claim_and_by_when_things_happened() {
+    let deadline = || Settings {
+        active_deadline: Some(Duration::from_secs(60)),
+        ..settings(&[Role::Main], RestartPolicy::Never)
+    };
+    let mut world = World::with(deadline());
+    world.pass(50);
+    world.run(1);
+    assert_eq!(world.wake(), (10, vec![term(0)]));
+
+    // Heard of late: the container had ended before.
+    let mut world = World::with(deadline());
+    world.run(1);
+    let early = time::after(world.now, Duration::from_secs(59));
+    world.pass(70);
+    let effects = world.exited_at(0, Exit::Code(0), early);
+    assert_eq!((end(&effects).outcome, &*end(&effects).reason), (Outcome::Succeeded, ""));
+
+    // Nobody looked in time, and it ended after.
+    let mut world = World::with(deadline());
+    world.run(1);
+    world.pass(70);
+    let effects = world.exited(0, Exit::Code(0));
+    assert_eq!(&*end(&effects).reason, "DeadlineExceeded");
+
+    // It never got a place.
+    let mut world = World::with(deadline());
+    let (waited, effects) = world.wake();
+    assert_eq!((waited, &*end(&effects).reason), (60, "DeadlineExceeded"));
+    assert_eq!(end(&effects).outcome, Outcome::Failed);
+    assert_eq!(world.tell(Event::Start), []);
 }
 
-proptest! {
-    #[test]
-    fn a_pod_ends_at_most_once_and_nothing_follows(
-        on_failure: bool,
-        steps in proptest::collection::vec((0_u8..10, 0_usize..3, 0_u64..40), 0..80),
-    ) {
-        let policy = if on_failure { RestartPolicy::OnFailure } else { RestartPolicy::Never };
-        let mut world = World::new(3, policy);
-        let mut ended = false;
-        for (choice, index, seconds) in steps {
-            world.now = time::after(world.now, Duration::from_secs(seconds));
-            let mut effects = Vec::new();
-            let event = event(choice, index, world.now);
-            let result = world.machine.step(event, world.now, &mut effects);
-            prop_assert!(result.is_ok() || effects.is_empty());
-            prop_assert!(!ended || effects.is_empty());
-            let ends = effects.iter().filter(|effect| matches!(effect, Effect::Ended(_))).count();
-            prop_assert!(ends <= 1);
-            ended |= ends == 1;
-            prop_assert_eq!(ended, world.machine.is_ended());
-            let asleep = world.machine.next_wake().is_none_or(|wake| wake > world.now);
-            prop_assert!(result.is_err() || asleep);
-        }
-    }
+#[test]
+fn a_plain_pod_has_nothing_more_to_say_than_that_it_runs() {
+    let mut world = World::new(1, RestartPolicy::OnFailure);
+    world.run(1);
+    assert_eq!(world.machine.running().unwrap().detail, None);
+    world.exited(0, Exit::Code(1));
+    assert_eq!(world.now_of(0).restarts, 1);
 }

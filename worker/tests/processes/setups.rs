@@ -45,6 +45,7 @@ fn mount(volume: usize, path: &str) -> Mount {
 
 fn setup(volumes: Vec<Volume>, mounts: Vec<Mount>) -> Setup {
     Setup {
+        leaves_in: None,
         pod: Arc::from(POD),
         volumes: Arc::from(volumes),
         volume_group: None,

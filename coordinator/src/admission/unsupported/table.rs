@@ -1,7 +1,7 @@
 //! The table itself, in the order of the API's documentation: alphabetical within each type.
 
 use super::Rule::{
-    Each, Harmless, Inside, Needed, NotNegative, Only, OnlyTrue, PodField, Refused, Works,
+    Each, EachBut, Harmless, Inside, Needed, NotNegative, Only, OnlyTrue, PodField, Refused, Works,
 };
 use super::files::{MOUNT, VOLUME};
 use super::security::{CONTAINER_SECURITY, POD_SECURITY};
@@ -14,7 +14,6 @@ pub(super) const fn field(name: &'static str, rule: Rule) -> Field {
 pub(super) const NO_FILES: &str = "read files of the host by their paths";
 const NO_PLACING: &str = "use nodeSelector, nodeAffinity and tolerations";
 const NO_LIMITS: &str = "run the worker in a cgroup that has the limits";
-const NO_PROBES: &str = "let the program exit when it cannot go on";
 const NO_NETWORK: &str = "processes use the network of the host";
 pub(super) const NO_NAMESPACES: &str = "processes see those of the host";
 
@@ -92,7 +91,7 @@ pub const TEMPLATE_METADATA: &[Field] = &[
 
 /// `spec.template.spec`.
 pub const POD_SPEC: &[Field] = &[
-    field("activeDeadlineSeconds", Refused("use spec.activeDeadlineSeconds, or timeout(1)")),
+    field("activeDeadlineSeconds", Works),
     field("affinity", Inside(AFFINITY)),
     field("automountServiceAccountToken", Harmless),
     field("containers", Each(CONTAINER)),
@@ -109,7 +108,7 @@ pub const POD_SPEC: &[Field] = &[
     field("hostname", Works),
     field("hostnameOverride", Refused(NO_NAMESPACES)),
     field("imagePullSecrets", Harmless),
-    field("initContainers", Refused("do their work at the beginning of the command")),
+    field("initContainers", EachBut(CONTAINER, "restartPolicy")),
     field("nodeName", Works),
     field("nodeSelector", Works),
     field("os", Inside(&[field("name", Only(&["linux"], "workers run on Linux"))])),
@@ -143,7 +142,8 @@ pub const POD_SPEC: &[Field] = &[
     field("volumes", Each(VOLUME)),
 ];
 
-/// `spec.template.spec.containers[]`.
+/// `spec.template.spec.containers[]`, and of `initContainers[]`, where `restartPolicy` works:
+/// validation lets only Always in.
 pub const CONTAINER: &[Field] = &[
     field("args", Works),
     field(
@@ -157,27 +157,27 @@ pub const CONTAINER: &[Field] = &[
     field("envFrom", Works),
     field("image", Harmless),
     field("imagePullPolicy", Harmless),
-    field("lifecycle", Refused("do it in the command; handle SIGTERM in the program")),
-    field("livenessProbe", Refused(NO_PROBES)),
+    field("lifecycle", Inside(LIFECYCLE)),
+    field("livenessProbe", Inside(PROBE)),
     field("name", Works),
     field("ports", Harmless),
-    field("readinessProbe", Refused(NO_PROBES)),
+    field("readinessProbe", Inside(PROBE)),
     field("resizePolicy", Refused(NO_LIMITS)),
     field("resources", Inside(RESOURCES)),
-    field("restartPolicy", Refused("use the pod's restartPolicy")),
+    field("restartPolicy", Refused("use the pod's restartPolicy; Always is for initContainers")),
     field("restartPolicyRules", Refused("use the pod's restartPolicy")),
     field("securityContext", Inside(CONTAINER_SECURITY)),
-    field("startupProbe", Refused(NO_PROBES)),
+    field("startupProbe", Inside(PROBE)),
     field("stdin", Refused("nothing can be attached: let the program read a file")),
     field("stdinOnce", Refused("nothing can be attached: let the program read a file")),
     field(
         "terminationMessagePath",
-        Only(&["/dev/termination-log"], "leave it out: the end of stderr is kept of what failed"),
+        Only(
+            &["/dev/termination-log"],
+            "leave it out, and write to the file that $STINT_TERMINATION_LOG names",
+        ),
     ),
-    field(
-        "terminationMessagePolicy",
-        Only(&["File"], "leave it out: the end of stderr is kept of what failed"),
-    ),
+    field("terminationMessagePolicy", Works),
     field("tty", Refused("use script(1) for a program that wants a terminal")),
     field("volumeDevices", Refused(NO_FILES)),
     field("volumeMounts", Each(MOUNT)),
@@ -209,6 +209,45 @@ pub const RESOURCE_FIELD_REF: &[Field] = &[
             "room on disk is not counted",
         ),
     ),
+];
+
+/// `lifecycle` of a container.
+pub const LIFECYCLE: &[Field] = &[
+    field("postStart", Inside(HOOK)),
+    field("preStop", Inside(HOOK)),
+    field("stopSignal", Refused("handle SIGTERM in the program")),
+];
+
+/// A hook of `lifecycle`.
+pub const HOOK: &[Field] = &[
+    field("exec", Works),
+    field("httpGet", Inside(HTTP_GET)),
+    field("sleep", Works),
+    field("tcpSocket", Refused("it always fails in Kubernetes: use exec or httpGet")),
+];
+
+/// A probe of a container.
+pub const PROBE: &[Field] = &[
+    field("exec", Works),
+    field("failureThreshold", Works),
+    field("grpc", Refused("use exec, httpGet or tcpSocket")),
+    field("httpGet", Inside(HTTP_GET)),
+    field("initialDelaySeconds", Works),
+    field("periodSeconds", Works),
+    field("successThreshold", Works),
+    field("tcpSocket", Works),
+    field("terminationGracePeriodSeconds", Works),
+    field("timeoutSeconds", Works),
+];
+
+/// `httpGet` of a hook or probe.
+pub const HTTP_GET: &[Field] = &[
+    field("host", Works),
+    field("httpHeaders", Works),
+    field("path", Works),
+    field("port", Works),
+    field("protocol", Refused("leave it out: HTTP/1.1 is spoken")),
+    field("scheme", Works),
 ];
 
 /// `env[]` of a container.

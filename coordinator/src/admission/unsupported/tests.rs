@@ -4,9 +4,10 @@ use super::*;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
     Affinity, Container, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
-    EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec,
-    ProjectedVolumeSource, ResourceFieldSelector, ResourceRequirements, SeccompProfile,
-    SecurityContext, Volume, VolumeMount, VolumeProjection,
+    EnvVar, EnvVarSource, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource,
+    ResourceFieldSelector, ResourceRequirements, SeccompProfile, SecurityContext, Volume,
+    VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor, value::Error};
@@ -15,9 +16,9 @@ use serde_json::json;
 use std::cell::RefCell;
 
 /// A deserializer that is told the fields of a struct, and has nothing to give.
-struct Probe<'a>(&'a RefCell<Vec<&'static str>>);
+struct Names<'a>(&'a RefCell<Vec<&'static str>>);
 
-impl<'de> Deserializer<'de> for Probe<'_> {
+impl<'de> Deserializer<'de> for Names<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
@@ -42,7 +43,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
 fn covers<T: for<'de> Deserialize<'de>>(table: &[Field]) {
     let fields = RefCell::new(Vec::new());
-    assert!(T::deserialize(Probe(&fields)).is_err());
+    assert!(T::deserialize(Names(&fields)).is_err());
     let mut fields = fields.into_inner();
     fields.sort_unstable();
     assert!(fields.len() > 1, "the type is a struct");
@@ -60,6 +61,10 @@ fn every_field_of_the_api_has_its_line() {
     covers::<ObjectMeta>(TEMPLATE_METADATA);
     covers::<PodSpec>(POD_SPEC);
     covers::<Container>(CONTAINER);
+    covers::<Lifecycle>(LIFECYCLE);
+    covers::<LifecycleHandler>(HOOK);
+    covers::<Probe>(PROBE);
+    covers::<HTTPGetAction>(HTTP_GET);
     covers::<EnvVar>(ENV_VAR);
     covers::<EnvVarSource>(ENV_VAR_SOURCE);
     covers::<ObjectFieldSelector>(FIELD_REF);

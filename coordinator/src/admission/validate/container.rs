@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, PodSpec};
 
 use super::pod::{given, one_of};
-use super::{environment, resources, security, volumes};
+use super::{environment, handlers, resources, security, volumes};
 use crate::admission::cause::{Causes, Path};
 use crate::admission::text;
 
@@ -18,6 +18,7 @@ const MAX_PORT: i32 = 65535;
 pub(super) fn containers(
     containers: &[Container],
     volumes: &HashSet<&str>,
+    grace_seconds: Option<i64>,
     path: &Path<'_>,
     causes: &mut Causes,
 ) {
@@ -29,6 +30,7 @@ pub(super) fn containers(
     for (index, container) in containers.iter().enumerate() {
         let path = path.index(index);
         common(container, volumes, &path, causes);
+        handlers::hooks_and_probes(container, grace_seconds, &path, causes);
         if !names.insert(container.name.as_str()) {
             causes.duplicate(&path.child("name"), &container.name);
         }
@@ -45,12 +47,22 @@ pub(super) fn init_containers(
 ) {
     let mut names: HashSet<&str> = pod.containers.iter().map(|it| it.name.as_str()).collect();
     for (index, container) in pod.init_containers.iter().flatten().enumerate() {
+        let list = *path;
         let path = path.index(index);
         common(container, volumes, &path, causes);
+        let policy = container.restart_policy.as_deref();
+        if let Some(policy) = policy.filter(|policy| *policy != "Always") {
+            causes.not_supported(&path.child("restartPolicy"), policy, &["Always"]);
+        }
         if !container.name.is_empty() && !names.insert(container.name.as_str()) {
             causes.duplicate(&path.child("name"), &container.name);
         }
-        if container.restart_policy.as_deref() != Some("Always") {
+        // They run one by one, so only their own ports can be in each other's way.
+        host_ports(std::slice::from_ref(container), &list, causes);
+        if policy == Some("Always") {
+            let grace_seconds = pod.termination_grace_period_seconds;
+            handlers::hooks_and_probes(container, grace_seconds, &path, causes);
+        } else {
             for (name, given) in [
                 ("lifecycle", container.lifecycle.is_some()),
                 ("livenessProbe", container.liveness_probe.is_some()),
@@ -127,7 +139,7 @@ fn ports(ports: &[ContainerPort], path: &Path<'_>, causes: &mut Causes) {
     }
 }
 
-fn port_number(number: i32, path: &Path<'_>, causes: &mut Causes) {
+pub(super) fn port_number(number: i32, path: &Path<'_>, causes: &mut Causes) {
     if !(1..=MAX_PORT).contains(&number) {
         causes.invalid(path, number, format!("must be between 1 and {MAX_PORT}, inclusive"));
     }

@@ -7,6 +7,7 @@
 mod container;
 mod environment;
 mod failure_policy;
+mod handlers;
 mod immutable;
 pub mod indexes;
 mod job;

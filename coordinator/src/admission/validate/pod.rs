@@ -46,7 +46,14 @@ fn pod_spec(pod: &PodSpec, path: &Path<'_>, causes: &mut Causes) {
         causes.required(&path.child("terminationGracePeriodSeconds"), "");
     }
     let volumes = volumes::volumes(pod, &path.child("volumes"), causes);
-    container::containers(&pod.containers, &volumes, &path.child("containers"), causes);
+    let grace_seconds = pod.termination_grace_period_seconds;
+    container::containers(
+        &pod.containers,
+        &volumes,
+        grace_seconds,
+        &path.child("containers"),
+        causes,
+    );
     container::init_containers(pod, &volumes, &path.child("initContainers"), causes);
     one_of(pod.restart_policy.as_deref(), &RESTART_POLICIES, &path.child("restartPolicy"), causes);
     one_of(pod.dns_policy.as_deref(), &DNS_POLICIES, &path.child("dnsPolicy"), causes);

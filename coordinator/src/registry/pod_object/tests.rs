@@ -3,8 +3,8 @@
 use super::*;
 use stint_common::id::{Attempt, Incarnation, JobUid, Slot};
 use stint_common::wire::{
-    Claim, ContainerEnd, End, EndedBy, Exit, LogSummary, Outcome, PodCondition, PodState, Running,
-    VERSION,
+    Claim, ContainerEnd, ContainerNow, ContainerState, Detail, End, EndedBy, Exit, Initialized,
+    LogSummary, Outcome, PodCondition, PodState, Running, VERSION,
 };
 use uuid::Uuid;
 
@@ -43,8 +43,11 @@ fn record(state: PodState) -> PodRecord {
 }
 
 fn show(record: Option<&PodRecord>, deletion: Option<Deletion>) -> Value {
-    let template = template();
-    let source = PodSource { job_name: "pi", indexed: true, template: &template };
+    show_of(&template(), record, deletion)
+}
+
+fn show_of(template: &Value, record: Option<&PodRecord>, deletion: Option<Deletion>) -> Value {
+    let source = PodSource { job_name: "pi", indexed: true, template };
     let revision = Some(Revision(5));
     let view = PodView {
         created_at: at(T0),
@@ -74,7 +77,9 @@ fn ended(outcome: Outcome, exit: Exit) -> PodRecord {
             finished_at: at(T2),
             restarts: 3,
             logs: LogSummary::default(),
+            before: None,
         }],
+        initialized: None,
         conditions: vec![PodCondition {
             kind: "DisruptionTarget".to_owned(),
             reason: "DeletionByNodeLifecycle".to_owned(),
@@ -123,7 +128,7 @@ fn a_claimed_pod_waits_on_its_node() {
 #[test]
 fn a_running_pod_is_ready_when_its_worker_says_so() {
     for ready in [false, true] {
-        let running = Running { started_at: at(T1), ready, restarts: 2 };
+        let running = Running { started_at: at(T1), ready, restarts: 2, detail: None };
         let record = record(PodState::Running(running));
         let shown = show(Some(&record), None);
         assert_eq!(shown["status"]["phase"], "Running");
@@ -167,4 +172,131 @@ fn a_pod_that_nobody_claimed_can_end_too() {
     assert_eq!(shown["status"]["conditions"].as_array().unwrap().len(), 1);
     let api: k8s_openapi::api::core::v1::Pod = serde_json::from_value(shown).unwrap();
     assert_eq!(api.status.unwrap().phase.as_deref(), Some("Failed"));
+}
+
+/// A main container behind an init container and a sidecar.
+fn initialized_template() -> Value {
+    let mut template = template();
+    template["spec"]["initContainers"] = json!([
+        {"name": "init", "image": "i"},
+        {"name": "side", "image": "i", "restartPolicy": "Always"},
+    ]);
+    template
+}
+
+fn end_of(name: &str, exit: Exit) -> ContainerEnd {
+    let PodState::Terminated(end) = ended(Outcome::Failed, exit).state else { unreachable!() };
+    let first = end.containers.into_iter().next().unwrap();
+    ContainerEnd { name: name.to_owned(), restarts: 0, ..first }
+}
+
+fn now(name: &str, state: ContainerState, up: bool) -> ContainerNow {
+    let name = name.to_owned();
+    ContainerNow { name, state, ready: up, started: up, restarts: 0, last: None }
+}
+
+fn running(initialized: Initialized, containers: Vec<ContainerNow>) -> PodRecord {
+    let ready = containers[0].ready;
+    let changed = ready.then(|| at(T2));
+    let detail = Detail { initialized: Some(initialized), ready_changed_at: changed, containers };
+    let detail = Some(Box::new(detail));
+    record(PodState::Running(Running { started_at: at(T1), ready, restarts: 0, detail }))
+}
+
+#[test]
+fn a_pod_is_pending_while_it_initializes() {
+    let template = initialized_template();
+    let shown = show_of(&template, Some(&record(PodState::Claimed)), None);
+    let waiting = json!({"waiting": {"reason": "PodInitializing"}});
+    assert_eq!(shown["status"]["initContainerStatuses"][1]["state"], waiting);
+    assert_eq!(shown["status"]["containerStatuses"][0]["state"], waiting);
+    assert_eq!(condition(&shown, "Initialized")["status"], "False");
+    assert_eq!(condition(&shown, "PodReadyToStartContainers")["status"], "False");
+
+    let done = ContainerState::Terminated(Box::new(end_of("init", Exit::Code(0))));
+    let since = ContainerState::Running { since: at(T1) };
+    let record = running(
+        Initialized::Not,
+        vec![
+            now("main", ContainerState::Waiting, false),
+            ContainerNow { ready: true, ..now("init", done, false) },
+            now("side", since, false),
+        ],
+    );
+    let shown = show_of(&template, Some(&record), None);
+    assert_eq!(shown["status"]["phase"], "Pending");
+    let initialized = condition(&shown, "Initialized");
+    assert_eq!(initialized["reason"], "ContainersNotInitialized");
+    assert_eq!(initialized["message"], "containers with incomplete status: [side]");
+    let ready = condition(&shown, "Ready");
+    assert_eq!(ready["message"], "containers with unready status: [side main]");
+    assert_eq!(condition(&shown, "PodReadyToStartContainers")["status"], "True");
+    let init = &shown["status"]["initContainerStatuses"];
+    assert_eq!(init[0]["state"]["terminated"]["exitCode"], 0);
+    assert_eq!((&init[0]["ready"], &init[1]["started"]), (&json!(true), &json!(false)));
+    let api: k8s_openapi::api::core::v1::Pod = serde_json::from_value(shown).unwrap();
+    assert_eq!(api.status.unwrap().init_container_statuses.unwrap().len(), 2);
+}
+
+#[test]
+fn an_initialized_pod_runs_and_tells_what_failed_before() {
+    let template = initialized_template();
+    let done = ContainerState::Terminated(Box::new(end_of("init", Exit::Code(0))));
+    let since = ContainerState::Running { since: at(T1) };
+    let last = Some(Box::new(end_of("side", Exit::Code(3))));
+    let backing_off = ContainerState::BackingOff { delay_seconds: 80 };
+    let record = running(
+        Initialized::At(at(T1)),
+        vec![
+            now("main", since, true),
+            now("init", done, false),
+            ContainerNow { restarts: 4, last, ..now("side", backing_off, false) },
+        ],
+    );
+    let shown = show_of(&template, Some(&record), None);
+    assert_eq!(shown["status"]["phase"], "Running");
+    let initialized = condition(&shown, "Initialized");
+    assert_eq!(
+        (&initialized["status"], &initialized["lastTransitionTime"]),
+        (&json!("True"), &json!(T1))
+    );
+    assert_eq!(condition(&shown, "Ready")["lastTransitionTime"], T2);
+    let side = &shown["status"]["initContainerStatuses"][1];
+    let waiting = &side["state"]["waiting"];
+    assert_eq!(waiting["reason"], "CrashLoopBackOff");
+    let name = shown["metadata"]["name"].as_str().unwrap();
+    let uid = shown["metadata"]["uid"].as_str().unwrap();
+    let message =
+        format!("back-off 1m20s restarting failed container=side pod={name}_default({uid})");
+    assert_eq!(waiting["message"], json!(message));
+    assert_eq!(side["lastState"]["terminated"]["exitCode"], 3);
+    assert_eq!(side["restartCount"], 4);
+}
+
+#[test]
+fn a_pod_that_never_initialized_has_main_containers_that_wait() {
+    let mut record = ended(Outcome::Failed, Exit::Code(1));
+    let PodState::Terminated(end) = &mut record.state else { unreachable!() };
+    end.containers = vec![end_of("init", Exit::Code(1))];
+    end.initialized = Some(Initialized::Not);
+    let shown = show_of(&initialized_template(), Some(&record), None);
+    assert_eq!(shown["status"]["phase"], "Failed");
+    assert_eq!(condition(&shown, "Initialized")["status"], "False");
+    let message = &condition(&shown, "Initialized")["message"];
+    assert_eq!(message, "containers with incomplete status: [init side]");
+    let waiting = json!({"waiting": {"reason": "PodInitializing"}});
+    assert_eq!(shown["status"]["containerStatuses"][0]["state"], waiting);
+    let init = &shown["status"]["initContainerStatuses"];
+    assert_eq!(init[0]["state"]["terminated"]["exitCode"], 1);
+    assert_eq!(init[1]["state"], waiting);
+}
+
+#[test]
+fn an_ended_container_tells_of_its_run_before() {
+    let mut record = ended(Outcome::Succeeded, Exit::Code(0));
+    let PodState::Terminated(end) = &mut record.state else { unreachable!() };
+    end.containers[0].before = Some(Box::new(end_of("main", Exit::Signal(11))));
+    let shown = show(Some(&record), None);
+    let container = &shown["status"]["containerStatuses"][0];
+    assert_eq!(container["lastState"]["terminated"]["signal"], 11);
 }

@@ -14,8 +14,9 @@ use super::{Draft, add_text, at, describe, of_job};
 pub(super) fn span(job: &JobFacts, end: &PodEnd) -> SpanData {
     let failing = end.containers.iter().filter(|container| container.exit != Exit::Code(0));
     let events = if end.failed { failing.clone().map(event).collect() } else { Vec::new() };
-    // The container that tells most: the first that failed, else the first.
-    let telling = failing.clone().next().or(end.containers.first());
+    // The container that tells most: the first that failed, else the first. How sidecars end says
+    // nothing about a pod that succeeded.
+    let telling = failing.clone().next().filter(|_| end.failed).or(end.containers.first());
     let draft = Draft {
         id: pod_span_id(end.pod),
         parent: job_span_id(job.uid),

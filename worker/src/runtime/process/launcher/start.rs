@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -31,7 +33,12 @@ pub(in super::super) fn start(
 ) -> Result<(Pid, Option<RunCgroup>), StartError> {
     let cgroup =
         if setup.limits.is_empty() { None } else { Some(shared.cgroups.make(run, &setup.limits)?) };
-    let binds = shared.pods.make_ready(setup)?;
+    let mut binds = shared.pods.make_ready(setup)?;
+    if let Some(directory) = setup.leaves_in.clone().filter(|_| setup.security.read_only_root) {
+        // As any volume, it is spared.
+        let (source, sub_path) = (Path::new(&*directory).to_owned(), Arc::from(""));
+        binds.push(Bind { source, sub_path, target: directory, read_only: false });
+    }
     let marker = Marker { life: shared.life, run };
     let mut env = spec.env.clone();
     env.push((Marker::name(), marker.value().into()));
