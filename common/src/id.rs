@@ -9,6 +9,16 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// A random number: the only place that draws one.
+#[must_use]
+pub fn draw() -> Uuid {
+    #[cfg(feature = "test-util")]
+    if let Some(stage) = crate::stage::current() {
+        return stage.draw();
+    }
+    Uuid::new_v4()
+}
+
 /// What an id's text was, and what it should have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {what}")]
@@ -34,7 +44,7 @@ macro_rules! uuid_id {
             /// A new random id.
             #[must_use]
             pub fn random() -> Self {
-                Self(Uuid::new_v4())
+                Self(draw())
             }
         }
 

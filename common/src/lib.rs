@@ -4,6 +4,7 @@
 pub mod annotations;
 pub mod backoff;
 pub mod capability;
+pub mod collections;
 pub mod config;
 pub mod id;
 pub mod index_set;
@@ -12,6 +13,9 @@ pub mod nats;
 pub mod placing;
 pub mod pod_meta;
 pub mod quantity;
+#[cfg(feature = "test-util")]
+pub mod stage;
+pub mod task;
 pub mod telemetry;
 pub mod time;
 pub mod trace;

@@ -5,11 +5,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+/// The monotonic clock: tokio's, which stands still while nothing happens in a simulation.
+pub use tokio::time::Instant;
 
 /// The wall clock, now.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the clock")]
 pub fn now() -> Timestamp {
+    #[cfg(feature = "test-util")]
+    if let Some(stage) = crate::stage::current() {
+        return stage.now();
+    }
     Timestamp::now()
 }
 

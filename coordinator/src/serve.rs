@@ -6,8 +6,11 @@ use stint_common::config::NatsConfig;
 use stint_common::id::Incarnation;
 use stint_common::names::DEFAULT_CLASS;
 use stint_common::nats::{
-    Committer, ConnectError, Jet, SetUpError, StreamLimits, ensure_class_consumer, ensure_streams,
+    self, Committer, ConnectError, Jet, SetUpError, StreamLimits, ensure_class_consumer,
+    ensure_streams,
 };
+use stint_common::task;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
@@ -55,38 +58,19 @@ pub async fn run(
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let jet = Jet::connect(&config.nats).await?;
-    let limits = StreamLimits { replicas: config.replicas, ..StreamLimits::default() };
-    ensure_streams(&jet, &limits).await?;
-    ensure_class_consumer(&jet, DEFAULT_CLASS).await?;
-    let names = jet.names.clone();
-    let objects = Committer::start(jet.clone(), names.objects_stream());
-    let pods = Committer::start(jet.clone(), names.pods_stream());
-    let work = Committer::start(jet.clone(), names.work_stream());
-    let replica = Replica::start(jet.clone()).await;
-    let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), Arc::clone(&replica));
-    let registry = Arc::new(registry);
-    let (owns, owning) = tokio::sync::watch::channel(false);
+    let (client, jet) = nats::connect(&config.nats).await?;
+    let prefix = jet.names.prefix().to_owned();
+    let (owns, owning) = watch::channel(false);
     let traces = trace::start();
-    let shared = control::Shared {
-        jet: jet.clone(),
-        replica,
-        objects,
-        pods,
-        work,
-        incarnation: Incarnation::random(),
-        tracer: traces.as_ref().map(trace::Exporter::tracer),
-        owns,
-        keep: config.keep,
-    };
-    let control = tokio::spawn(control::run(shared, shutdown.clone()));
+    let tracer = traces.as_ref().map(trace::Exporter::tracer);
+    let (registry, shared) = assemble(jet, config.replicas, config.keep, tracer, owns).await?;
+    let control = task::spawn(control::run(shared, shutdown.clone()));
+    let registry = Arc::new(registry);
     let http = config.http.map(|offer| {
         tokio::spawn(api::http::serve(Arc::clone(&registry), offer, shutdown.clone()))
     });
     let tending = tokio::spawn(tend::run(Arc::clone(&registry), owning, shutdown.clone()));
     ready.cancel();
-    let client = jet.client.clone();
-    let prefix = names.prefix().to_owned();
     let served = api::nats::serve(registry, client, prefix, shutdown.clone()).await;
     shutdown.cancel();
     if let Err(error) = control.await {
@@ -104,4 +88,32 @@ pub async fn run(
         traces.flush().await;
     }
     Ok(served?)
+}
+
+/// Everything but the front end: makes the streams if they are missing, reads the objects, and
+/// gives what answers requests and what reconciles. `owns` tells whether this one does.
+///
+/// # Errors
+///
+/// When JetStream refuses or does not answer.
+pub async fn assemble(
+    jet: Jet,
+    replicas: usize,
+    keep: Keep,
+    tracer: Option<trace::Tracer>,
+    owns: watch::Sender<bool>,
+) -> Result<(Registry, control::Shared), SetUpError> {
+    let limits = StreamLimits { replicas, ..StreamLimits::default() };
+    ensure_streams(&jet, &limits).await?;
+    ensure_class_consumer(&jet, DEFAULT_CLASS).await?;
+    let names = &jet.names;
+    let objects = Committer::start(jet.clone(), names.objects_stream());
+    let pods = Committer::start(jet.clone(), names.pods_stream());
+    let work = Committer::start(jet.clone(), names.work_stream());
+    let replica = Replica::start(jet.clone()).await;
+    let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), Arc::clone(&replica));
+    let incarnation = Incarnation::random();
+    let shared =
+        control::Shared { jet, replica, objects, pods, work, incarnation, tracer, owns, keep };
+    Ok((registry, shared))
 }

@@ -11,6 +11,7 @@ pub mod mutations;
 pub mod parts;
 pub mod proc;
 pub mod records;
+pub mod sim;
 pub mod wait;
 pub mod world;
 

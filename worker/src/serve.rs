@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use stint_common::config::NatsConfig;
 use stint_common::id::Incarnation;
-use stint_common::nats::{Committer, ConnectError, Jet};
+use stint_common::nats::{self, Committer, ConnectError, Jet, PortError};
+use stint_common::task;
 use stint_common::time::now;
-use stint_common::wire::{VERSION, WorkerLease, WorkerState};
+use stint_common::wire::{self, Offer, VERSION, WorkerLease, WorkerState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -82,7 +83,7 @@ pub enum ServeError {
     Hello(#[from] HelloError),
     /// A subscription could not be made.
     #[error("subscribing")]
-    Subscribe(#[source] async_nats::Error),
+    Subscribe(#[source] PortError),
     /// A name that NATS subjects or Kubernetes cannot hold.
     #[error("`{name}` is not a worker's name: {why}; give another with --name")]
     Name {
@@ -132,10 +133,23 @@ pub async fn run_with<R: Runtime>(
     let hostname = hostname();
     let name = config.name.clone().unwrap_or_else(|| hostname.to_ascii_lowercase());
     check_name(&name)?;
-    let jet = Jet::connect(&config.nats).await?;
-    let objects = Committer::start(jet.clone(), jet.names.objects_stream());
-    let slots = config.slots.unwrap_or_else(cpus).max(1);
-    let machine = machine::look(address(), cpus());
+    let (_, jet) = nats::connect(&config.nats).await?;
+    let host = Host::new(&name, &address(), "/", std::env::vars());
+    let worker = Worker {
+        objects: Committer::start(jet.clone(), jet.names.objects_stream()),
+        jet,
+        name,
+        hostname,
+        home: home.id,
+        data_dir: home.path.clone(),
+        slots: config.slots.unwrap_or_else(cpus).max(1),
+        lease: config.lease,
+        renew: config.renew,
+        grace: config.grace,
+        host,
+        told: config.machine,
+        machine: machine::look(address(), cpus()),
+    };
     loop {
         let me = Incarnation::random();
         // Events wait here unbounded in form only: there are three for each run, and runs are
@@ -143,46 +157,112 @@ pub async fn run_with<R: Runtime>(
         let (sink, heard) = mpsc::unbounded_channel();
         let runtime = Arc::new(open(home.path.clone(), me, sink)?);
         let fence = Fence::start(&runtime);
-        let offer = config.machine.offer(slots, &hostname, &runtime.abilities());
-        let lease = WorkerLease {
-            v: VERSION,
-            worker: name.clone(),
-            incarnation: me,
-            home: home.id,
-            renewal: 0,
-            state: WorkerState::Ready,
-            slots,
-            offer: Some(offer.clone()),
-            hostname: hostname.clone(),
-            started_at: now(),
-            lease_ms: millis(config.lease),
-            grace_ms: millis(config.grace),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            machine: Some(machine.clone()),
-        };
-        let keeper = Keeper::new(jet.clone(), objects.clone(), Arc::clone(&fence), config.renew);
-        let hello = keeper.hello(lease).await?;
-        let host = Host::new(&name, &address(), "/", std::env::vars())
-            .with(offer.allocatable.clone(), config.machine.pids);
-        let devices = config.machine.devices.clone();
-        let data_dir = home.path.clone();
-        let settings = Settings { name: name.clone(), offer, devices, data_dir };
-        let agent = Agent::new(settings, me, Arc::clone(&runtime), fence, jet.clone(), host);
+        let life = Life { me, runtime, fence, heard };
+        match worker.live(life, &ready, &shutdown).await? {
+            Ending::Shutdown => return Ok(()),
+            Ending::Lost => {
+                tracing::warn!(worker = worker.name, "beginning a new life");
+            }
+        }
+    }
+}
+
+/// What a worker is in all of its lives.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// The connection.
+    pub jet: Jet,
+    /// Writer of the objects' stream.
+    pub objects: Committer,
+    /// Its name.
+    pub name: String,
+    /// `kubernetes.io/hostname`.
+    pub hostname: String,
+    /// Identity of its data directory.
+    pub home: Incarnation,
+    /// Where what pods leave behind lies while they run.
+    pub data_dir: PathBuf,
+    /// How many pods run at a time.
+    pub slots: u32,
+    /// As [`Config::lease`].
+    pub lease: Duration,
+    /// As [`Config::renew`].
+    pub renew: Duration,
+    /// As [`Config::grace`].
+    pub grace: Duration,
+    /// What pods may learn of the machine.
+    pub host: Host,
+    /// What it is told of its machine.
+    pub told: Machine,
+    /// What others may learn of it.
+    pub machine: wire::Machine,
+}
+
+/// What one life of a worker is made of.
+pub struct Life<R: Runtime> {
+    /// Drawn for this life.
+    pub me: Incarnation,
+    /// What the life before left was swept when it was opened.
+    pub runtime: Arc<R>,
+    /// Somebody looks at it.
+    pub fence: Arc<Fence>,
+    /// What the runtime says.
+    pub heard: mpsc::UnboundedReceiver<RuntimeEvent>,
+}
+
+impl Worker {
+    /// Lives from hello to the end of the lease or to `shutdown`. `ready` is cancelled once pods
+    /// are taken.
+    ///
+    /// # Errors
+    ///
+    /// When the lease cannot be taken, or the connection is closed.
+    pub async fn live<R: Runtime>(
+        &self,
+        life: Life<R>,
+        ready: &CancellationToken,
+        shutdown: &CancellationToken,
+    ) -> Result<Ending, ServeError> {
+        let Life { me, runtime, fence, heard } = life;
+        let (jet, objects) = (self.jet.clone(), self.objects.clone());
+        let keeper = Keeper::new(jet.clone(), objects, Arc::clone(&fence), self.renew);
+        let offer = self.told.offer(self.slots, &self.hostname, &runtime.abilities());
+        let hello = keeper.hello(self.first_lease(me, offer.clone())).await?;
+        let host = self.host.clone().with(offer.allocatable.clone(), self.told.pids);
+        let devices = self.told.devices.clone();
+        let data_dir = self.data_dir.clone();
+        let settings = Settings { name: self.name.clone(), offer, devices, data_dir };
+        let agent = Agent::new(settings, me, runtime, fence, jet, host);
         let agent = agent.map_err(ServeError::Data)?;
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
-        let keeping = tokio::spawn(keep(keeper, hello, stop.clone(), lost.clone()));
+        let keeping = task::spawn(keep(keeper, hello, stop.clone(), lost.clone()));
         ready.cancel();
-        tracing::info!(worker = name, slots, incarnation = %me, "taking pods");
+        tracing::info!(worker = self.name, slots = self.slots, incarnation = %me, "taking pods");
         let ending =
             agent.run(heard, shutdown.clone(), lost).await.map_err(ServeError::Subscribe)?;
         stop.cancel();
         if let Err(error) = keeping.await {
             tracing::error!(%error, "the lease's keeper ended badly");
         }
-        drop(runtime);
-        match ending {
-            Ending::Shutdown => return Ok(()),
-            Ending::Lost => tracing::warn!(worker = name, "beginning a new life"),
+        Ok(ending)
+    }
+
+    fn first_lease(&self, me: Incarnation, offer: Offer) -> WorkerLease {
+        WorkerLease {
+            v: VERSION,
+            worker: self.name.clone(),
+            incarnation: me,
+            home: self.home,
+            renewal: 0,
+            state: WorkerState::Ready,
+            slots: self.slots,
+            offer: Some(offer),
+            hostname: self.hostname.clone(),
+            started_at: now(),
+            lease_ms: millis(self.lease),
+            grace_ms: millis(self.grace),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: Some(self.machine.clone()),
         }
     }
 }

@@ -10,21 +10,22 @@
 //! whose write stands there. Every record carries its writer and a nonce, so equal bytes mean the
 //! same write.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Request, header};
+use async_nats::{HeaderMap, header};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
-use super::Jet;
+use super::{Jet, PortError, Refusal};
 use crate::backoff::Backoff;
+use crate::collections::HashSet;
+use crate::time::Instant;
+use crate::{id, task};
 
 /// ADR-50: the most messages that one batch may hold.
 const MAX_BATCH: usize = 1000;
@@ -108,7 +109,7 @@ impl Committer {
     pub fn start(jet: Jet, stream: String) -> Self {
         let (groups, queue) = mpsc::channel(QUEUE);
         let line = Line { jet, stream, costs: Costs::default() };
-        tokio::spawn(async move { line.run(queue).await });
+        task::spawn(async move { line.run(queue).await });
         Self { groups }
     }
 
@@ -137,16 +138,7 @@ impl Committer {
 struct Answer {
     #[serde(default)]
     seq: u64,
-    error: Option<AnswerError>,
-}
-
-#[derive(Deserialize)]
-struct AnswerError {
-    code: u16,
-    #[serde(default)]
-    err_code: u32,
-    #[serde(default)]
-    description: String,
+    error: Option<Refusal>,
 }
 
 /// Wrong last sequence, its atomic-batch forms among them: another write stands, or one is in
@@ -212,11 +204,12 @@ impl Line {
             let first = match held.take() {
                 Some(group) => group,
                 None => tokio::select! {
+                    biased;
+                    Some(()) = in_flight.next() => continue,
                     group = queue.recv() => match group {
                         Some(group) => group,
                         None => break,
                     },
-                    Some(()) = in_flight.next() => continue,
                 },
             };
             let mut batch = Batch::default();
@@ -257,11 +250,11 @@ impl Line {
     /// One atomic batch; the sequence of its last message, or `None` when its fate must be found
     /// out.
     async fn send_batch(&self, writes: &[Write]) -> Option<u64> {
-        let id = uuid::Uuid::new_v4().simple().to_string();
+        let id = id::draw().simple().to_string();
         let (last, others) = writes.split_last()?;
         for (write, number) in others.iter().zip(1_u64..) {
             let headers = batch_headers(write, &id, number);
-            let sent = self.jet.client.publish_with_headers(
+            let sent = self.jet.publish_with_headers(
                 write.subject.clone(),
                 headers,
                 write.payload.clone(),
@@ -337,27 +330,21 @@ impl Line {
         let mut reconnects = self.jet.reconnects();
         reconnects.mark_unchanged();
         let request =
-            Request::new().headers(headers).payload(write.payload.clone()).timeout(Some(ANSWER));
+            self.jet.request(write.subject.clone(), Some(headers), write.payload.clone(), ANSWER);
         let answer = tokio::select! {
-            answer = self.jet.client.send_request(write.subject.clone(), request) => answer,
-            _ = reconnects.changed() => return None,
+            biased;
+            answer = request => answer,
+            () = reconnects.changed() => return None,
         };
         match answer {
             Ok(message) => serde_json::from_slice(&message.payload).ok(),
-            Err(error)
-                if error.kind() == async_nats::client::RequestErrorKind::MaxPayloadExceeded =>
-            {
-                Some(Answer {
-                    seq: 0,
-                    error: Some(AnswerError {
-                        code: 413,
-                        err_code: 0,
-                        description: error.to_string(),
-                    }),
-                })
+            Err(PortError::TooLarge(error)) => {
+                let description = error.to_string();
+                let refusal = Refusal { code: 413, err_code: 0, description };
+                Some(Answer { seq: 0, error: Some(refusal) })
             }
             Err(error) => {
-                tracing::debug!(stream = self.stream, %error, "no answer to a write");
+                tracing::debug!(stream = self.stream, ?error, "no answer to a write");
                 None
             }
         }

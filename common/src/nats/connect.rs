@@ -1,13 +1,12 @@
 //! Connecting: refuses servers that lose acknowledged data, finds out what the server can do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, Context};
 use async_nats::{Client, ConnectOptions, Event};
-use tokio::sync::watch;
 
+use super::{Jet, Reconnects};
 use crate::config::NatsConfig;
-use crate::names::Names;
 
 /// Older servers can lose a whole stream when they are killed (nats-server issue 6888).
 pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 10, 23);
@@ -76,66 +75,51 @@ pub enum ConnectError {
     },
 }
 
-/// One connection to JetStream, with what its server can do. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Jet {
-    /// Core NATS.
-    pub client: Client,
-    /// JetStream.
-    pub context: Context,
-    /// The names under which we live.
-    pub names: Names,
-    /// Whether the server has atomic batches.
-    pub atomic_batches: bool,
-    reconnects: watch::Receiver<u64>,
+/// Connects, and stays connected: the connection mends itself for as long as it lives. Gives core
+/// NATS beside JetStream, for a front end.
+///
+/// # Errors
+///
+/// When the first connection fails, or the server is too old or has no JetStream.
+pub async fn connect(config: &NatsConfig) -> Result<(Client, Jet), ConnectError> {
+    let reconnects = Reconnects::default();
+    let count = reconnects.clone();
+    let options = options(config)?.event_callback(move |event| {
+        if matches!(event, Event::Connected) {
+            count.happened();
+        }
+        let text = event.to_string();
+        async move { tracing::debug!(event = text, "nats connection") }
+    });
+    let client = options
+        .connect(config.url.as_str())
+        .await
+        .map_err(|source| ConnectError::Connect { url: config.url.clone(), source })?;
+    let info = client.server_info();
+    let version = parse_version(&info.version);
+    if version < MINIMUM_SERVER {
+        return Err(ConnectError::TooOld { url: config.url.clone(), version: info.version });
+    }
+    if info.max_payload < MINIMUM_PAYLOAD {
+        let max_payload = info.max_payload;
+        return Err(ConnectError::SmallMessages { url: config.url.clone(), max_payload });
+    }
+    if !info.jetstream {
+        return Err(ConnectError::NoJetStream { url: config.url.clone() });
+    }
+    let port = Arc::new(client.clone());
+    let atomic_batches = version >= ATOMIC_BATCH_SERVER;
+    Ok((client, Jet::new(port, config.names.clone(), atomic_batches, reconnects)))
 }
 
 impl Jet {
-    /// Connects, and stays connected: the connection mends itself for as long as it lives.
+    /// Connects to JetStream.
     ///
     /// # Errors
     ///
-    /// When the first connection fails, or the server is too old or has no JetStream.
+    /// As [`connect`].
     pub async fn connect(config: &NatsConfig) -> Result<Self, ConnectError> {
-        let (count, reconnects) = watch::channel(0_u64);
-        let options = options(config)?.event_callback(move |event| {
-            if matches!(event, Event::Connected) {
-                count.send_modify(|count| *count += 1);
-            }
-            let text = event.to_string();
-            async move { tracing::debug!(event = text, "nats connection") }
-        });
-        let client = options
-            .connect(config.url.as_str())
-            .await
-            .map_err(|source| ConnectError::Connect { url: config.url.clone(), source })?;
-        let info = client.server_info();
-        let version = parse_version(&info.version);
-        if version < MINIMUM_SERVER {
-            return Err(ConnectError::TooOld { url: config.url.clone(), version: info.version });
-        }
-        if info.max_payload < MINIMUM_PAYLOAD {
-            let max_payload = info.max_payload;
-            return Err(ConnectError::SmallMessages { url: config.url.clone(), max_payload });
-        }
-        if !info.jetstream {
-            return Err(ConnectError::NoJetStream { url: config.url.clone() });
-        }
-        let mut context = jetstream::new(client.clone());
-        context.set_timeout(Duration::from_secs(5));
-        Ok(Self {
-            client,
-            context,
-            names: config.names.clone(),
-            atomic_batches: version >= ATOMIC_BATCH_SERVER,
-            reconnects,
-        })
-    }
-
-    /// Changes whenever the connection was made anew: what was under way then may have been lost.
-    #[must_use]
-    pub fn reconnects(&self) -> watch::Receiver<u64> {
-        self.reconnects.clone()
+        connect(config).await.map(|(_, jet)| jet)
     }
 }
 

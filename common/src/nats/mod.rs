@@ -1,6 +1,7 @@
 //! The JetStream primitives on which the protocol stands.
 //!
 //! ```text
+//! Port       what is asked of a NATS client; a simulated server can stand behind it
 //! Jet        one connection, what its server can do, and the names under which we live
 //! Committer  compare-and-set writes to one stream, group committed, refusals read back
 //! Tail       one stream read in order from the start, without acks; survives restarts
@@ -8,18 +9,29 @@
 //!
 //! No correctness rests on acks, on consumers or on `Nats-Msg-Id`: only on compare-and-set.
 
+mod api;
+mod client;
 mod commit;
 mod connect;
 mod delivery;
+mod jet;
+mod port;
 mod read;
+mod reconnects;
 mod remove;
 mod streams;
 mod tail;
 
+pub use api::{AskError, Refusal};
 pub use commit::{Committer, Current, Expect, Outcome, Write};
-pub use connect::{ConnectError, Jet, MINIMUM_PAYLOAD, MINIMUM_SERVER};
+pub use connect::{ConnectError, MINIMUM_PAYLOAD, MINIMUM_SERVER, connect};
 pub use delivery::{Delivery, parse_delivery};
+pub use jet::Jet;
+pub use port::{Outgoing, Port, PortError, Subscription};
 pub use read::{ReadError, Stored};
+pub use reconnects::Reconnects;
 pub use remove::RemoveError;
-pub use streams::{SetUpError, StreamLimits, ensure_class_consumer, ensure_streams};
+pub use streams::{
+    SetUpError, StreamLimits, drop_class_consumer, ensure_class_consumer, ensure_streams,
+};
 pub use tail::{Entry, Tail, TailEvent};

@@ -1,11 +1,16 @@
 //! Reading a subject's last message from the stream's leader: a direct get may be stale.
 
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::Jet;
-use crate::time::from_nanos;
+use super::{AskError, Jet};
+
+/// `JSNoMessageFoundErr`.
+const NO_MESSAGE: u32 = 10037;
 
 /// What stands at a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +37,31 @@ pub enum ReadError {
         subject: String,
         /// Why.
         #[source]
-        source: async_nats::Error,
+        source: AskError,
     },
+    /// The answer is not what it should be.
+    #[error("reading JetStream's answer for `{subject}`")]
+    Encoding {
+        /// Which subject.
+        subject: String,
+        /// Why.
+        #[source]
+        source: base64::DecodeError,
+    },
+}
+
+#[derive(Deserialize)]
+struct Found {
+    message: RawMessage,
+}
+
+#[derive(Deserialize)]
+struct RawMessage {
+    subject: String,
+    seq: u64,
+    #[serde(default)]
+    data: String,
+    time: Timestamp,
 }
 
 impl Jet {
@@ -47,24 +75,46 @@ impl Jet {
         stream: &str,
         subject: &str,
     ) -> Result<Option<Stored>, ReadError> {
-        let error = |source| ReadError::Ask {
-            stream: stream.to_owned(),
-            subject: subject.to_owned(),
-            source,
-        };
-        let handle: Stream<()> =
-            self.context.get_stream_no_info(stream).await.map_err(|source| error(source.into()))?;
-        match handle.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(Some(Stored {
-                subject: message.subject.to_string(),
-                sequence: message.sequence,
-                payload: message.payload,
-                time: from_nanos(i64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0)),
-            })),
-            Err(source) if matches!(source.kind(), LastRawMessageErrorKind::NoMessageFound) => {
-                Ok(None)
-            }
-            Err(source) => Err(error(source.into())),
-        }
+        self.read(stream, subject, &json!({ "last_by_subj": subject })).await
     }
+
+    /// The message at a sequence, from the leader; `None` if there is none (any more).
+    ///
+    /// # Errors
+    ///
+    /// As [`Jet::read_last`].
+    pub async fn read_at(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, ReadError> {
+        self.read(stream, &format!("message {sequence}"), &json!({ "seq": sequence })).await
+    }
+
+    async fn read(
+        &self,
+        stream: &str,
+        what: &str,
+        body: &Value,
+    ) -> Result<Option<Stored>, ReadError> {
+        let found = self.ask::<Found>(&format!("STREAM.MSG.GET.{stream}"), body).await;
+        let message = match found {
+            Ok(found) => found.message,
+            Err(error) if is_empty(&error) => return Ok(None),
+            Err(source) => {
+                let (stream, subject) = (stream.to_owned(), what.to_owned());
+                return Err(ReadError::Ask { stream, subject, source });
+            }
+        };
+        let payload = STANDARD.decode(&message.data);
+        let payload =
+            payload.map_err(|source| ReadError::Encoding { subject: what.to_owned(), source })?;
+        Ok(Some(Stored {
+            subject: message.subject,
+            sequence: message.seq,
+            payload: payload.into(),
+            time: message.time,
+        }))
+    }
+}
+
+/// Whether the server says that no message stands there, and not that there is no stream.
+fn is_empty(error: &AskError) -> bool {
+    matches!(error, AskError::Refused(refusal) if refusal.err_code == NO_MESSAGE)
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::consumer::{AckPolicy, IntoConsumerConfig as _, pull};
 use async_nats::jetstream::stream::{Compression, Config, RetentionPolicy, StorageType};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::Jet;
+use super::{AskError, Jet};
 
 /// How long a delivered work item may stay unanswered. A claim takes milliseconds; a worker that
 /// died between pull and claim is made up for by the owner, which publishes again what is
@@ -54,7 +55,7 @@ pub enum SetUpError {
         name: String,
         /// Why.
         #[source]
-        source: async_nats::Error,
+        source: AskError,
     },
     /// A consumer could not be created.
     #[error("setting up consumer {name}")]
@@ -63,7 +64,7 @@ pub enum SetUpError {
         name: String,
         /// Why.
         #[source]
-        source: async_nats::Error,
+        source: AskError,
     },
 }
 
@@ -79,41 +80,38 @@ pub async fn ensure_streams(jet: &Jet, limits: &StreamLimits) -> Result<(), SetU
     Ok(())
 }
 
+#[derive(Deserialize)]
+struct StreamInfo {
+    config: Config,
+}
+
 async fn ensure_stream(jet: &Jet, config: Config) -> Result<(), SetUpError> {
     let name = config.name.clone();
-    let error = |source: async_nats::Error| SetUpError::Stream { name: name.clone(), source };
-    match jet.context.get_stream(&name).await {
-        Ok(stream) => {
-            let mut existing = stream.cached_info().config.clone();
-            if existing.allow_atomic_publish == config.allow_atomic_publish {
-                return Ok(());
-            }
-            existing.allow_atomic_publish = config.allow_atomic_publish;
-            jet.context.update_stream(&existing).await.map_err(|source| error(source.into()))?;
-            return Ok(());
+    let done = match stream_info(jet, &name).await {
+        Ok(existing) if existing.allow_atomic_publish == config.allow_atomic_publish => Ok(()),
+        Ok(existing) => {
+            let allow_atomic_publish = config.allow_atomic_publish;
+            let changed = Config { allow_atomic_publish, ..existing };
+            jet.ask::<Value>(&format!("STREAM.UPDATE.{name}"), &json!(changed)).await.map(drop)
         }
-        Err(source) => {
-            let missing = matches!(
-                source.kind(),
-                GetStreamErrorKind::JetStream(answer) if answer.code() == 404
-            );
-            if !missing {
-                return Err(error(source.into()));
-            }
-        }
-    }
-    match jet.context.create_stream(config).await {
+        Err(error) if error.is_refusal(404) => create_stream(jet, config).await,
+        Err(error) => Err(error),
+    };
+    done.map_err(|source| SetUpError::Stream { name, source })
+}
+
+async fn stream_info(jet: &Jet, name: &str) -> Result<Config, AskError> {
+    let info = jet.ask::<StreamInfo>(&format!("STREAM.INFO.{name}"), &Value::Null).await?;
+    Ok(info.config)
+}
+
+async fn create_stream(jet: &Jet, config: Config) -> Result<(), AskError> {
+    let name = config.name.clone();
+    match jet.ask::<Value>(&format!("STREAM.CREATE.{name}"), &json!(config)).await {
         Ok(_) => Ok(()),
         // Another coordinator was faster; its configuration is the same.
-        Err(source)
-            if matches!(
-                source.kind(),
-                CreateStreamErrorKind::JetStream(answer) if answer.code() == 400
-            ) =>
-        {
-            jet.context.get_stream(&name).await.map(drop).map_err(|source| error(source.into()))
-        }
-        Err(source) => Err(error(source.into())),
+        Err(error) if error.is_refusal(400) => stream_info(jet, &name).await.map(drop),
+        Err(error) => Err(error),
     }
 }
 
@@ -179,14 +177,9 @@ fn configs(jet: &Jet, limits: &StreamLimits) -> Vec<Config> {
 ///
 /// When JetStream refuses or does not answer; may be called again.
 pub async fn ensure_class_consumer(jet: &Jet, class: &str) -> Result<(), SetUpError> {
-    let name = jet.names.class_consumer(class);
-    let error = |source: async_nats::Error| SetUpError::Consumer { name: name.clone(), source };
-    let stream = jet
-        .context
-        .get_stream_no_info(jet.names.work_stream())
-        .await
-        .map_err(|source| error(source.into()))?;
-    if stream.get_consumer::<pull::Config>(&name).await.is_ok() {
+    let (stream, name) = (jet.names.work_stream(), jet.names.class_consumer(class));
+    let info = format!("CONSUMER.INFO.{stream}.{name}");
+    if jet.ask::<Value>(&info, &Value::Null).await.is_ok() {
         return Ok(());
     }
     let config = pull::Config {
@@ -199,5 +192,23 @@ pub async fn ensure_class_consumer(jet: &Jet, class: &str) -> Result<(), SetUpEr
         max_waiting: WORK_MAX_WAITING,
         ..pull::Config::default()
     };
-    stream.create_consumer_strict(config).await.map(drop).map_err(|source| error(source.into()))
+    let body = json!({
+        "stream_name": stream, "config": config.into_consumer_config(), "action": "create",
+    });
+    let created = jet.ask::<Value>(&format!("CONSUMER.CREATE.{stream}.{name}"), &body).await;
+    created.map(drop).map_err(|source| SetUpError::Consumer { name, source })
+}
+
+/// Deletes the consumer of a class; that it is gone already is as good.
+///
+/// # Errors
+///
+/// When JetStream refuses or does not answer; may be called again.
+pub async fn drop_class_consumer(jet: &Jet, class: &str) -> Result<(), SetUpError> {
+    let (stream, name) = (jet.names.work_stream(), jet.names.class_consumer(class));
+    let deleted = jet.ask::<Value>(&format!("CONSUMER.DELETE.{stream}.{name}"), &Value::Null).await;
+    match deleted {
+        Err(source) if !source.is_refusal(404) => Err(SetUpError::Consumer { name, source }),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }

@@ -9,17 +9,19 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::{Message, StatusCode, Subject, Subscriber};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, IntoConsumerConfig as _, pull};
+use async_nats::{Message, StatusCode, Subject};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::delivery::parse_delivery;
-use super::{Jet, SetUpError};
+use super::{AskError, Jet, PortError, ReadError, Subscription};
 use crate::backoff::Backoff;
-use crate::time::from_nanos;
+use crate::task;
 
 /// Messages asked for at a time.
 const PULL: u64 = 4096;
@@ -91,7 +93,7 @@ impl Tail {
             caught_up: false,
             sender,
         };
-        tokio::spawn(reader.run());
+        task::spawn(reader.run());
         Self { events }
     }
 
@@ -118,6 +120,34 @@ struct Reader {
     target: u64,
     caught_up: bool,
     sender: mpsc::Sender<TailEvent>,
+}
+
+/// Why there is no consumer.
+#[derive(Debug, thiserror::Error)]
+enum BeginError {
+    #[error("looking for the end of the stream")]
+    Target(#[from] ReadError),
+    #[error("subscribing")]
+    Subscribe(#[from] PortError),
+    #[error("asking JetStream")]
+    Ask(#[from] AskError),
+}
+
+#[derive(Deserialize)]
+struct Created {
+    name: String,
+}
+
+/// What a stream says of itself.
+#[derive(Deserialize)]
+struct Info {
+    created: Timestamp,
+    state: InfoState,
+}
+
+#[derive(Deserialize)]
+struct InfoState {
+    last_seq: u64,
 }
 
 /// Why a consumer is given up.
@@ -147,7 +177,7 @@ impl Reader {
         }
     }
 
-    async fn read_one_consumer(&mut self) -> Result<Lost, SetUpError> {
+    async fn read_one_consumer(&mut self) -> Result<Lost, BeginError> {
         if !self.caught_up {
             self.target = self.find_target().await?;
         }
@@ -170,14 +200,15 @@ impl Reader {
                 break lost;
             }
             tokio::select! {
+                biased;
+                () = self.sender.closed() => break Lost::Unwanted,
+                () = reconnects.changed() => break Lost::Again("connection made anew"),
                 message = consumer.inbox.next() => {
                     let Some(message) = message else { break Lost::Again("subscription ended") };
                     if let Err(lost) = self.take(&mut consumer, message).await {
                         break lost;
                     }
                 }
-                _ = reconnects.changed() => break Lost::Again("connection made anew"),
-                () = self.sender.closed() => break Lost::Unwanted,
                 () = tokio::time::sleep(SILENCE) => break Lost::Again("silence"),
             }
         };
@@ -187,26 +218,20 @@ impl Reader {
 
     /// Whether the stream is not the one that was read: made anew, cut off, or another from some
     /// point on. An older copy of the server's directory that was put back looks like this.
-    async fn went_back(&self) -> Result<bool, SetUpError> {
-        let stream = self.jet.context.get_stream(&self.stream).await;
-        let stream = stream.map_err(|source| self.error(source.into()))?;
-        let info = stream.cached_info();
-        let created = i64::try_from(info.created.unix_timestamp_nanos()).map(from_nanos);
-        let anew = created.is_ok_and(|created| self.last_time.is_some_and(|last| created > last));
-        let cut_off = info.state.last_sequence < self.last;
-        let another = match stream.get_raw_message(self.last).await {
-            Ok(message) => {
-                let time = i64::try_from(message.time.unix_timestamp_nanos()).map(from_nanos);
-                time.is_ok_and(|time| self.last_time.is_some_and(|last| time != last))
-            }
-            // Usual: it was replaced by a later one, or removed.
-            Err(_) => false,
-        };
+    async fn went_back(&self) -> Result<bool, AskError> {
+        let info: Info =
+            self.jet.ask(&format!("STREAM.INFO.{}", self.stream), &Value::Null).await?;
+        let anew = self.last_time.is_some_and(|last| info.created > last);
+        let cut_off = info.state.last_seq < self.last;
+        // Usual: it was replaced by a later one, or removed.
+        let stands = self.jet.read_at(&self.stream, self.last).await.ok().flatten();
+        let another =
+            stands.is_some_and(|stands| self.last_time.is_some_and(|last| stands.time != last));
         if anew || cut_off || another {
             tracing::error!(
                 stream = self.stream,
                 read_up_to = self.last,
-                ends_at = info.state.last_sequence,
+                ends_at = info.state.last_seq,
                 "JetStream has lost what it had acknowledged (an older copy of its directory was \
                  put back, or the stream was made anew): everything is read anew, and what was \
                  stored in between is gone"
@@ -217,24 +242,18 @@ impl Reader {
 
     /// The last message there is now. The server's own count of what is pending cannot be used:
     /// with one message a subject it is off by one at the end (seen with 2.15.1).
-    async fn find_target(&self) -> Result<u64, SetUpError> {
+    async fn find_target(&self) -> Result<u64, ReadError> {
         let mut target = 0;
         for filter in &self.filters {
-            let stored = self.jet.read_last(&self.stream, filter).await;
-            let stored = stored.map_err(|source| self.error(Box::new(source)))?;
+            let stored = self.jet.read_last(&self.stream, filter).await?;
             target = target.max(stored.map_or(0, |stored| stored.sequence));
         }
         Ok(target)
     }
 
-    fn error(&self, source: async_nats::Error) -> SetUpError {
-        SetUpError::Consumer { name: self.stream.clone(), source }
-    }
-
-    async fn make_consumer(&self) -> Result<Cursor, SetUpError> {
-        let inbox = self.jet.client.new_inbox();
-        let subscriber = self.jet.client.subscribe(inbox.clone()).await;
-        let subscriber = subscriber.map_err(|source| self.error(source.into()))?;
+    async fn make_consumer(&self) -> Result<Cursor, BeginError> {
+        let inbox = self.jet.new_inbox();
+        let subscription = self.jet.subscribe(inbox.clone()).await?;
         let deliver_policy = match self.last {
             0 => DeliverPolicy::All,
             last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
@@ -248,13 +267,15 @@ impl Reader {
             inactive_threshold: Duration::from_secs(60),
             ..pull::Config::default()
         };
-        let created = self.jet.context.create_consumer_on_stream(config, &self.stream);
-        let consumer = created.await.map_err(|source| self.error(source.into()))?;
-        let info = consumer.cached_info();
+        let body = json!({
+            "stream_name": self.stream, "config": config.into_consumer_config(), "action": "create",
+        });
+        let operation = format!("CONSUMER.CREATE.{}", self.stream);
+        let Created { name } = self.jet.ask(&operation, &body).await?;
         let cursor = Cursor {
-            name: info.name.clone(),
-            pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, info.name),
-            inbox: subscriber,
+            pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", self.stream),
+            name,
+            inbox: subscription,
             reply: inbox,
             to_come: 0,
             sequence: 0,
@@ -265,7 +286,7 @@ impl Reader {
     /// Best effort: an abandoned consumer ends by itself after its inactivity.
     async fn drop_consumer(&self, name: &str) {
         let subject = format!("$JS.API.CONSUMER.DELETE.{}.{name}", self.stream);
-        if let Err(error) = self.jet.client.publish(subject, Bytes::new()).await {
+        if let Err(error) = self.jet.publish(subject, Bytes::new()).await {
             tracing::debug!(stream = self.stream, %error, "dropping a consumer");
         }
     }
@@ -326,7 +347,7 @@ enum Accepted {
 struct Cursor {
     name: String,
     pull_subject: String,
-    inbox: Subscriber,
+    inbox: Subscription,
     reply: String,
     to_come: u64,
     sequence: u64,
@@ -343,8 +364,7 @@ impl Cursor {
             HEARTBEAT.as_nanos()
         );
         self.to_come += PULL;
-        jet.client
-            .publish_with_reply(self.pull_subject.clone(), self.reply.clone(), request.into())
+        jet.publish_with_reply(self.pull_subject.clone(), self.reply.clone(), request.into())
             .await
             .map_err(|_| Lost::Again("pull not sent"))
     }

@@ -166,8 +166,8 @@ async fn say(jet: Jet, nudges: Vec<(String, Vec<NudgedPod>)>, purges: Vec<Purge>
     for (worker, pods) in nudges {
         let nudge = Nudge { v: VERSION, pods, cordoned: None };
         let payload = serde_json::to_vec(&nudge).expect("a nudge has only string keys");
-        if let Err(error) = jet.client.publish(jet.names.nudge(&worker), payload.into()).await {
-            tracing::debug!(worker, %error, "nudging");
+        if let Err(error) = jet.publish(jet.names.nudge(&worker), payload.into()).await {
+            tracing::debug!(worker, ?error, "nudging");
         }
     }
     for purge in purges {

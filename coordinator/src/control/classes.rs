@@ -1,13 +1,15 @@
 //! The classes of pods that Jobs ask for: a window each, and whether any worker takes them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{JobUid, PodId};
 use stint_common::names::DEFAULT_CLASS;
-use stint_common::nats::{Jet, ensure_class_consumer};
+use stint_common::nats::{Jet, drop_class_consumer, ensure_class_consumer};
 use stint_common::placing;
+use stint_common::time::Instant;
 use stint_common::wire::Class;
 
 use super::carry::Round;
@@ -63,8 +65,8 @@ impl Classes {
         let default = Known::new(Arc::new(Class::default()), now);
         Self {
             known: BTreeMap::from([(DEFAULT_CLASS.to_owned(), default)]),
-            stored: HashSet::new(),
-            said: HashMap::new(),
+            stored: HashSet::default(),
+            said: HashMap::default(),
             now,
             swept: now,
         }
@@ -264,9 +266,7 @@ pub(super) async fn look_after(jet: &Jet, look: Look) {
         }
         Look::Unused { name } => {
             define(jet, &name, Vec::new()).await;
-            let (stream, consumer) = (jet.names.work_stream(), jet.names.class_consumer(&name));
-            let deleted = jet.context.delete_consumer_from_stream(consumer, stream).await;
-            if let Err(error) = deleted {
+            if let Err(error) = drop_class_consumer(jet, &name).await {
                 tracing::debug!(%error, "deleting the consumer of a class that nobody asks for");
             }
         }
@@ -275,7 +275,7 @@ pub(super) async fn look_after(jet: &Jet, look: Look) {
 
 /// The same bytes whoever writes them, so no write expects another.
 async fn define(jet: &Jet, name: &str, payload: Vec<u8>) {
-    if let Err(error) = jet.client.publish(jet.names.class(name), payload.into()).await {
+    if let Err(error) = jet.publish(jet.names.class(name), payload.into()).await {
         tracing::debug!(%error, "defining a class");
     }
 }
@@ -371,7 +371,7 @@ mod tests {
         let (name, one_more) = class(-1);
         assert!(!classes.join(job(2), &name, &one_more));
         let (first, _) = class(1);
-        let in_use = HashSet::from([first.as_str()]);
+        let in_use = HashSet::from_iter([first.as_str()]);
         assert_eq!(classes.unused(&in_use, start), Vec::<String>::new());
         let later = start + UNUSED;
         assert_eq!(classes.unused(&in_use, later).len(), MOST - 2);

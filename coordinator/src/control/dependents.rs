@@ -1,8 +1,9 @@
 //! Which Jobs wait for which: so that they are looked at when something happens to one of them.
 //! What that means is the core's to say.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use stint_common::collections::HashMap;
 use stint_common::id::JobUid;
 
 use super::managed::Managed;

@@ -67,8 +67,8 @@ impl Owner {
 /// Publishes events; what cannot be sent is said in the log.
 pub(super) async fn publish(jet: &Jet, messages: Vec<Message>) {
     for message in messages {
-        if let Err(error) = jet.client.publish(message.subject, message.payload.into()).await {
-            tracing::debug!(%error, "publishing an event");
+        if let Err(error) = jet.publish(message.subject, message.payload.into()).await {
+            tracing::debug!(?error, "publishing an event");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Taking in what the streams say: objects, pods' records, orders, leases; and what became of our
 //! writes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::names::PodsSubject;
 use stint_common::nats::{Current, Entry, Expect, Outcome, Write};
+use stint_common::time::Instant;
 use stint_common::wire::{
     self, End, NOT_STARTED, Order, OrderKind, PodRecord, PodState, WorkerLease,
 };

@@ -4,9 +4,10 @@
 //! Successes go before failures, and of each those of the Jobs that finished first. Of Jobs that
 //! go on, the oldest go, and only what the Job's record has closed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use stint_common::collections::HashMap;
 use stint_common::id::{JobUid, PodId};
 
 use crate::job::Key;
@@ -60,7 +61,7 @@ pub(super) struct Retiring {
 
 impl Kept {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, total: 0, jobs: HashMap::new(), finished: BTreeSet::new() }
+        Self { limit, total: 0, jobs: HashMap::default(), finished: BTreeSet::new() }
     }
 
     /// A pod's last record was read. One that was stopped from outside is shown to nobody.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use stint_common::id::Incarnation;
 use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
+use stint_common::time::Instant;
 use stint_common::wire::{OwnerLease, VERSION};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long the lease lasts after a renewal.
@@ -76,6 +76,7 @@ impl Candidate {
                 Err(error) => tracing::debug!(?error, "looking at the owner's lease"),
             }
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return None,
                 () = tokio::time::sleep(LOOK) => {}
             }
@@ -93,6 +94,7 @@ impl Candidate {
         let mut proven = Instant::now();
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {
                     // Best effort: else the next owner waits for the lease to run out.
                     drop(self.write(held.revision, held.renewal + 1, true).await);

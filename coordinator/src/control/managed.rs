@@ -1,7 +1,6 @@
 //! One Job as the owner manages it: the core's view, and what of its record the core does not hold.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use k8s_openapi::api::batch::v1::Job as ApiJob;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use stint_common::id::{Incarnation, JobUid, ObjectRef, PodId, Slot};
+use stint_common::time::Instant;
 use stint_common::wire::{Class, IndexFailures, TraceContext, VERSION};
 
 use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger, class};

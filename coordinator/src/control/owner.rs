@@ -1,13 +1,14 @@
 //! What the owner holds in memory: all of it from the streams, none of it needed to survive.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::names::Names;
 use stint_common::nats::Entry;
-use stint_common::time;
+use stint_common::time::{self, Instant};
 use stint_common::wire::{Claim, IndexFailures, VERSION, WorkItem};
 
 use super::carry::Round;
@@ -102,20 +103,20 @@ impl Owner {
             me,
             tracer,
             nonce: 0,
-            jobs: HashMap::new(),
-            by_subject: HashMap::new(),
+            jobs: HashMap::default(),
+            by_subject: HashMap::default(),
             dependents: Dependents::default(),
             dirty: VecDeque::new(),
             timers: BTreeSet::new(),
-            claims: HashMap::new(),
+            claims: HashMap::default(),
             workers: Workers::default(),
             classes: Classes::new(now),
-            crowded: HashSet::new(),
+            crowded: HashSet::default(),
             stops: Stops::default(),
-            orphans: HashMap::new(),
-            strangers: HashMap::new(),
+            orphans: HashMap::default(),
+            strangers: HashMap::default(),
             rebuilt: false,
-            ending: HashSet::new(),
+            ending: HashSet::default(),
             kept: Kept::new(keep.pods),
             retirement: None,
             graves: Graves::new(keep.deleted),

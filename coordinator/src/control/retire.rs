@@ -10,13 +10,14 @@
 //!
 //! A crash in between leaves a seal that is true anyway; the next owner begins anew.
 
-use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
+use stint_common::collections::HashSet;
 use stint_common::id::JobUid;
 use stint_common::names::Names;
 use stint_common::nats::{Expect, Jet, Outcome, RemoveError, Write};
+use stint_common::time::Instant;
 use stint_common::wire::{Over, Seal, VERSION};
 
 use super::carry::{Done, Round, Writers};

@@ -1,13 +1,13 @@
 //! The loop with three beats: select, decide, carry out. Everything that waits, waits here.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::Incarnation;
 use stint_common::nats::{Committer, Entry, Jet, Tail, TailEvent};
-use stint_common::time::{now, since};
+use stint_common::time::{Instant, now, since};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -86,13 +86,15 @@ async fn own(shared: &Shared, candidate: &Candidate, held: Held, shutdown: &Canc
     let revision = held.revision();
     let mut lease = Box::pin(candidate.hold(held, stop.clone()));
     let mut reign = Box::pin(async { Reign::start(shared, revision).await.go_on().await });
+    // The lease first: a flood of news must not hold its renewal up.
     tokio::select! {
+        biased;
         () = &mut lease => {}
-        () = &mut reign => {}
         () = shutdown.cancelled() => {
             drop(reign);
             lease.await;
         }
+        () = &mut reign => {}
     }
 }
 
@@ -156,14 +158,16 @@ impl Reign {
         loop {
             let timer = self.owner.next_timer().map_or(TICK, |at| since(at, now()));
             let mut round = Round::default();
+            // Whatever woke the loop, the rest of what is there is taken in below.
             tokio::select! {
-                event = self.objects.recv() => self.take_objects(event),
-                event = self.pods.next() => self.take_pods(event),
+                biased;
+                _ = ticks.tick() => self.tick(&mut round).await,
                 Some(done) = self.on_their_way.next() => {
                     self.owner.take_done(done, &mut round, instant());
                 }
+                event = self.objects.recv() => self.take_objects(event),
+                event = self.pods.next() => self.take_pods(event),
                 () = tokio::time::sleep(timer) => {}
-                _ = ticks.tick() => self.tick(&mut round).await,
             }
             self.take_what_is_there(&mut round);
             if self.went_back {
@@ -179,6 +183,7 @@ impl Reign {
         let start = instant();
         while !self.went_back {
             tokio::select! {
+                biased;
                 event = self.pods.next() => match event {
                     Some(TailEvent::CaughtUp) => break,
                     event => self.take_pods(event),

@@ -5,11 +5,12 @@
 //! The order is durable, the nudge that carries it is repeated, and doing either twice changes
 //! nothing.
 
-use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{JobUid, PodId};
+use stint_common::time::Instant;
 use stint_common::wire::{NudgedPod, Order, OrderKind, VERSION};
 
 use super::carry::Round;

@@ -3,10 +3,12 @@
 //! A Job of a million indexes does not hold up a Job of one, and the queue stays small. Pure: takes
 //! the time as an argument, publishes nothing itself.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::time::Duration;
 
+use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{JobUid, PodId};
+use stint_common::time::Instant;
 
 /// The window is never smaller: a first worker finds work at once.
 const LEAST: usize = 64;
@@ -38,9 +40,9 @@ impl Window {
     #[must_use]
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            published: HashMap::new(),
+            published: HashMap::default(),
             turns: VecDeque::new(),
-            waiting: HashSet::new(),
+            waiting: HashSet::default(),
             limit: LEAST,
             claims: 0,
             since: now,
@@ -165,7 +167,7 @@ mod tests {
     fn a_small_job_gets_its_turn_beside_a_huge_one() {
         let now = Instant::now();
         let mut window = Window::new(now);
-        let mut left = HashMap::from([(job(1), 1_000_000), (job(2), 1)]);
+        let mut left = HashMap::from_iter([(job(1), 1_000_000), (job(2), 1)]);
         window.join(job(1));
         window.join(job(2));
         window.join(job(2));
@@ -195,7 +197,7 @@ mod tests {
     fn what_nobody_claims_is_published_again_once_a_while() {
         let start = Instant::now();
         let mut window = Window::new(start);
-        let mut left = HashMap::from([(job(1), 1)]);
+        let mut left = HashMap::from_iter([(job(1), 1)]);
         window.join(job(1));
         let pods = fill(&mut window, &mut left, start);
         assert!(window.overdue(start + Duration::from_secs(29)).is_empty());

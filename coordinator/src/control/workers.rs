@@ -4,11 +4,12 @@
 //! unchanged for lease + grace by the owner's own clock; a gap in the owner's own life starts all
 //! clocks anew.
 
-use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{Incarnation, PodId};
 use stint_common::placing::{self, Mismatch};
+use stint_common::time::Instant;
 use stint_common::wire::{Class, WorkerLease, WorkerState};
 
 /// One worker.

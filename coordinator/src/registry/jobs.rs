@@ -183,11 +183,9 @@ impl Registry {
 
     async fn drop_templates(&self, uid: JobUid) {
         let names = &self.jet.names;
-        let Ok(stream) = self.jet.context.get_stream_no_info(names.objects_stream()).await else {
-            return;
-        };
-        if let Err(error) = stream.purge().filter(names.templates(uid)).await {
-            tracing::warn!(%uid, %error, "a template of a Job that was not created is left behind");
+        let purged = self.jet.purge(&names.objects_stream(), &names.templates(uid)).await;
+        if let Err(error) = purged {
+            tracing::warn!(%uid, ?error, "a template of a Job that was not created is left behind");
         }
     }
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use stint_common::id::PodId;
 use stint_common::nats::{Entry, Jet, Tail, TailEvent};
+use stint_common::task;
 use stint_common::time::now;
 use stint_common::wire::{ContainerEnd, ContainerState, InlineOutput, PodRecord, PodState};
 use tokio::sync::mpsc;
@@ -63,7 +64,7 @@ impl Registry {
             shaper: Shaper::new(wanted(options, now())),
             sender,
         };
-        tokio::spawn(async move { reader.run(record).await });
+        task::spawn(async move { reader.run(record).await });
         Ok(stream)
     }
 }

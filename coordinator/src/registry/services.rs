@@ -74,7 +74,7 @@ impl Registry {
         let (sender, stream) = mpsc::channel(2);
         let timeout =
             options.timeout_seconds.map_or(DEFAULT_TIMEOUT, std::time::Duration::from_secs);
-        tokio::spawn(async move {
+        stint_common::task::spawn(async move {
             for event in events {
                 if sender.send(event).await.is_err() {
                     return;

@@ -77,7 +77,7 @@ impl Registry {
     /// Whether NATS can be reached just now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        self.jet.client.connection_state() == async_nats::connection::State::Connected
+        self.jet.is_connected()
     }
 
     /// A page of a list that was asked for with `limit` ends early at this size, so that it fits a
@@ -89,7 +89,7 @@ impl Registry {
     /// The server's largest message: no record may be larger.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        self.jet.client.server_info().max_payload
+        self.jet.max_payload()
     }
 }
 

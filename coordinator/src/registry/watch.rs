@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use stint_common::id::{JobUid, PodId};
 use stint_common::names::PodsSubject;
 use stint_common::nats::{Tail, TailEvent};
+use stint_common::task;
 use tokio::sync::mpsc;
 
 use super::Error;
@@ -141,7 +142,7 @@ impl Registry {
         let mut bookmarks = Bookmarks::of(&selection.options);
         let timeout =
             selection.options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
-        tokio::spawn(async move {
+        task::spawn(async move {
             let end = tokio::time::sleep(timeout);
             tokio::pin!(end);
             // Sent from here, where the reader takes them as they come: there may be more of them
@@ -215,7 +216,7 @@ impl Registry {
             shown: HashMap::new(),
             revision,
         };
-        tokio::spawn(async move {
+        task::spawn(async move {
             // The watch ends by itself at its time-out, or when nobody listens any more.
             drop(tokio::time::timeout(timeout, watch.run()).await);
         });

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use stint_common::names::Names;
 use stint_common::nats::{Entry, Jet, ReadError, Tail, TailEvent};
+use stint_common::task;
 use stint_common::wire::Horizon;
 use tokio::sync::{mpsc, watch};
 
@@ -136,7 +137,7 @@ impl Replica {
         let (state, tail) = read_all(&jet).await;
         let applied = watch::Sender::new(state.applied);
         let replica = Arc::new(Self { jet, state: Mutex::new(state), applied });
-        tokio::spawn(follow(Arc::downgrade(&replica), tail));
+        task::spawn(follow(Arc::downgrade(&replica), tail));
         replica
     }
 

@@ -3,10 +3,11 @@
 //! Claimed ahead is only what recent run times say will start within about a round trip: short pods
 //! leave no gap, and no pod waits behind a long one while another worker idles.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use stint_common::collections::HashMap;
 use stint_common::id::JobUid;
+use stint_common::time::Instant;
 
 /// Never more than so many pods ahead: one claim's group.
 const MOST: usize = 512;

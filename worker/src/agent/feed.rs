@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stint_common::names::Names;
+use stint_common::time::Instant;
 use stint_common::wire::Class;
 
 use super::room::Amounts;

@@ -12,10 +12,14 @@ use nix::time::{ClockId, clock_gettime};
 use crate::runtime::Runtime;
 
 /// How often the fence looks; far below the grace that a lost worker is given.
-const LOOK: Duration = Duration::from_millis(250);
+pub const LOOK: Duration = Duration::from_millis(250);
 
 /// Milliseconds on the clock that leases count on.
 pub(super) fn boottime_ms() -> i64 {
+    #[cfg(feature = "test-util")]
+    if let Some(stage) = stint_common::stage::current() {
+        return stage.boottime_ms();
+    }
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
@@ -29,14 +33,20 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// A fence that is closed until the first proof, and the thread that keeps it.
+    /// A fence that is closed until the first proof; somebody must [look](Self::look) from then on.
     #[must_use]
-    pub fn start<R: Runtime>(runtime: &Arc<R>) -> Arc<Self> {
-        let fence = Arc::new(Self {
+    pub fn closed() -> Arc<Self> {
+        Arc::new(Self {
             proven_until: AtomicI64::new(0),
             frozen: AtomicBool::new(false),
             cordoned: AtomicBool::new(false),
-        });
+        })
+    }
+
+    /// A fence that is closed until the first proof, and the thread that keeps it.
+    #[must_use]
+    pub fn start<R: Runtime>(runtime: &Arc<R>) -> Arc<Self> {
+        let fence = Self::closed();
         let (weak, runtime) = (Arc::downgrade(&fence), Arc::downgrade(runtime));
         std::thread::Builder::new()
             .name("fence".to_owned())
@@ -69,7 +79,8 @@ impl Fence {
         self.cordoned.load(Ordering::SeqCst)
     }
 
-    fn look(&self, runtime: &impl Runtime) {
+    /// Stops the runtime's pods when the proof is over, and lets them go on when it is back.
+    pub fn look(&self, runtime: &impl Runtime) {
         if self.proven_until.load(Ordering::SeqCst) == 0 {
             // Nothing can have been started before the first proof.
             return;

@@ -2,16 +2,18 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_nats::{Message, StatusCode, Subscriber};
+use async_nats::{Message, StatusCode};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::PodId;
-use stint_common::nats::{Entry, Jet, Tail, TailEvent, parse_delivery};
-use stint_common::placing;
+use stint_common::nats::{
+    Entry, Jet, PortError, Reconnects, Subscription, Tail, TailEvent, parse_delivery,
+};
+use stint_common::time::Instant;
 use stint_common::wire::{Class, Offer, WorkItem};
-use tokio::sync::watch;
+use stint_common::{placing, task};
 
 use super::feed::{Feed, Kind};
 
@@ -40,8 +42,8 @@ pub(super) struct Intake {
     offer: Offer,
     /// Answers come here, with the feed's token behind.
     reply: String,
-    inbox: Subscriber,
-    reconnects: watch::Receiver<u64>,
+    inbox: Subscription,
+    reconnects: Reconnects,
     classes: Tail,
     feeds: Vec<Feed>,
     tokens: u64,
@@ -66,9 +68,9 @@ impl Intake {
         name: &str,
         offer: Offer,
         now: Instant,
-    ) -> Result<Self, async_nats::Error> {
-        let reply = jet.client.new_inbox();
-        let inbox = jet.client.subscribe(format!("{reply}.*")).await?;
+    ) -> Result<Self, PortError> {
+        let reply = jet.new_inbox();
+        let inbox = jet.subscribe(format!("{reply}.*")).await?;
         let reconnects = jet.reconnects();
         let classes = jet.names.objects(Some("classes"));
         let classes = Tail::start(jet.clone(), jet.names.objects_stream(), vec![classes]);
@@ -155,7 +157,7 @@ impl Intake {
         let count = count.min(MOST);
         let body = format!(r#"{{"batch":{count},"expires":{}}}"#, EXPIRES.as_nanos());
         let reply = format!("{}.{}", self.reply, feed.token);
-        let asked = self.jet.client.publish_with_reply(feed.subject.clone(), reply, body.into());
+        let asked = self.jet.publish_with_reply(feed.subject.clone(), reply, body.into());
         if asked.await.is_ok() {
             feed.ask(count, now);
             self.turns += 1;
@@ -166,6 +168,7 @@ impl Intake {
     /// The next news. Safe to cancel.
     pub(super) async fn next(&mut self) -> News {
         tokio::select! {
+            biased;
             message = self.inbox.next() => match message {
                 Some(message) => self.read(message),
                 None => std::future::pending().await,
@@ -176,7 +179,8 @@ impl Intake {
                 }
                 News::Less
             }
-            _ = self.reconnects.changed() => {
+            () = self.reconnects.changed() => {
+                // Pulls do not outlive the connection that carried them.
                 self.feeds.iter_mut().for_each(Feed::forget);
                 News::Less
             }
@@ -245,8 +249,11 @@ impl Intake {
     }
 
     fn answer(&self, reply: async_nats::Subject, answer: &'static [u8]) {
-        let client = self.jet.client.clone();
-        tokio::spawn(async move { client.publish(reply, Bytes::from_static(answer)).await });
+        let jet = self.jet.clone();
+        task::spawn(async move {
+            // An answer that is lost costs another delivery.
+            drop(jet.publish(reply, Bytes::from_static(answer)).await);
+        });
     }
 }
 

@@ -99,6 +99,7 @@ impl Keeper {
         let mut pause = self.renew;
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = self.rest(pause, &lease.worker) => {}
             }

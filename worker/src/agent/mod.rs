@@ -32,7 +32,7 @@ mod termination;
 mod verify;
 
 pub use devices::DeviceKind;
-pub use fence::Fence;
+pub use fence::{Fence, LOOK};
 pub use identity::{Home, HomeError};
 pub use lease::{Hello, HelloError, Keeper};
 pub use run::{Agent, Ending, Settings};

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use stint_common::id::PodId;
 use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
+use stint_common::time::Instant;
 
 use super::config::Configured;
 use super::intake::clock;
@@ -93,11 +94,11 @@ impl Outbox {
             ways.push(written(&post.pods, reports, |done, _| Done::Reports(done)));
         }
         if !self.answers.is_empty() {
-            let (answers, client) = (std::mem::take(&mut self.answers), post.jet.client.clone());
+            let (answers, jet) = (std::mem::take(&mut self.answers), post.jet.clone());
             ways.push(Box::pin(async move {
                 for (reply, answer) in answers {
                     // An answer that is lost costs a delivery that meets a claim.
-                    drop(client.publish(reply, Bytes::from_static(answer)).await);
+                    drop(jet.publish(reply, Bytes::from_static(answer)).await);
                 }
                 Done::Said
             }));

@@ -1,10 +1,10 @@
 //! One claimed pod: its machine, its place in the chain of writes, its runs.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, PodId};
+use stint_common::time::Instant;
 use stint_common::wire::{
     Claim, End, IndexFailures, PodRecord, PodState, Running, VERSION, Waiting,
 };

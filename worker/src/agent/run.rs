@@ -1,18 +1,18 @@
 //! The agent's loop: select, take in, decide what to start, claim and pull, carry out.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use async_nats::Subscriber;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
+use stint_common::collections::HashMap;
 use stint_common::id::{Incarnation, JobUid, PodId};
-use stint_common::nats::{Committer, Jet, Write};
-use stint_common::time::{now, since};
+use stint_common::nats::{Committer, Jet, PortError, Subscription, Write};
+use stint_common::time::{Instant, now, since};
 use stint_common::wire::{Exit, Nudge, Offer, PodState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -146,17 +146,17 @@ impl<R: Runtime> Agent<R> {
             fence,
             post: Post { jet, pods, host: Arc::new(host) },
             logs,
-            pods: HashMap::new(),
-            runs: HashMap::new(),
-            exits: HashMap::new(),
+            pods: HashMap::default(),
+            runs: HashMap::default(),
+            exits: HashMap::default(),
             verifying: Vec::new(),
             waiting: VecDeque::new(),
             pending: VecDeque::new(),
-            replies: HashMap::new(),
+            replies: HashMap::default(),
             reports: BTreeSet::new(),
             wakes: BTreeSet::new(),
             retries: BTreeSet::new(),
-            configuring: HashMap::new(),
+            configuring: HashMap::default(),
             look_again: BTreeSet::new(),
             on_their_way: FuturesUnordered::new(),
             effects: Vec::new(),
@@ -192,9 +192,9 @@ impl<R: Runtime> Agent<R> {
         mut heard: mpsc::UnboundedReceiver<RuntimeEvent>,
         shutdown: CancellationToken,
         lost: CancellationToken,
-    ) -> Result<Ending, async_nats::Error> {
+    ) -> Result<Ending, PortError> {
         let jet = self.post.jet.clone();
-        let mut nudges = jet.client.subscribe(jet.names.nudge(&self.settings.name)).await?;
+        let mut nudges = jet.subscribe(jet.names.nudge(&self.settings.name)).await?;
         let mut reconnects = jet.reconnects();
         reconnects.mark_unchanged();
         let mut intake =
@@ -204,24 +204,27 @@ impl<R: Runtime> Agent<R> {
             let mut out = Outbox::default();
             if let Some(rest) = self.rest() {
                 tokio::select! {
-                    () = tokio::time::sleep(rest) => {}
+                    biased;
                     () = lost.cancelled() => {}
                     () = shutdown.cancelled() => {}
                     Some(message) = nudges.next() => self.nudged(&message.payload, &mut out),
+                    () = tokio::time::sleep(rest) => {}
                 }
             }
             let pause = self.pause();
+            // Whatever woke the loop, the rest of what is there is taken in below.
             tokio::select! {
+                biased;
                 () = lost.cancelled() => {
                     self.runtime.kill_all();
                     return Ok(Ending::Lost);
                 }
                 () = shutdown.cancelled(), if !self.shutting_down => self.shut_down(&mut out),
-                news = intake.next(), if !self.shutting_down => self.pulled_news(news),
-                Some(event) = heard.recv() => self.heard(event, &mut out),
                 Some(done) = self.on_their_way.next() => self.arrived(done, &mut out),
+                Some(event) = heard.recv() => self.heard(event, &mut out),
                 Some(message) = nudges.next() => self.nudged(&message.payload, &mut out),
-                Ok(()) = reconnects.changed() => self.look_at_records(),
+                () = reconnects.changed() => self.look_at_records(),
+                news = intake.next(), if !self.shutting_down => self.pulled_news(news),
                 () = tokio::time::sleep(pause) => {}
             }
             self.take_what_is_there(&mut intake, &mut heard, &mut nudges, &mut out);
@@ -274,7 +277,7 @@ impl<R: Runtime> Agent<R> {
         &mut self,
         intake: &mut Intake,
         heard: &mut mpsc::UnboundedReceiver<RuntimeEvent>,
-        nudges: &mut Subscriber,
+        nudges: &mut Subscription,
         out: &mut Outbox,
     ) {
         for _ in 0..EVENTS_A_ROUND {

@@ -5,9 +5,9 @@
 //! claim counts only if it was confirmed within [`Seal::FRESH_MS`] of reading the seal, or the seal
 //! is read again before the pod is started.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{JobUid, PodId};
 use stint_common::nats::{Jet, ReadError, Stored};
 use stint_common::wire::{Seal, Template, TraceContext};

@@ -50,8 +50,8 @@ impl Registry {
             "count": 1,
         });
         let subject = self.event_subject(&event);
-        if let Err(error) = self.jet.client.publish(subject, event.to_string().into()).await {
-            tracing::debug!(%error, "publishing an event");
+        if let Err(error) = self.jet.publish(subject, event.to_string().into()).await {
+            tracing::debug!(?error, "publishing an event");
         }
     }
 }

@@ -55,7 +55,7 @@ impl Registry {
         let stream_name = self.jet.names.events_stream();
         let tail = Tail::start_after(self.jet.clone(), stream_name, vec![filter], now);
         let watch = EventWatch { form, options, sender, tail, revision: now, seen: HashSet::new() };
-        tokio::spawn(async move {
+        stint_common::task::spawn(async move {
             // The watch ends by itself at its time-out, or when nobody listens any more.
             drop(tokio::time::timeout(timeout, watch.run(there, beginning)).await);
         });

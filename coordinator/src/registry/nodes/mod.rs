@@ -189,8 +189,8 @@ impl Registry {
         let nudge = Nudge { v: VERSION, pods: Vec::new(), cordoned };
         let payload = serde_json::to_vec(&nudge).expect("a nudge has only string keys");
         let subject = self.jet.names.nudge(name);
-        if let Err(error) = self.jet.client.publish(subject, payload.into()).await {
-            tracing::debug!(worker = name, %error, "nudging");
+        if let Err(error) = self.jet.publish(subject, payload.into()).await {
+            tracing::debug!(worker = name, ?error, "nudging");
         }
     }
 }

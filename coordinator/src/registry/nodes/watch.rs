@@ -66,7 +66,7 @@ impl Registry {
         if beginning.with_mark {
             there.push(bookmark("v1", NODES.kind, now, true));
         }
-        tokio::spawn(async move {
+        stint_common::task::spawn(async move {
             // The watch ends by itself at its time-out, or when nobody listens any more.
             drop(tokio::time::timeout(timeout, watch.run(there)).await);
         });

@@ -200,12 +200,8 @@ impl Registry {
             (names.events_stream(), names.events_of(namespace)),
             (names.logs_stream(), names.logs_of(namespace)),
         ] {
-            let failed = |error: &dyn std::fmt::Display| {
-                Error::Unavailable(format!("purging {subject}: {error}"))
-            };
-            let stream = self.jet.context.get_stream_no_info(&stream).await;
-            let stream = stream.map_err(|error| failed(&error))?;
-            stream.purge().filter(&subject).await.map_err(|error| failed(&error))?;
+            let purged = self.jet.purge(&stream, &subject).await;
+            purged.map_err(|error| Error::Unavailable(format!("purging {subject}: {error}")))?;
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Registry {
         let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let watch =
             ObjectWatch { kind, namespace, options, sender, watcher, mark: beginning.with_mark };
-        tokio::spawn(async move {
+        stint_common::task::spawn(async move {
             // The watch ends by itself at its time-out, or when nobody listens any more.
             drop(tokio::time::timeout(timeout, watch.run(there)).await);
         });

@@ -1,0 +1,187 @@
+//! What goes wrong: drawn from the seed, for a time; then everything is mended.
+//!
+//! A seed draws which kinds of faults there are at all: some only show when others are away.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::jetstream::Lapses;
+use super::net::Delays;
+use super::rng::Rng;
+use super::roles::Role;
+use super::world::World;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A process is killed, somewhere in its next steps.
+    Crash,
+    /// A process is told to end.
+    Shutdown,
+    /// A process stands still, perhaps for longer than its lease.
+    Pause,
+    /// A process' connection breaks for a while.
+    Cut,
+    /// A process' wall clock jumps.
+    Clock,
+    /// The server is killed and started again.
+    Server,
+    /// A worker's machine is gone for good.
+    Retire,
+}
+
+const KINDS: [(Kind, &str); 7] = [
+    (Kind::Crash, "crash"),
+    (Kind::Shutdown, "shutdown"),
+    (Kind::Pause, "pause"),
+    (Kind::Cut, "cut"),
+    (Kind::Clock, "clock"),
+    (Kind::Server, "server"),
+    (Kind::Retire, "retire"),
+];
+
+/// The faults of a run.
+pub struct Faults {
+    world: Arc<World>,
+    rng: Rng,
+    kinds: Vec<(Kind, &'static str)>,
+    every: u64,
+    lasts: Duration,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+impl Faults {
+    /// Draws them, and what the server and the network do wrong all the while.
+    #[must_use]
+    pub fn draw(world: Arc<World>, mut rng: Rng) -> Self {
+        let calm = rng.chance(100);
+        let kinds = KINDS.iter().filter(|_| !calm && rng.chance(400)).copied().collect();
+        let every = *rng.pick(&[300, 1000, 3000]);
+        let lasts = Duration::from_millis(rng.between(2000, 20_000));
+        if !calm {
+            let mut state = world.net.state();
+            let mut often = |most: u64| if rng.chance(400) { rng.below(most) } else { 0 };
+            state.server.lapses = Lapses {
+                lost: often(100),
+                lost_ack: often(100),
+                spurious: often(150),
+                busy: often(100),
+            };
+            state.delays = Delays { usual: 1 + often(20), late: often(60), lateness: often(5000) };
+        }
+        Self { world, rng, kinds, every, lasts, counts: BTreeMap::new() }
+    }
+
+    /// Does harm for a while, then mends everything. Says what was done how often.
+    pub async fn rage(&mut self) -> Vec<(&'static str, u64)> {
+        let end = tokio::time::Instant::now() + self.lasts;
+        loop {
+            let pause = Duration::from_millis(self.rng.below(self.every * 2));
+            if tokio::time::Instant::now() + pause >= end {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            self.harm();
+        }
+        tokio::time::sleep_until(end).await;
+        self.mend();
+        self.counts.iter().map(|(name, count)| (*name, *count)).collect()
+    }
+
+    fn harm(&mut self) {
+        if self.kinds.is_empty() {
+            return;
+        }
+        let (kind, name) = *self.rng.pick(&self.kinds);
+        *self.counts.entry(name).or_default() += 1;
+        match kind {
+            Kind::Server => return self.crash_server(),
+            Kind::Retire => return self.retire(),
+            Kind::Crash | Kind::Shutdown | Kind::Pause | Kind::Cut | Kind::Clock => {}
+        }
+        let (role, machine) = self.somebody();
+        match kind {
+            Kind::Crash => role.process.kill_after(self.rng.between(1, 60)),
+            Kind::Shutdown => role.shutdown.cancel(),
+            Kind::Pause => {
+                let most = *self.rng.pick(&[200, 3000, 12_000]);
+                let lasts = Duration::from_millis(self.rng.below(most));
+                role.process.pause();
+                machine.iter().for_each(|machine| machine.sleep(true));
+                tokio::spawn(async move {
+                    tokio::time::sleep(lasts).await;
+                    machine.iter().for_each(|machine| machine.sleep(false));
+                    role.process.resume();
+                });
+            }
+            Kind::Cut => {
+                let most = *self.rng.pick(&[50, 2000, 12_000]);
+                let lasts = Duration::from_millis(self.rng.below(most));
+                let (net, link) = (self.world.net.clone(), role.link);
+                net.cut(link);
+                tokio::spawn(async move {
+                    tokio::time::sleep(lasts).await;
+                    net.mend(link);
+                });
+            }
+            Kind::Clock => {
+                let most = *self.rng.pick(&[50, 2000, 60_000]);
+                let by = i64::try_from(self.rng.below(most)).unwrap_or(0);
+                role.process.skew(if self.rng.chance(500) { by } else { -by });
+            }
+            Kind::Server | Kind::Retire => {}
+        }
+    }
+
+    fn crash_server(&mut self) {
+        let lasts = Duration::from_millis(self.rng.between(20, 2000));
+        let net = self.world.net.clone();
+        net.crash_server();
+        tokio::spawn(async move {
+            tokio::time::sleep(lasts).await;
+            net.start_server();
+        });
+    }
+
+    /// One worker stays in any case.
+    fn retire(&mut self) {
+        let mut workers = self.world.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = workers.len() - 1;
+        if last > 0 {
+            let index = usize::try_from(self.rng.below(last as u64 + 1)).unwrap_or(0);
+            let (_, agent) = workers.remove(index);
+            drop(workers);
+            agent.role.process.kill();
+        }
+    }
+
+    fn somebody(&mut self) -> (Role, Option<super::machine::Machine>) {
+        let coordinators = self.world.coordinators.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = self.world.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> =
+            coordinators.iter().map(|coordinator| (coordinator.role.clone(), None)).collect();
+        all.extend(workers.iter().map(|(_, agent)| (agent.role.clone(), agent.machine())));
+        self.rng.pick(&all).clone()
+    }
+
+    fn mend(&self) {
+        {
+            let mut state = self.world.net.state();
+            state.server.lapses = Lapses::default();
+            state.delays = Delays::default();
+        }
+        self.world.net.start_server();
+        let coordinators = self.world.coordinators.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = self.world.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let agents = workers.iter().map(|(_, agent)| {
+            agent.machine().iter().for_each(|machine| machine.sleep(false));
+            &agent.role
+        });
+        let roles = coordinators.iter().map(|coordinator| &coordinator.role).chain(agents);
+        for role in roles {
+            role.process.set_clock();
+            role.process.resume();
+        }
+    }
+}

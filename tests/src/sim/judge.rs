@@ -1,0 +1,120 @@
+//! The judgement at the end: every Job ended once, and its counters are what the durable records
+//! say.
+
+use stint_common::id::{Attempt, PodId, Slot};
+use stint_common::wire::Outcome;
+use stint_coordinator::job::condition;
+
+use super::clients::Wish;
+use super::job_truth::JobTruth;
+use super::truth::{self, Truth};
+use super::world::World;
+
+/// What is still to come, in words.
+pub fn unsettled(world: &World, wishes: &[Wish]) -> Vec<String> {
+    let truth = truth::lock(&world.truth);
+    let mut waits = Vec::new();
+    for wish in wishes {
+        if !truth.jobs.values().any(|job| job.name == wish.name) {
+            waits.push(format!("{} was never made", wish.name));
+        }
+    }
+    for job in truth.jobs.values() {
+        if !job.record.gone && job.record.status.finished().is_none() {
+            waits.push(format!("{} has not ended: {:?}", job.name, job.record.status));
+        }
+        let deleted = job.record.deletion.is_some() || truth.deleted.contains(&job.uid);
+        let ttl = job.spec["ttlSecondsAfterFinished"].is_number();
+        if !job.record.gone && (deleted || ttl) {
+            waits.push(format!("{} is deleted and still there", job.name));
+        }
+    }
+    for (pod, facts) in &truth.pods {
+        if facts.claimed_by.is_some() && facts.end.is_none() && !facts.purged {
+            waits.push(format!("{pod} was claimed and has not ended"));
+        }
+    }
+    if truth.running() > 0 {
+        waits.push("processes still run".to_owned());
+    }
+    waits
+}
+
+/// What is left in the streams of Jobs that are gone, long after.
+pub fn left_over(world: &World) -> Vec<String> {
+    let truth = truth::lock(&world.truth);
+    let state = world.net.state();
+    let gone = truth.jobs.values().filter(|job| job.record.gone);
+    let mut left = Vec::new();
+    for job in gone {
+        let uid = job.uid.to_string();
+        let subjects = state.server.all("stint.").map(|(subject, _)| subject);
+        let subjects = subjects.filter(|subject| subject.contains(&uid));
+        let kept = subjects.filter(|subject| !subject.starts_with("stint.event."));
+        left.extend(kept.map(|subject| format!("{subject} was left behind by {}", job.name)));
+    }
+    left
+}
+
+/// What is wrong with how it all came out.
+pub fn judge(world: &World) -> Vec<String> {
+    let truth = truth::lock(&world.truth);
+    let mut wrong = truth.violations.clone();
+    if wrong.is_empty() {
+        for job in truth.jobs.values() {
+            judge_job(&truth, job, &mut wrong);
+        }
+    }
+    wrong
+}
+
+fn ends(truth: &Truth, job: &JobTruth, outcome: Outcome) -> usize {
+    let first = PodId { job: job.uid, slot: Slot(0), attempt: Attempt(0) };
+    let pods = truth.pods.range(first..).take_while(|(pod, _)| pod.job == job.uid);
+    pods.filter(|(_, facts)| facts.end.as_ref().is_some_and(|end| end.outcome == outcome)).count()
+}
+
+fn judge_job(truth: &Truth, job: &JobTruth, wrong: &mut Vec<String>) {
+    let status = &job.record.status;
+    let Some(finished) = status.finished() else { return };
+    let (succeeded, failed) =
+        (ends(truth, job, Outcome::Succeeded), ends(truth, job, Outcome::Failed));
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(format!(
+                "Job {}: {what}: records say {succeeded} succeeded, {failed} failed\n  {status:?}\n  {}",
+                job.name, job.spec
+            ));
+        }
+    };
+    must(status.succeeded as usize <= succeeded, "more successes than records");
+    // Pods that are stopped since their Job is over count as failed, however they ended.
+    let stopped = finished.kind == condition::FAILED || !job.spec["successPolicy"].is_null();
+    let most = if stopped { succeeded + failed - status.succeeded as usize } else { failed };
+    must(status.failed as usize <= most, "more failures than records");
+    let plain = !job.disturbed
+        && job.record.deletion.is_none()
+        && job.spec["podFailurePolicy"].is_null()
+        && job.spec["successPolicy"].is_null()
+        && job.spec["activeDeadlineSeconds"].is_null()
+        && job.spec["suspend"] == false;
+    if finished.kind == condition::COMPLETE {
+        let policy = !job.spec["successPolicy"].is_null();
+        if let Some(completions) = job.completions().filter(|_| !policy && !job.disturbed) {
+            must(status.succeeded >= completions, "complete without its completions");
+        }
+        if plain {
+            must(status.failed as usize == failed, "failures were not all counted");
+            if !job.indexed {
+                must(status.succeeded as usize == succeeded, "successes were not all counted");
+            }
+        }
+    } else if plain {
+        must(failed > 0, "failed without a failure");
+        // Of pods that restart in place the restarts count, too.
+        let restarts = job.spec["template"]["spec"]["restartPolicy"] == "OnFailure";
+        if finished.reason == "BackoffLimitExceeded" && !restarts {
+            must(status.failed > job.backoff_limit(), "failed within its back-off limit");
+        }
+    }
+}
