@@ -98,7 +98,7 @@ pub struct MachineArgs {
     /// several times.
     #[arg(long = "taint", value_name = "TAINT", value_parser = checked(machine::taint))]
     pub taints: Vec<String>,
-    /// Devices that pods may ask for: NAME=COUNT[:VARIABLE], such as
+    /// Devices that pods may ask for: NAME=COUNT or NAME=COUNT:VARIABLE, such as
     /// nvidia.com/gpu=2:CUDA_VISIBLE_DEVICES. May be given several times.
     #[arg(long = "resource", value_name = "DEVICES", value_parser = checked(machine::devices))]
     pub resources: Vec<String>,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! **To serve one more resource**: give it a line in `RESOURCES` (`resources`), a variant in
-//! [`Verbs`](resources::Verbs), and an arm for that in `request::carry_out`, which calls the
+//! `resources::Verbs`, and an arm for that in `request::carry_out`, which calls the
 //! registry. Both front ends, and discovery, then know it. For `kubectl get` add its columns
 //! (`http/table`); for `kubectl explain` its types (`http/openapi`).
 

@@ -51,6 +51,9 @@ pub fn start() -> Option<Exporter> {
         );
         return None;
     }
+    // The client is made with TLS where others in this program need that, and asks for a provider
+    // even if it sends nothing that way. Whoever installed one before has installed the same.
+    drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
     let mut sender = match SpanExporter::builder().with_http().build() {
         Ok(sender) => sender,
         Err(error) => {

@@ -68,7 +68,7 @@ impl Config {
 }
 
 /// A program that calls [`watchdog::main`](super::watchdog::main) or
-/// [`launcher::main`](super::launcher::main) when its arguments say so.
+/// [`launcher::main`] when its arguments say so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchdogCommand {
     /// The program.
