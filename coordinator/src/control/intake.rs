@@ -19,6 +19,7 @@ use super::kept::Worth;
 use super::managed::{Managed, parse};
 use super::owner::{Claimed, Orphan, Owner};
 use crate::job::{Observed, PodFact};
+use crate::store::is_tombstone;
 
 /// Of pods whose Job left nothing behind that says how long they may take to end.
 const DEFAULT_GRACE_SECONDS: u32 = 30;
@@ -412,10 +413,6 @@ impl Owner {
             self.ending.extend(self.workers.claimed_by(incarnation));
         }
     }
-}
-
-fn is_tombstone(payload: &[u8]) -> bool {
-    payload.is_empty() || payload.ends_with(b"\"gone\":true}")
 }
 
 /// A failure is looked at longer than a success, or a pod that never ran.

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use stint_common::time::now;
 
 use super::apply::{Applied, Conflict, apply, track};
-use super::change::same_revision;
 use super::convert::StoredJob;
 use super::error::Resource;
 use super::jobs::Answer;
@@ -71,7 +70,7 @@ impl Registry {
         options: &Options,
     ) -> Result<Written, Error> {
         self.change_job(namespace, name, options, |job| {
-            same_revision(job, &wanted.value)?;
+            job.target().same_revision(&wanted.value)?;
             let old = job.view();
             let applied =
                 Applied { object: &wanted.value, manager, force: options.force, now: now() };

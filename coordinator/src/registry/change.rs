@@ -1,8 +1,8 @@
 //! Changing a Job that is there: read at the leader, changed, written back by compare-and-set;
 //! again and again while others write in between.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use stint_common::annotations::{DEPENDS_ON, INDEXES};
 use stint_common::id::JobUid;
 use stint_common::nats::{Expect, Outcome, Write};
@@ -11,10 +11,11 @@ use uuid::Uuid;
 use super::Error;
 use super::apply_job::keep_account;
 use super::convert::StoredJob;
-use super::error::{JOBS, MODIFIED};
+use super::error::JOBS;
 use super::jobs::{Answer, MAX_JOB_BYTES};
 use super::options::Options;
 use super::store::Registry;
+use super::target::modified;
 use crate::job::Extent;
 
 /// How often a change is tried again when another write came between reading and writing.
@@ -41,19 +42,7 @@ impl Written {
         if !self.job.record.gone {
             return self.answer();
         }
-        let object = json!({
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Success",
-            "details": {
-                "name": self.job.name(),
-                "group": JOBS.group,
-                "kind": JOBS.plural,
-                "uid": self.job.uid,
-            },
-        });
-        Answer { object, warnings: self.warnings }
+        Answer { object: self.job.target().deleted(), warnings: self.warnings }
     }
 }
 
@@ -121,18 +110,8 @@ impl Registry {
                 }
             }
         }
-        Err(Error::Conflict { resource: JOBS, name: name.to_owned(), reason: MODIFIED.to_owned() })
+        Err(modified(JOBS, name))
     }
-}
-
-/// A write that names a revision means that one and no other.
-pub(super) fn same_revision(job: &StoredJob, new: &Value) -> Result<(), Error> {
-    let meant = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if meant.is_empty() || meant == job.revision.to_string() {
-        return Ok(());
-    }
-    let name = job.name().to_owned();
-    Err(Error::Conflict { resource: JOBS, name, reason: MODIFIED.to_owned() })
 }
 
 pub(super) fn raw(object: &Value) -> Result<Box<RawValue>, Error> {

@@ -4,8 +4,10 @@ use serde_json::Value;
 use stint_common::id::{JobUid, PodId, Revision};
 
 use super::Error;
+use super::error::JOBS;
 use super::job_object::{JobCondition, StatusView, Uncounted, job_object};
 use super::selector::FieldSelector;
+use super::target::Target;
 use super::{deletion, status};
 use crate::job::Key;
 use crate::store::{JobRecord, Object};
@@ -31,6 +33,12 @@ pub(super) fn may_be_selected(object: &Object, fields: &FieldSelector) -> bool {
 }
 
 impl StoredJob {
+    /// It, as a write meets it.
+    pub(super) fn target(&self) -> Target<'_> {
+        let (uid, revision) = (self.uid.to_string(), self.revision);
+        Target { resource: JOBS, name: self.name(), uid, revision }
+    }
+
     /// Reads an object of the replica or of the stream.
     pub(super) fn decode(payload: &[u8], revision: u64) -> Result<Self, Error> {
         let unreadable = |error: &dyn std::fmt::Display| {

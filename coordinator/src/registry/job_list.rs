@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::Error;
@@ -12,9 +11,6 @@ use super::jobs::Answer;
 use super::options::{Options, RevisionMatch};
 use super::store::Registry;
 use crate::store::Object;
-
-/// Deletes of a collection that are under way at once.
-pub(super) const AT_ONCE: usize = 32;
 
 impl Registry {
     /// Jobs of one namespace, or of all, that match the selectors.
@@ -31,9 +27,7 @@ impl Registry {
         let matches =
             options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
-        let mut items = Vec::new();
-        let mut bytes = 0;
-        let mut more = None;
+        let mut page = self.page(options);
         for object in objects {
             if !may_be_selected(&object, &options.fields) {
                 continue;
@@ -47,21 +41,11 @@ impl Registry {
             if !options.labels.matches_object(&job) || !matches(&job) {
                 continue;
             }
-            if options.limit > 0 && items.len() == options.limit {
-                more = items.last().map(write_continue);
-                break;
-            }
-            bytes += job.to_string().len();
-            items.push(job);
-            if options.limit > 0 && bytes > self.page_bytes() {
-                more = items.last().map(write_continue);
+            if !page.take(job) {
                 break;
             }
         }
-        let mut metadata = json!({"resourceVersion": revision.to_string()});
-        if let Some(more) = more {
-            metadata["continue"] = Value::from(more);
-        }
+        let (metadata, items) = page.finish(revision);
         Ok(
             json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}),
         )
@@ -105,37 +89,10 @@ impl Registry {
     /// be deleted are gone then.
     pub async fn delete_jobs(&self, namespace: &str, options: &Options) -> Result<Answer, Error> {
         let list = self.list_jobs(Some(namespace), options).await?;
-        let names = list["items"].as_array().into_iter().flatten();
-        let names: Vec<String> =
-            names.filter_map(|job| job["metadata"]["name"].as_str()).map(str::to_owned).collect();
-        let mut deletes = futures_util::stream::iter(names)
-            .map(|name| async move { self.remove_job(namespace, &name, options).await })
-            .buffered(AT_ONCE);
-        let (mut items, mut bytes, mut others) = (Vec::new(), 0, 0);
-        while let Some(outcome) = deletes.next().await {
-            let job = match outcome.map(Written::answer) {
-                Ok(answer) => answer.object,
-                Err(Error::NotFound { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            bytes += job.to_string().len();
-            if others > 0 || bytes > self.page_bytes() {
-                others += 1;
-            } else {
-                items.push(job);
-            }
-        }
-        let mut metadata = list["metadata"].clone();
-        if others > 0 {
-            metadata["remainingItemCount"] = Value::from(others);
-        }
-        let object = json!({
-            "apiVersion": "batch/v1",
-            "kind": "JobList",
-            "metadata": metadata,
-            "items": items,
-        });
-        Ok(Answer { object, warnings: Vec::new() })
+        self.delete_each(list, |name| async move {
+            self.remove_job(namespace, &name, options).await.map(Written::answer)
+        })
+        .await
     }
 }
 

@@ -9,7 +9,7 @@ use stint_common::time::now;
 use stint_common::wire::{Template, VERSION};
 
 use super::Error;
-use super::change::{Written, raw, same_revision, template_hash};
+use super::change::{Written, raw, template_hash};
 use super::convert::StoredJob;
 use super::deletion::delete;
 use super::error::JOBS;
@@ -235,7 +235,7 @@ impl Registry {
     ) -> Result<Answer, Error> {
         let body = admission::decode(body, content_type).map_err(Error::from_rejection)?;
         self.change_job(namespace, name, options, |job| {
-            same_revision(job, &body.value)?;
+            job.target().same_revision(&body.value)?;
             let context = UpdateContext { field_validation: options.field_validation };
             let admitted = admission::update(&job.view(), body.clone(), context);
             let Admitted { job: object, warnings } = admitted.map_err(Error::from_rejection)?;
@@ -263,7 +263,7 @@ impl Registry {
         self.change_job(namespace, name, options, |job| {
             let old = job.view();
             let Some(new) = patched(&patch, &old)? else { return Ok(Vec::new()) };
-            same_revision(job, &new.value)?;
+            job.target().same_revision(&new.value)?;
             let text = new.value.to_string();
             let context = UpdateContext { field_validation: options.field_validation };
             let admitted = admission::update(&old, new, context);
@@ -291,7 +291,7 @@ impl Registry {
     ) -> Result<Answer, Error> {
         let body = admission::decode(body, content_type).map_err(Error::from_rejection)?;
         self.change_job(namespace, name, options, |job| {
-            same_revision(job, &body.value)?;
+            job.target().same_revision(&body.value)?;
             let context = UpdateContext { field_validation: options.field_validation };
             let admitted = admission::update_status(&job.view(), body.clone(), context);
             take_status(job, admitted.map_err(Error::from_rejection)?, now())
@@ -317,7 +317,7 @@ impl Registry {
         self.change_job(namespace, name, options, |job| {
             let old = job.view();
             let Some(new) = patched(&patch, &old)? else { return Ok(Vec::new()) };
-            same_revision(job, &new.value)?;
+            job.target().same_revision(&new.value)?;
             let text = new.value.to_string();
             let context = UpdateContext { field_validation: options.field_validation };
             let admitted = admission::update_status(&old, new, context);
@@ -350,7 +350,7 @@ impl Registry {
         options: &Options,
     ) -> Result<Written, Error> {
         self.change_job(namespace, name, options, |job| {
-            preconditions(job, options)?;
+            job.target().preconditions(options)?;
             delete(job, options.propagation, now());
             Ok(Vec::new())
         })
@@ -378,24 +378,6 @@ fn ours(current: &Current, uid: JobUid) -> Option<StoredJob> {
 fn patched(patch: &Patch, old: &Value) -> Result<Option<Body>, Error> {
     let new = patch.apply(old, &JOB)?;
     Ok((new.value != *old || !new.duplicates.is_empty()).then_some(new))
-}
-
-/// A delete may mean one object of the name, or one revision of it, and no other.
-fn preconditions(job: &StoredJob, options: &Options) -> Result<(), Error> {
-    let (uid, revision) = (job.uid.to_string(), job.revision);
-    let conflict = |what: &str, wanted: &dyn std::fmt::Display, there: &dyn std::fmt::Display| {
-        let reason = format!(
-            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}"
-        );
-        Err(Error::Conflict { resource: JOBS, name: job.name().to_owned(), reason })
-    };
-    if let Some(wanted) = options.uid.as_ref().filter(|wanted| **wanted != uid) {
-        return conflict("UID", wanted, &uid);
-    }
-    if let Some(wanted) = options.resource_version.filter(|wanted| *wanted != revision) {
-        return conflict("ResourceVersion", &wanted, &revision);
-    }
-    Ok(())
 }
 
 /// Five of Kubernetes' letters.

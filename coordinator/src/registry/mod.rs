@@ -5,6 +5,7 @@
 pub mod apply;
 mod apply_job;
 mod change;
+mod collection;
 mod convert;
 mod deletion;
 pub mod error;
@@ -27,6 +28,7 @@ pub mod selector;
 mod services;
 mod status;
 mod store;
+mod target;
 mod watch;
 
 pub use crate::admission::MAX_BODY_BYTES;

@@ -10,3 +10,10 @@ mod replica;
 pub use object::ObjectRecord;
 pub use record::{DecodeError, JobRecord, OF_DELETION};
 pub use replica::{Change, Object, Replica, WatchError, Watcher};
+
+/// Whether what stands at an object's subject says that the object is gone. Not decoded: this is
+/// asked of every message that is read.
+#[must_use]
+pub fn is_tombstone(payload: &[u8]) -> bool {
+    payload.is_empty() || payload.ends_with(b"\"gone\":true}")
+}

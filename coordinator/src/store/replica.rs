@@ -17,6 +17,8 @@ use stint_common::task;
 use stint_common::wire::Horizon;
 use tokio::sync::{mpsc, watch};
 
+use super::is_tombstone;
+
 /// What is kept in memory. Templates are not: they are large, and only workers read them.
 const RESOURCES: [&str; 10] = [
     HORIZONS,
@@ -404,7 +406,7 @@ impl State {
 
     fn apply(&mut self, object: Object) {
         let key = (object.resource.clone(), object.namespace.clone(), object.name.clone());
-        let gone = object.payload.is_empty() || object.payload.ends_with(b"\"gone\":true}");
+        let gone = is_tombstone(&object.payload);
         let object = Arc::new(object);
         let before = if gone {
             let tombstone = Tombstone { revision: object.revision, time: object.time };

@@ -16,6 +16,7 @@ use stint_common::nats::Entry;
 use super::error::{EVENTS, EVENTS_K8S, Resource};
 use super::job_object::set_revision;
 use super::options::Options;
+use super::target::Target;
 use super::{Error, selector::FieldSelector};
 use crate::admission::plain::{self, Rules};
 
@@ -75,6 +76,13 @@ struct StoredEvent {
 }
 
 impl StoredEvent {
+    /// It, as a write meets it.
+    fn target(&self, form: EventForm) -> Target<'_> {
+        let text = |name: &str| self.event["metadata"][name].as_str().unwrap_or_default();
+        let (name, uid) = (text("name"), text("uid").to_owned());
+        Target { resource: form.about(), name, uid, revision: self.revision }
+    }
+
     fn decode(payload: &[u8], revision: u64) -> Option<Self> {
         let mut event: Value = serde_json::from_slice(payload).ok()?;
         let gone = event.as_object_mut()?.shift_remove(GONE).is_some();

@@ -7,7 +7,7 @@ use stint_common::nats::{Tail, TailEvent};
 
 use super::{EventForm, StoredEvent, check_fields, not_found};
 use crate::admission::text;
-use crate::registry::job_list::{read_continue, write_continue};
+use crate::registry::job_list::read_continue;
 use crate::registry::{Error, Options, Registry};
 
 impl Registry {
@@ -99,28 +99,17 @@ impl Registry {
         check_fields(&options.fields)?;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
         let (events, revision) = self.read_events(namespace, options).await?;
-        let (mut items, mut bytes, mut more) = (Vec::new(), 0, None);
+        let mut page = self.page(options);
         for (place, event) in events {
             let behind = after.as_ref().is_none_or(|after| place > *after);
             if !behind || !event.is_selected(options) {
                 continue;
             }
-            if options.limit > 0 && items.len() == options.limit {
-                more = items.last().map(write_continue);
-                break;
-            }
-            let shown = form.show(&event.event);
-            bytes += shown.to_string().len();
-            items.push(shown);
-            if options.limit > 0 && bytes > self.page_bytes() {
-                more = items.last().map(write_continue);
+            if !page.take(form.show(&event.event)) {
                 break;
             }
         }
-        let mut metadata = json!({"resourceVersion": revision.to_string()});
-        if let Some(more) = more {
-            metadata["continue"] = Value::from(more);
-        }
+        let (metadata, items) = page.finish(revision);
         let version = form.rules().identity.api_version;
         Ok(json!({
             "apiVersion": version, "kind": "EventList", "metadata": metadata, "items": items,

@@ -9,10 +9,10 @@ use stint_common::time::now;
 use super::{EventForm, GONE, StoredEvent};
 use crate::admission::{self, Body, CreateContext, UpdateContext, plain};
 use crate::registry::change::TRIES;
-use crate::registry::error::MODIFIED;
-use crate::registry::job_list::AT_ONCE;
+use crate::registry::collection::AT_ONCE;
 use crate::registry::jobs::name_suffix;
 use crate::registry::patch::{Patch, schema};
+use crate::registry::target::modified;
 use crate::registry::{Answer, Error, Options, Registry};
 
 impl Registry {
@@ -151,19 +151,11 @@ impl Registry {
         change: impl Fn(&Value) -> Result<Body, Error>,
     ) -> Result<Answer, Error> {
         let context = UpdateContext { field_validation: options.field_validation };
-        let conflict = || Error::Conflict {
-            resource: form.about(),
-            name: name.to_owned(),
-            reason: MODIFIED.to_owned(),
-        };
         for _ in 0..TRIES {
             let (subject, stored) = self.read_event(form, namespace, name).await?;
             let old = form.show(&stored.event);
             let new = change(&old)?;
-            let meant = new.value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-            if !meant.is_empty() && meant != stored.revision.to_string() {
-                return Err(conflict());
-            }
+            stored.target(form).same_revision(&new.value)?;
             let text = new.value.to_string();
             let admitted = plain::update(form.rules(), &old, new, context);
             let admitted =
@@ -182,7 +174,7 @@ impl Registry {
                 Written::Lost(_) => {}
             }
         }
-        Err(conflict())
+        Err(modified(form.about(), name))
     }
 
     /// Deletes an Event.
@@ -220,8 +212,7 @@ impl Registry {
                 Written::Lost(_) => {}
             }
         }
-        let reason = MODIFIED.to_owned();
-        Err(Error::Conflict { resource: form.about(), name: name.to_owned(), reason })
+        Err(modified(form.about(), name))
     }
 
     /// Deletes every Event of a namespace that matches the selectors.

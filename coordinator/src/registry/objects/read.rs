@@ -6,7 +6,7 @@ use stint_common::names::ALL_NAMESPACES;
 use super::kind::Kind;
 use super::stored::StoredObject;
 use crate::registry::convert::may_be_selected;
-use crate::registry::job_list::{read_continue, write_continue};
+use crate::registry::job_list::read_continue;
 use crate::registry::{Error, Options, Registry};
 
 /// The namespace token of an object's subject.
@@ -64,7 +64,7 @@ impl Registry {
         let namespace = namespace.filter(|_| kind.is_namespaced());
         let (objects, revision) = self.list_at(kind.about.plural, namespace, options).await?;
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
-        let (mut items, mut bytes, mut more) = (Vec::new(), 0, None);
+        let mut page = self.page(options);
         for object in objects {
             if kind.is_namespaced() && !may_be_selected(&object, &options.fields) {
                 continue;
@@ -75,21 +75,11 @@ impl Registry {
             if !behind || !is_selected(&found, options) {
                 continue;
             }
-            if options.limit > 0 && items.len() == options.limit {
-                more = items.last().map(write_continue);
-                break;
-            }
-            bytes += found.to_string().len();
-            items.push(found);
-            if options.limit > 0 && bytes > self.page_bytes() {
-                more = items.last().map(write_continue);
+            if !page.take(found) {
                 break;
             }
         }
-        let mut metadata = json!({"resourceVersion": revision.to_string()});
-        if let Some(more) = more {
-            metadata["continue"] = Value::from(more);
-        }
+        let (metadata, items) = page.finish(revision);
         Ok(kind.list_of(metadata, items))
     }
 }

@@ -7,6 +7,7 @@ use stint_common::id::Revision;
 use super::kind::Kind;
 use crate::registry::Error;
 use crate::registry::job_object::set_revision;
+use crate::registry::target::Target;
 use crate::store::{Object, ObjectRecord};
 
 /// An object as stored, decoded. Has no `Debug`: it may be a Secret.
@@ -20,6 +21,12 @@ pub(in crate::registry) struct StoredObject {
 }
 
 impl StoredObject {
+    /// It, as a write meets it.
+    pub(super) fn target(&self, kind: &Kind) -> Target<'_> {
+        let (uid, revision) = (self.uid().to_owned(), self.revision);
+        Target { resource: kind.about, name: self.name(), uid, revision }
+    }
+
     /// Reads a record.
     pub(in crate::registry) fn decode(payload: &[u8], revision: u64) -> Result<Self, Error> {
         let unreadable = |error: &dyn std::fmt::Display| {

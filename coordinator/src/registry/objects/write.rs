@@ -1,7 +1,6 @@
 //! Writing: every write is a compare-and-set against the stream's leader, tried again while others
 //! write in between.
 
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use stint_common::id::JobUid;
 use stint_common::nats::{Expect, Outcome, Write};
@@ -13,12 +12,11 @@ use super::read::place;
 use super::stored::{StoredObject, raw};
 use crate::admission::{self, Body, CreateContext, Rejection, UpdateContext, plain};
 use crate::registry::change::TRIES;
-use crate::registry::error::MODIFIED;
-use crate::registry::job_list::AT_ONCE;
 use crate::registry::jobs::{NAME_TRIES, name_suffix};
 use crate::registry::patch::Patch;
+use crate::registry::target::modified;
 use crate::registry::{Answer, Error, Options, Registry};
-use crate::store::ObjectRecord;
+use crate::store::{ObjectRecord, is_tombstone};
 
 /// What a message needs besides an object: its record's other members, subject and headers.
 const ENVELOPE: usize = 1024;
@@ -39,19 +37,7 @@ impl Written {
         if !self.stored.gone {
             return self.answer();
         }
-        let mut details = json!({"name": self.stored.name(), "kind": kind.about.plural});
-        if !kind.about.group.is_empty() {
-            details["group"] = Value::from(kind.about.group);
-        }
-        details["uid"] = Value::from(self.stored.uid());
-        let object = json!({
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Success",
-            "details": details,
-        });
-        Answer { object, warnings: self.warnings }
+        Answer { object: self.stored.target(kind).deleted(), warnings: self.warnings }
     }
 }
 
@@ -148,10 +134,7 @@ impl Registry {
             match self.objects.write(write).await {
                 Outcome::Stored(revision) => return Ok(Some(revision)),
                 Outcome::Lost(None) => expect = 0,
-                Outcome::Lost(Some(current))
-                    if current.payload.is_empty()
-                        || current.payload.ends_with(b"\"gone\":true}") =>
-                {
+                Outcome::Lost(Some(current)) if is_tombstone(&current.payload) => {
                     expect = current.sequence;
                 }
                 Outcome::Lost(Some(_)) => return Ok(None),
@@ -205,7 +188,7 @@ impl Registry {
                 Outcome::Refused(reason) => return Err(not_stored(kind, &reason)),
             }
         }
-        Err(conflict(kind, name, MODIFIED.to_owned()))
+        Err(modified(kind.about, name))
     }
 
     /// Replaces an object by what was sent; without a `resourceVersion` whatever stands there.
@@ -225,7 +208,7 @@ impl Registry {
         let body = kind.decode(body, content_type)?;
         let context = UpdateContext { field_validation: options.field_validation };
         self.change_object(kind, namespace, name, options, |stored| {
-            same_revision(kind, stored, &body.value)?;
+            stored.target(kind).same_revision(&body.value)?;
             let admitted = plain::update(kind.rules, &stored.view(), body.clone(), context);
             let admitted = admitted.map_err(|rejection| kind.rejected(rejection))?;
             stored.set_object(admitted.object, kind);
@@ -257,7 +240,7 @@ impl Registry {
             if new.value == old && new.duplicates.is_empty() {
                 return Ok(Vec::new());
             }
-            same_revision(kind, stored, &new.value)?;
+            stored.target(kind).same_revision(&new.value)?;
             let text = if kind.secret { String::new() } else { new.value.to_string() };
             let admitted = plain::update(kind.rules, &old, new, context);
             let admitted =
@@ -298,7 +281,7 @@ impl Registry {
             return Err(Error::Forbidden { resource: kind.about, name: name.to_owned(), reason });
         }
         self.change_object(kind, namespace, name, options, |stored| {
-            preconditions(kind, stored, options)?;
+            stored.target(kind).preconditions(options)?;
             if !stored.waits(kind) {
                 stored.gone = true;
             } else if !stored.is_being_deleted() {
@@ -327,31 +310,10 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let list = self.list_objects(kind, Some(namespace), options).await?;
-        let names = list["items"].as_array().into_iter().flatten();
-        let names: Vec<String> =
-            names.filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect();
-        let mut deletes = futures_util::stream::iter(names)
-            .map(|name| async move { self.remove_object(kind, namespace, &name, options).await })
-            .buffered(AT_ONCE);
-        let (mut items, mut bytes, mut others) = (Vec::new(), 0, 0);
-        while let Some(outcome) = deletes.next().await {
-            let object = match outcome {
-                Ok(written) => written.answer().object,
-                Err(Error::NotFound { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            bytes += object.to_string().len();
-            if others > 0 || bytes > self.page_bytes() {
-                others += 1;
-            } else {
-                items.push(object);
-            }
-        }
-        let mut metadata = list["metadata"].clone();
-        if others > 0 {
-            metadata["remainingItemCount"] = Value::from(others);
-        }
-        Ok(Answer { object: kind.list_of(metadata, items), warnings: Vec::new() })
+        self.delete_each(list, |name| async move {
+            self.remove_object(kind, namespace, &name, options).await.map(Written::answer)
+        })
+        .await
     }
 }
 
@@ -368,34 +330,4 @@ impl Kind {
 
 fn not_stored(kind: &Kind, reason: &str) -> Error {
     Error::Unavailable(format!("the {} was not stored: {reason}", kind.about.kind))
-}
-
-fn conflict(kind: &Kind, name: &str, reason: String) -> Error {
-    Error::Conflict { resource: kind.about, name: name.to_owned(), reason }
-}
-
-/// A write that names a revision means that one and no other.
-fn same_revision(kind: &Kind, stored: &StoredObject, new: &Value) -> Result<(), Error> {
-    let meant = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if meant.is_empty() || meant == stored.revision.to_string() {
-        return Ok(());
-    }
-    Err(conflict(kind, stored.name(), MODIFIED.to_owned()))
-}
-
-/// A delete may mean one object of the name, or one revision of it, and no other.
-fn preconditions(kind: &Kind, stored: &StoredObject, options: &Options) -> Result<(), Error> {
-    let refuse = |what: &str, wanted: &str, there: &str| {
-        let reason = format!(
-            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}"
-        );
-        Err(conflict(kind, stored.name(), reason))
-    };
-    if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != stored.uid()) {
-        return refuse("UID", wanted, stored.uid());
-    }
-    if let Some(wanted) = options.resource_version.filter(|wanted| *wanted != stored.revision) {
-        return refuse("ResourceVersion", &wanted.to_string(), &stored.revision.to_string());
-    }
-    Ok(())
 }
