@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::redirect::{Attempt, Policy};
 use tokio::net::TcpStream;
 
+use super::templates::describe;
 use crate::launch::{Endpoint, HttpGet};
 
 /// What servers know probes by.
@@ -48,7 +49,7 @@ pub(super) async fn get(request: &HttpGet) -> Result<(), String> {
     let client = CLIENT.as_ref().map_err(Clone::clone)?;
     let headers = headers(&request.headers)?;
     let answer = client.get(&url).headers(headers).send().await;
-    let status = answer.map_err(|error| chain(&error))?.status();
+    let status = answer.map_err(|error| describe(&error))?.status();
     if request.any_status || (200..400).contains(&status.as_u16()) {
         return Ok(());
     }
@@ -75,17 +76,6 @@ pub(super) async fn connect(endpoint: &Endpoint) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("connecting to {host}:{port}: {error}")),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

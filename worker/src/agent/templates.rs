@@ -178,7 +178,8 @@ async fn read(jet: &Jet, name: &Name) -> Result<Option<(Stored, Option<Stored>)>
     Ok(template.map(|template| (template, sealed)))
 }
 
-fn describe(error: &dyn std::error::Error) -> String {
+/// An error with its causes.
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -33,15 +33,9 @@ pub(super) fn spawn(
     capture: &Capture,
     null: &File,
 ) -> io::Result<Pid> {
-    let mut command = Command::new(program);
-    if let Some((name, arguments)) = spec.argv.split_first() {
-        command.arg0(&**name).args(arguments.iter().map(|argument| &**argument));
-    }
+    let mut command = command(program, spec);
     command
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (&**name, &**value)))
         .env(VARIABLE, marker.value())
-        .current_dir(&*spec.working_dir)
         .stdin(Stdio::from(OwnedFd::from(null.try_clone()?)))
         .stdout(Stdio::from(OwnedFd::from(capture.stdout().try_clone()?)))
         .stderr(Stdio::from(OwnedFd::from(capture.stderr().try_clone()?)))
@@ -74,6 +68,19 @@ pub(super) fn launcher(
         .process_group(0)
         .spawn()?;
     Ok((pid_of(&child), ours))
+}
+
+/// The program with its arguments, variables and directory, and none of ours.
+pub(super) fn command(program: &Path, spec: &LaunchSpec) -> Command {
+    let mut command = Command::new(program);
+    if let Some((name, arguments)) = spec.argv.split_first() {
+        command.arg0(&**name).args(arguments.iter().map(|argument| &**argument));
+    }
+    command
+        .env_clear()
+        .envs(spec.env.iter().map(|(name, value)| (&**name, &**value)))
+        .current_dir(&*spec.working_dir);
+    command
 }
 
 fn pid_of(child: &std::process::Child) -> Pid {

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
 use super::super::program::Programs;
@@ -56,7 +56,7 @@ fn run(instructions: Instructions, socket: &mut UnixStream) -> Result<(), Failur
     let program =
         Programs::default().find(&spec).ok_or_else(|| failure(spawn::not_found(&spec)))?;
     tell(socket)?;
-    let error = command(&program, &spec).exec();
+    let error = spawn::command(&program, &spec).stdin(Stdio::null()).exec();
     Err(failure(spawn::start_error(error, &program, &spec)))
 }
 
@@ -68,19 +68,6 @@ fn spec(instructions: Instructions, home: Option<Home>) -> LaunchSpec {
         env.extend(user.map(|user| (Arc::from("USER"), Arc::from(user))));
     }
     LaunchSpec { argv, env, working_dir, setup: None }
-}
-
-fn command(program: &std::path::Path, spec: &LaunchSpec) -> Command {
-    let mut command = Command::new(program);
-    if let Some((name, arguments)) = spec.argv.split_first() {
-        command.arg0(&**name).args(arguments.iter().map(|argument| &**argument));
-    }
-    command
-        .env_clear()
-        .envs(spec.env.iter().map(|(name, value)| (&**name, &**value)))
-        .current_dir(&*spec.working_dir)
-        .stdin(Stdio::null());
-    command
 }
 
 fn failure(error: StartError) -> Failure {
