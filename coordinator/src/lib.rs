@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod api;
 pub mod control;
+pub mod cron;
 pub mod job;
 pub mod registry;
 pub mod serve;

@@ -8,10 +8,14 @@
 
 #[path = "e2e/cli.rs"]
 mod cli;
+#[path = "e2e/cron.rs"]
+mod cron;
 #[path = "e2e/delete.rs"]
 mod delete;
 #[path = "e2e/events.rs"]
 mod events;
+#[path = "e2e/evict.rs"]
+mod evict;
 #[path = "e2e/extensions.rs"]
 mod extensions;
 #[path = "e2e/failures.rs"]

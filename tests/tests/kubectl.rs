@@ -5,6 +5,8 @@
 
 #[path = "kubectl/change.rs"]
 mod change;
+#[path = "kubectl/cron.rs"]
+mod cron;
 #[path = "kubectl/look.rs"]
 mod look;
 #[path = "kubectl/run.rs"]

@@ -15,14 +15,14 @@ use stint_coordinator::admission::{
 };
 use stint_coordinator::registry::selector::{FieldSelector, LabelSelector, Operator, Requirement};
 
+#[path = "vectors_admission/cron.rs"]
+mod cron;
 #[path = "vectors_admission/harness.rs"]
 mod harness;
 #[path = "vectors_admission/strategic.rs"]
 mod strategic;
 
 use harness::{Outcome, Tally, oracle, same, same_faults};
-
-const NO_CRON_JOBS: &str = "Stint has no CronJobs";
 
 #[test]
 fn the_tables_of_kubernetes_hold() {
@@ -59,26 +59,7 @@ fn the_tables_of_kubernetes_hold() {
     strategic::schema_holds();
     tally.run("strategicpatch/TestCustomStrategicMergePatch", strategic::apply);
     tally.run("strategicpatch/TestStrategicMergePatch", strategic::apply);
-    tally.skip("batch-v1/TestSetDefaultCronJob", NO_CRON_JOBS);
-    for name in [
-        "TestTimeZones",
-        "TestValidateCronJob",
-        "TestValidateCronJobScheduleTZ",
-        "TestValidateCronJobSpec",
-        "TestValidateScheduleFormatNormalCases",
-        "TestValidateScheduleFormatPanicRecovery",
-    ] {
-        tally.skip(&format!("batch-validation/{name}"), NO_CRON_JOBS);
-    }
-    for name in [
-        "TestByJobStartTime",
-        "TestControllerV2SyncCronJob",
-        "TestGetJobFromTemplate2",
-        "TestMostRecentScheduleTime",
-        "TestNextScheduleTimeDuration",
-    ] {
-        tally.skip(&format!("controller-cronjob/{name}"), NO_CRON_JOBS);
-    }
+    cron::run(&mut tally);
     tally.finish();
 }
 

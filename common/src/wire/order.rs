@@ -18,6 +18,9 @@ pub struct Order {
     pub nonce: u64,
     /// What the pod is told.
     pub kind: OrderKind,
+    /// It is an eviction: the pod's end is a disruption.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub evicted: bool,
 }
 
 /// What a pod can be told.

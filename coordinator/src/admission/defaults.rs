@@ -48,7 +48,7 @@ pub(super) fn copy_labels(job: &mut Map<String, Value>) {
 }
 
 /// The status that a condition of a failure policy is compared with: True.
-fn failure_policy(spec: &mut Map<String, Value>) {
+pub(super) fn failure_policy(spec: &mut Map<String, Value>) {
     let rules = spec.get_mut("podFailurePolicy").and_then(|policy| policy.get_mut("rules"));
     for rule in items(rules) {
         for pattern in items(rule.get_mut("onPodConditions")) {

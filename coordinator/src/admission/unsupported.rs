@@ -74,6 +74,11 @@ pub fn check(job: &Value, causes: &mut Causes) {
     members(job, JOB, None, causes);
 }
 
+/// Adds what of an object with these fields, which stands at `path`, is not supported.
+pub fn check_in(object: &Value, fields: &[Field], path: &Path<'_>, causes: &mut Causes) {
+    members(object, fields, Some(path), causes);
+}
+
 fn members(object: &Value, fields: &[Field], path: Option<&Path<'_>>, causes: &mut Causes) {
     members_but(object, fields, "", path, causes);
 }

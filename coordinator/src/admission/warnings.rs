@@ -137,7 +137,8 @@ fn of_stint(job: &Job) -> Vec<String> {
             "spec.template.spec.priorityClassName: {class:?} is not known: the pods have priority 0"
         ));
     }
-    if job.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()) {
+    let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
+    if owners.iter().any(|owner| owner.kind != "CronJob" || owner.api_version != "batch/v1") {
         warnings.push(
             "metadata.ownerReferences: recorded only: Stint does not delete a Job with its owner"
                 .to_owned(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::delete_options::with_body;
 use super::resources::{ApiResource, Part, Verb, Verbs};
-use crate::registry::objects::Kind;
+use crate::registry::objects::{Changed, Kind};
 use crate::registry::{
     Answer, Error, EventForm, LogStream, Options, Registry, WatchStream, is_apply,
 };
@@ -203,6 +203,10 @@ async fn pods(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, E
             let (namespace, name) = (request.namespace()?, request.name()?);
             return Ok(Reply::Log(registry.open_log(namespace, name, options).await?));
         }
+        (Some(Part::Eviction), Verb::Create) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.evict_pod(namespace, name, request.body, options).await?
+        }
         (None, Verb::Create | Verb::Update | Verb::Patch) | (Some(_), _) => {
             return Err(request.not_allowed());
         }
@@ -217,9 +221,11 @@ async fn objects(
 ) -> Result<Reply, Error> {
     let Request { body, content_type, options, .. } = &request;
     let (body, content_type) = (*body, *content_type);
-    if request.part.is_some() {
-        return Err(request.not_allowed());
-    }
+    let part = match request.part {
+        None => Changed::Object,
+        Some(Part::Status) => Changed::Status,
+        Some(_) => return Err(request.not_allowed()),
+    };
     let place = || if kind.is_namespaced() { request.namespace() } else { Ok("") };
     let answer = match request.verb {
         Verb::Get => plain(registry.get_object(kind, place()?, request.name()?).await?),
@@ -230,12 +236,12 @@ async fn objects(
         }
         Verb::Create => registry.create_object(kind, place()?, body, content_type, options).await?,
         Verb::Update => {
-            let (namespace, name) = (place()?, request.name()?);
-            registry.update_object(kind, namespace, name, body, content_type, options).await?
+            let place = (place()?, request.name()?);
+            registry.update_object(kind, place, part, body, content_type, options).await?
         }
         Verb::Patch => {
-            let (namespace, name) = (place()?, request.name()?);
-            registry.patch_object(kind, namespace, name, body, content_type, options).await?
+            let place = (place()?, request.name()?);
+            registry.patch_object(kind, place, part, body, content_type, options).await?
         }
         Verb::Delete => registry.delete_object(kind, place()?, request.name()?, options).await?,
         Verb::DeleteCollection => registry.delete_objects(kind, place()?, options).await?,

@@ -3,13 +3,13 @@
 
 use crate::registry::EventForm;
 use crate::registry::error::{
-    ACCESS_REVIEWS, CONFIG_MAPS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES, NODES, PODS, RULES_REVIEWS,
-    Resource, SECRETS, SELF_REVIEWS, SERVICE_ACCOUNTS, SERVICES,
+    ACCESS_REVIEWS, CONFIG_MAPS, CRON_JOBS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES, NODES, PODS,
+    RULES_REVIEWS, Resource, SECRETS, SELF_REVIEWS, SERVICE_ACCOUNTS, SERVICES,
 };
 use crate::registry::objects::{Kind, kind};
 
 /// Everything there is.
-pub(crate) static RESOURCES: [&ApiResource; 13] = [
+pub(crate) static RESOURCES: [&ApiResource; 14] = [
     &CONFIG_MAPS_V1,
     &EVENTS_V1,
     &NAMESPACES_V1,
@@ -18,6 +18,7 @@ pub(crate) static RESOURCES: [&ApiResource; 13] = [
     &SECRETS_V1,
     &SERVICES_V1,
     &SERVICE_ACCOUNTS_V1,
+    &CRON_JOBS_V1,
     &JOBS_V1,
     &EVENTS_K8S_V1,
     &ACCESS_REVIEWS_V1,
@@ -129,6 +130,22 @@ static SERVICE_ACCOUNTS_V1: ApiResource = ApiResource {
     subresources: &[],
 };
 
+static CRON_JOBS_V1: ApiResource = ApiResource {
+    served_by: Verbs::Objects(&kind::CRON_JOB),
+    about: CRON_JOBS,
+    version: "v1",
+    singular: "cronjob",
+    short_names: &["cj"],
+    categories: &["all"],
+    namespaced: true,
+    verbs: &ALL_VERBS,
+    subresources: &[Subresource::own(
+        Part::Status,
+        "CronJob",
+        &[Verb::Get, Verb::Patch, Verb::Update],
+    )],
+};
+
 static JOBS_V1: ApiResource = ApiResource {
     served_by: Verbs::Jobs,
     about: JOBS,
@@ -153,7 +170,15 @@ static PODS_V1: ApiResource = ApiResource {
     categories: &["all"],
     namespaced: true,
     verbs: &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List, Verb::Watch],
-    subresources: &[Subresource::own(Part::Log, "Pod", &[Verb::Get])],
+    subresources: &[
+        Subresource {
+            part: Part::Eviction,
+            kind: "Eviction",
+            group_version: Some(("policy", "v1")),
+            verbs: &[Verb::Create],
+        },
+        Subresource::own(Part::Log, "Pod", &[Verb::Get]),
+    ],
 };
 
 static ACCESS_REVIEWS_V1: ApiResource =
@@ -237,6 +262,8 @@ pub(crate) enum Part {
     Log,
     /// `rerun`: Jobs that run a finished one again.
     Rerun,
+    /// `eviction`: has the object go.
+    Eviction,
 }
 
 /// What can be done with a resource.
@@ -296,6 +323,7 @@ impl Part {
             Self::Status => "status",
             Self::Log => "log",
             Self::Rerun => "rerun",
+            Self::Eviction => "eviction",
         }
     }
 
@@ -303,7 +331,7 @@ impl Part {
     pub(crate) const fn is_bytes(self) -> bool {
         match self {
             Self::Log => true,
-            Self::Status | Self::Rerun => false,
+            Self::Status | Self::Rerun | Self::Eviction => false,
         }
     }
 }

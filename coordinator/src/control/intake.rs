@@ -215,10 +215,10 @@ impl Owner {
             return;
         }
         match serde_json::from_slice::<Order>(&entry.payload) {
-            Ok(Order { kind: OrderKind::Stop { grace_seconds, at, .. }, .. }) => {
+            Ok(Order { kind: OrderKind::Stop { grace_seconds, at, .. }, evicted, .. }) => {
                 self.kept.ordered(pod, entry.sequence);
                 self.stops.order_stands(pod);
-                self.observe(pod, PodFact::StopOrdered { grace_seconds, at }, now);
+                self.observe(pod, PodFact::StopOrdered { grace_seconds, at, evicted }, now);
             }
             Err(error) => tracing::error!(subject = %entry.subject, %error, "cannot read an order"),
         }

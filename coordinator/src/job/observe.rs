@@ -2,7 +2,7 @@
 
 use stint_common::id::{Attempt, Slot};
 
-use super::pod::{Pod, PodFact, Stage, Stop, StopReason};
+use super::pod::{ConditionStatus, Pod, PodCondition, PodFact, Stage, Stop, StopReason};
 use super::record::Key;
 use super::view::Job;
 
@@ -86,13 +86,20 @@ fn learn(pod: &mut Pod, fact: PodFact) -> News {
                 (false, false) => News::Claimed,
             }
         }
-        PodFact::Ended(end) => {
+        PodFact::Ended(mut end) => {
+            if !end.succeeded && pod.order.is_some_and(|it| it.reason == StopReason::PodEvicted) {
+                end.conditions.push(PodCondition {
+                    kind: "DisruptionTarget".into(),
+                    status: ConditionStatus::True,
+                });
+            }
             pod.stage = Stage::Ended(Box::new(end));
             News::Ended
         }
         PodFact::StopOrdered { .. } if pod.order.is_some() || pod.closed => News::Nothing,
-        PodFact::StopOrdered { grace_seconds, at } => {
-            pod.order = Some(Stop { at, grace_seconds, reason: StopReason::PodDeleted });
+        PodFact::StopOrdered { grace_seconds, at, evicted } => {
+            let reason = if evicted { StopReason::PodEvicted } else { StopReason::PodDeleted };
+            pod.order = Some(Stop { at, grace_seconds, reason });
             News::Else
         }
     }

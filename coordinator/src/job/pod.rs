@@ -26,6 +26,8 @@ pub enum PodFact {
         grace_seconds: u32,
         /// When it was deleted.
         at: Timestamp,
+        /// It was evicted: if it fails, that is a disruption.
+        evicted: bool,
     },
 }
 
@@ -149,6 +151,8 @@ pub struct Stop {
 pub enum StopReason {
     /// The pod was deleted through the API.
     PodDeleted,
+    /// The pod was evicted through the API.
+    PodEvicted,
     /// `spec.suspend` was set.
     JobSuspended,
     /// More pods were active than wanted (`spec.parallelism` was lowered, or the Job needs no
@@ -168,6 +172,7 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PodDeleted => "Pod was deleted",
+            Self::PodEvicted => "Pod was evicted",
             Self::JobSuspended => "Job was suspended",
             Self::ScaledDown => "Job needs fewer pods",
             Self::IndexRemoved => "Job no longer has this index",

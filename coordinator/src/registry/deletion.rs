@@ -26,8 +26,10 @@ use super::options::Propagation;
 use crate::job::Deletion;
 use crate::store::OF_DELETION;
 
-const ORPHAN: &str = OF_DELETION[0];
-const FOREGROUND: &str = OF_DELETION[1];
+/// Dependents are left behind.
+pub const ORPHAN: &str = OF_DELETION[0];
+/// Dependents go first.
+pub const FOREGROUND: &str = OF_DELETION[1];
 
 /// What a DELETE makes of a Job. Without a policy, a finalizer of it that stands for one counts.
 pub(super) fn delete(job: &mut StoredJob, policy: Option<Propagation>, now: Timestamp) {

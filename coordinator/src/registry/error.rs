@@ -32,6 +32,8 @@ pub const EVENTS_K8S: Resource =
 pub const CONFIG_MAPS: Resource = Resource { group: "", plural: "configmaps", kind: "ConfigMap" };
 /// Secrets.
 pub const SECRETS: Resource = Resource { group: "", plural: "secrets", kind: "Secret" };
+/// CronJobs.
+pub const CRON_JOBS: Resource = Resource { group: "batch", plural: "cronjobs", kind: "CronJob" };
 /// Services.
 pub const SERVICES: Resource = Resource { group: "", plural: "services", kind: "Service" };
 /// Service accounts.

@@ -326,32 +326,49 @@ impl Registry {
             // An ended pod's record is what its counting rests on: it goes with its Job.
             return Ok(Answer { object, warnings: ended_warning(ended) });
         }
-        let spec_grace =
-            &found.job.object["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
-        let spec_grace =
-            spec_grace.as_u64().and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30);
         let kind = OrderKind::Stop {
-            grace_seconds: options.grace_seconds.unwrap_or(spec_grace),
+            grace_seconds: options.grace_seconds.unwrap_or(found.grace_seconds()),
             at: now(),
             reason: "Pod was deleted".to_owned(),
         };
-        let order =
-            Order { v: VERSION, writer: self.writer, nonce: self.next_nonce(), kind: kind.clone() };
-        let payload = serde_json::to_vec(&order)
-            .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
-        let subject = self.jet.names.order(found.pod);
-        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
-        match self.pods.write(write).await {
-            Outcome::Stored(revision) => {
-                found.news.revision = revision;
-                found.news.order = Some(kind);
-            }
-            Outcome::Lost(_) => {}
-            Outcome::Refused(reason) => {
-                return Err(Error::Unavailable(format!("the order was not stored: {reason}")));
-            }
+        if let Some(revision) = self.order(found.pod, kind.clone(), false).await? {
+            found.news.revision = revision;
+            found.news.order = Some(kind);
         }
         Ok(Answer { object: found.object().unwrap_or(object), warnings: Vec::new() })
+    }
+}
+
+impl Registry {
+    /// Writes an order to a pod; gives its revision, or `None` if there is one already.
+    pub(super) async fn order(
+        &self,
+        pod: PodId,
+        kind: OrderKind,
+        evicted: bool,
+    ) -> Result<Option<u64>, Error> {
+        let nonce = self.next_nonce();
+        let order = Order { v: VERSION, writer: self.writer, nonce, kind, evicted };
+        let payload = serde_json::to_vec(&order)
+            .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
+        let subject = self.jet.names.order(pod);
+        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
+        match self.pods.write(write).await {
+            Outcome::Stored(revision) => Ok(Some(revision)),
+            Outcome::Lost(_) => Ok(None),
+            Outcome::Refused(reason) => {
+                Err(Error::Unavailable(format!("the order was not stored: {reason}")))
+            }
+        }
+    }
+}
+
+impl FoundPod {
+    /// How long it may take to end, by its template.
+    pub(super) fn grace_seconds(&self) -> u32 {
+        let template = &self.job.object["spec"]["template"]["spec"];
+        let grace = template["terminationGracePeriodSeconds"].as_u64();
+        grace.and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::cron_jobs::tend_cron_jobs;
 use super::namespaces::tend_namespaces;
 use crate::registry::Registry;
 
@@ -24,6 +25,7 @@ pub async fn run(
             () = shutdown.cancelled() => return,
             _ = over.wait_for(|owns| !*owns) => {}
             () = tend_namespaces(&registry) => {}
+            () = tend_cron_jobs(&registry) => {}
         }
     }
 }

@@ -68,7 +68,9 @@ impl JobTrace {
         let (PodState::Terminated(end), Some(claim)) = (&record.state, &record.claim) else {
             return;
         };
-        let cancelled = stop.is_some_and(|stop| stop.reason != StopReason::PodDeleted);
+        let of_job =
+            |stop: &Stop| !matches!(stop.reason, StopReason::PodDeleted | StopReason::PodEvicted);
+        let cancelled = stop.is_some_and(of_job);
         let failure = end.outcome == Outcome::Failed && !cancelled;
         if failure || sample::keeps(pod, sample::pods(spec)) {
             let end = PodEnd::new(pod, record.created_at, claim, end, cancelled);

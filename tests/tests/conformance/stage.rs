@@ -178,7 +178,12 @@ impl Stage {
             "running" => running(false, 0),
             "ready" => running(true, 0),
             "restarted" => running(false, number(1)),
-            "deleted" => PodFact::StopOrdered { grace_seconds: number(1), at: self.now },
+            "deleted" => {
+                PodFact::StopOrdered { grace_seconds: number(1), at: self.now, evicted: false }
+            }
+            "evicted" => {
+                PodFact::StopOrdered { grace_seconds: number(1), at: self.now, evicted: true }
+            }
             "succeeded" => ended(true, self.now, 0),
             "failed" => ended(false, self.now, 1),
             "exited" => failed(self.now, &words[1..], None),

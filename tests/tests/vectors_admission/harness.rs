@@ -18,7 +18,6 @@ pub(crate) fn root() -> PathBuf {
 #[derive(Default)]
 pub(crate) struct Tally {
     passed: usize,
-    skipped: usize,
     failed: Vec<String>,
 }
 
@@ -38,20 +37,10 @@ impl Tally {
         self.failed.extend(own.failed);
     }
 
-    /// Says that a file does not apply, and why.
-    pub(crate) fn skip(&mut self, file: &str, why: &str) {
-        let count = cases(file).len();
-        println!("{file}: 0 passed, {count} not applicable ({why}), 0 failed");
-        for case in cases(file) {
-            println!("    not applicable: {}", case["case"].as_str().unwrap_or_default());
-        }
-        self.skipped += count;
-    }
-
     /// The totals; fails when a case has failed.
     pub(crate) fn finish(self) {
-        let Self { passed, skipped, failed } = self;
-        println!("total: {passed} passed, {skipped} not applicable, {} failed", failed.len());
+        let Self { passed, failed } = self;
+        println!("total: {passed} passed, {} failed", failed.len());
         assert!(failed.is_empty(), "\n{}", failed.join("\n"));
     }
 }

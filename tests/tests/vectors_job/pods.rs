@@ -56,7 +56,11 @@ impl VectorPod<'_> {
         let at = timestamp(&self.value["metadata"]["deletionTimestamp"])?;
         let grace = self.value["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
         let at = at.checked_sub(Duration::from_secs(grace)).unwrap();
-        Some(PodFact::StopOrdered { grace_seconds: u32::try_from(grace).unwrap(), at })
+        Some(PodFact::StopOrdered {
+            grace_seconds: u32::try_from(grace).unwrap(),
+            at,
+            evicted: false,
+        })
     }
 
     fn statuses(&self, which: &str) -> impl Iterator<Item = &Value> {

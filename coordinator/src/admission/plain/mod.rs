@@ -4,6 +4,7 @@
 //! One pair of functions admits them all; what is particular to a kind is in its [`Rules`].
 
 mod config_map;
+mod cron_job;
 mod data;
 mod event;
 mod namespace;
@@ -13,9 +14,10 @@ mod secret;
 mod service_account;
 
 pub use config_map::CONFIG_MAP;
+pub use cron_job::{CRON_JOB, default_cron_job};
 pub use event::{EVENT, EVENTS_EVENT, from_events_form, to_events_form};
 pub use namespace::{ACTIVE, KUBERNETES, NAMESPACE, TERMINATING};
 pub use node::{NODE, UNSCHEDULABLE};
-pub use rules::{AdmittedObject, Rules, create, update};
+pub use rules::{AdmittedObject, Rules, create, update, update_status};
 pub use secret::SECRET;
 pub use service_account::SERVICE_ACCOUNT;

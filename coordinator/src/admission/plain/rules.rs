@@ -144,6 +144,34 @@ pub fn update(
     admitted(object, warnings, causes)
 }
 
+/// Admits a change of the status of `old`, of which the metadata may change with it.
+///
+/// # Errors
+///
+/// As [`update`].
+pub fn update_status(
+    rules: &Rules,
+    old: &Value,
+    new: Body,
+    context: UpdateContext,
+) -> Result<AdmittedObject, Rejection> {
+    let Read { mut object, warnings } =
+        (rules.read)(new, context.field_validation, rules.identity)?;
+    carry_metadata(&mut object, old)?;
+    let mut whole = old.clone();
+    for (member, value) in [("metadata", &object["metadata"]), ("status", &object["status"])] {
+        whole[member] = if value.is_null() { Value::Object(Map::new()) } else { value.clone() };
+    }
+    if let Some(generation) = old["metadata"].get("generation") {
+        whole["metadata"]["generation"] = generation.clone();
+    }
+    let meta: ObjectMeta = typed_as(&whole["metadata"], rules.identity)?;
+    let old_meta: ObjectMeta = typed_as(&old["metadata"], rules.identity)?;
+    let mut causes = Causes::default();
+    meta_update(&meta, &old_meta, &Path::root("metadata"), &mut causes);
+    admitted(whole, warnings, causes)
+}
+
 /// Carries over what a client cannot change.
 fn carry_metadata(new: &mut Value, old: &Value) -> Result<(), Rejection> {
     let old = old["metadata"].as_object().cloned().unwrap_or_default();

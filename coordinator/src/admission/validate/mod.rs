@@ -5,6 +5,7 @@
 //! of Kubernetes' own tests go: [`unsupported`](super::unsupported) refuses them.
 
 mod container;
+mod cron_job;
 mod environment;
 mod failure_policy;
 mod handlers;
@@ -22,6 +23,9 @@ mod status;
 mod success_policy;
 mod volumes;
 
+pub use cron_job::{
+    cron_job, cron_job_name, cron_job_spec, cron_job_update, schedule as cron_schedule,
+};
 pub(crate) use environment::subscript;
 pub use immutable::{Both, job_update, update};
 pub use job::{Options, job};

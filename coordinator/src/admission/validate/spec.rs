@@ -22,6 +22,12 @@ const MANAGED_BY_LENGTH: usize = 63;
 
 /// Everything that is wrong with a Job's spec.
 pub(super) fn job_spec(spec: &JobSpec, path: &Path<'_>, options: &Options, causes: &mut Causes) {
+    template_spec(spec, path, causes);
+    matching_selector(spec, path, options, causes);
+}
+
+/// Everything that is wrong with the spec of a template of Jobs; they get selectors of their own.
+pub(super) fn template_spec(spec: &JobSpec, path: &Path<'_>, causes: &mut Causes) {
     numbers(spec, path, causes);
     if let Some(manager) = &spec.managed_by {
         managed_by(manager, &path.child("managedBy"), causes);
@@ -37,7 +43,6 @@ pub(super) fn job_spec(spec: &JobSpec, path: &Path<'_>, options: &Options, cause
     let template = path.child("template");
     pod::template(&spec.template, &template, causes);
     restart_policy(spec, &template.child("spec").child("restartPolicy"), causes);
-    matching_selector(spec, path, options, causes);
 }
 
 fn numbers(spec: &JobSpec, path: &Path<'_>, causes: &mut Causes) {

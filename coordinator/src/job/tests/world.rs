@@ -169,8 +169,11 @@ impl World {
     /// Says again what is durable of a pod.
     fn tell(&mut self, key: Key) {
         if let Some(at) = self.orders.get(&key) {
-            let _ =
-                self.job.observe(key.0, key.1, PodFact::StopOrdered { grace_seconds: 5, at: *at });
+            let _ = self.job.observe(
+                key.0,
+                key.1,
+                PodFact::StopOrdered { grace_seconds: 5, at: *at, evicted: false },
+            );
         }
         if let Some(record) = self.records.get(&key).cloned() {
             let _ = self.job.observe(key.0, key.1, fact(&record));
@@ -268,7 +271,7 @@ impl World {
         let live: Vec<Key> = self.job.live_pods().map(|pod| (pod.slot, pod.attempt)).collect();
         if let Some(key) = nth(live.iter(), pick) {
             let at = *self.orders.entry(key).or_insert(self.now);
-            let fact = PodFact::StopOrdered { grace_seconds: 5, at };
+            let fact = PodFact::StopOrdered { grace_seconds: 5, at, evicted: false };
             self.news.push((key, fact));
         }
     }

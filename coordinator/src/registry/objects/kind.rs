@@ -2,7 +2,9 @@
 
 use crate::admission::Identity;
 use crate::admission::plain::{self, Rules};
-use crate::registry::error::{CONFIG_MAPS, NAMESPACES, Resource, SECRETS, SERVICE_ACCOUNTS};
+use crate::registry::error::{
+    CONFIG_MAPS, CRON_JOBS, NAMESPACES, Resource, SECRETS, SERVICE_ACCOUNTS,
+};
 use crate::registry::patch::schema::{self, Schema};
 
 /// A kind of object that is kept as it is sent.
@@ -47,6 +49,15 @@ pub static SERVICE_ACCOUNT: Kind = Kind {
     secret: false,
 };
 
+/// CronJobs.
+pub static CRON_JOB: Kind = Kind {
+    about: CRON_JOBS,
+    rules: &plain::CRON_JOB,
+    schema: &schema::CRON_JOB,
+    fields: &NAMES,
+    secret: false,
+};
+
 /// Namespaces.
 pub static NAMESPACE: Kind = Kind {
     about: NAMESPACES,
@@ -66,6 +77,11 @@ impl Kind {
     /// Whether its objects are what other objects are in.
     pub(super) fn is_namespace(&self) -> bool {
         self.about == NAMESPACES
+    }
+
+    /// Whether Jobs belong to its objects, and go with them.
+    pub(super) fn has_jobs(&self) -> bool {
+        self.about == CRON_JOBS
     }
 
     pub(super) fn identity(&self) -> Identity {

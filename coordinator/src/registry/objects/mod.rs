@@ -15,3 +15,4 @@ mod write;
 pub use kind::Kind;
 pub use namespaces::NamespaceChanges;
 pub(super) use stored::StoredObject;
+pub use write::Changed;

@@ -7,8 +7,9 @@ use stint_common::id::Revision;
 use super::kind::Kind;
 use crate::registry::Error;
 use crate::registry::job_object::set_revision;
+use crate::registry::options::Propagation;
 use crate::registry::target::Target;
-use crate::store::{Object, ObjectRecord};
+use crate::store::{OF_DELETION, Object, ObjectRecord};
 
 /// An object as stored, decoded. Has no `Debug`: it may be a Secret.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl StoredObject {
     }
 
     /// Takes an admitted object. One that is being deleted and waits for nothing more is gone.
-    pub(super) fn set_object(&mut self, mut object: Value, kind: &Kind) {
+    pub(in crate::registry) fn set_object(&mut self, mut object: Value, kind: &Kind) {
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.shift_remove("resourceVersion");
             if !has_finalizers(metadata) {
@@ -74,6 +75,26 @@ impl StoredObject {
         }
         self.object = object;
         self.gone = self.is_being_deleted() && !self.waits(kind);
+    }
+
+    /// A delete says what becomes of the Jobs that belong to the object: it waits until that is
+    /// done. Without a word, a finalizer that stands for one counts.
+    pub(super) fn hold_for_jobs(&mut self, policy: Option<Propagation>) {
+        let Some(policy) = policy else { return };
+        let own = self.object["metadata"]["finalizers"].as_array().into_iter().flatten();
+        let others = own.filter(|name| !OF_DELETION.iter().any(|own| **name == *own));
+        let mut names: Vec<Value> = others.cloned().collect();
+        match policy {
+            Propagation::Background => {}
+            Propagation::Orphan => names.push(Value::from(OF_DELETION[0])),
+            Propagation::Foreground => names.push(Value::from(OF_DELETION[1])),
+        }
+        if let Some(metadata) = self.object["metadata"].as_object_mut() {
+            metadata.insert("finalizers".to_owned(), Value::Array(names));
+            if !has_finalizers(metadata) {
+                metadata.shift_remove("finalizers");
+            }
+        }
     }
 
     /// Whether something must happen before the object may go.

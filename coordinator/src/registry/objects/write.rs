@@ -191,7 +191,8 @@ impl Registry {
         Err(modified(kind.about, name))
     }
 
-    /// Replaces an object by what was sent; without a `resourceVersion` whatever stands there.
+    /// Replaces an object, or its status, by what was sent; without a `resourceVersion` whatever
+    /// stands there.
     ///
     /// # Errors
     ///
@@ -199,26 +200,23 @@ impl Registry {
     pub async fn update_object(
         &self,
         kind: &Kind,
-        namespace: &str,
-        name: &str,
+        (namespace, name): (&str, &str),
+        part: Changed,
         body: &[u8],
         content_type: Option<&str>,
         options: &Options,
     ) -> Result<Answer, Error> {
         let body = kind.decode(body, content_type)?;
-        let context = UpdateContext { field_validation: options.field_validation };
         self.change_object(kind, namespace, name, options, |stored| {
-            stored.target(kind).same_revision(&body.value)?;
-            let admitted = plain::update(kind.rules, &stored.view(), body.clone(), context);
-            let admitted = admitted.map_err(|rejection| kind.rejected(rejection))?;
-            stored.set_object(admitted.object, kind);
-            Ok(admitted.warnings)
+            let rejected = |rejection| kind.rejected(rejection);
+            kind.take(stored, body.clone(), part, options, rejected)
         })
         .await
         .map(Written::answer)
     }
 
-    /// Applies a patch to an object: a JSON patch, a merge patch or a strategic merge patch.
+    /// Applies a patch to an object, or to its status: a JSON patch, a merge patch or a strategic
+    /// merge patch.
     ///
     /// # Errors
     ///
@@ -226,27 +224,22 @@ impl Registry {
     pub async fn patch_object(
         &self,
         kind: &Kind,
-        namespace: &str,
-        name: &str,
+        (namespace, name): (&str, &str),
+        part: Changed,
         body: &[u8],
         content_type: Option<&str>,
         options: &Options,
     ) -> Result<Answer, Error> {
         let patch = Patch::read(body, content_type)?;
-        let context = UpdateContext { field_validation: options.field_validation };
         self.change_object(kind, namespace, name, options, |stored| {
             let old = stored.view();
             let new = patch.apply(&old, kind.schema)?;
             if new.value == old && new.duplicates.is_empty() {
                 return Ok(Vec::new());
             }
-            stored.target(kind).same_revision(&new.value)?;
             let text = if kind.secret { String::new() } else { new.value.to_string() };
-            let admitted = plain::update(kind.rules, &old, new, context);
-            let admitted =
-                admitted.map_err(|rejection| Error::of_patched(kind.about, rejection, &text))?;
-            stored.set_object(admitted.object, kind);
-            Ok(admitted.warnings)
+            let rejected = |rejection| Error::of_patched(kind.about, rejection, &text);
+            kind.take(stored, new, part, options, rejected)
         })
         .await
         .map(Written::answer)
@@ -282,6 +275,9 @@ impl Registry {
         }
         self.change_object(kind, namespace, name, options, |stored| {
             stored.target(kind).preconditions(options)?;
+            if kind.has_jobs() {
+                stored.hold_for_jobs(options.propagation);
+            }
             if !stored.waits(kind) {
                 stored.gone = true;
             } else if !stored.is_being_deleted() {
@@ -317,7 +313,36 @@ impl Registry {
     }
 }
 
+/// Which part of an object a write changes, besides its metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// All but the status.
+    Object,
+    /// The status alone.
+    Status,
+}
+
 impl Kind {
+    /// Takes a changed object in, if it is admitted.
+    fn take(
+        &self,
+        stored: &mut StoredObject,
+        new: Body,
+        part: Changed,
+        options: &Options,
+        rejected: impl Fn(Rejection) -> Error,
+    ) -> Result<Vec<String>, Error> {
+        stored.target(self).same_revision(&new.value)?;
+        let context = UpdateContext { field_validation: options.field_validation };
+        let admitted = match part {
+            Changed::Object => plain::update(self.rules, &stored.view(), new, context),
+            Changed::Status => plain::update_status(self.rules, &stored.view(), new, context),
+        };
+        let admitted = admitted.map_err(rejected)?;
+        stored.set_object(admitted.object, self);
+        Ok(admitted.warnings)
+    }
+
     fn decode(&self, body: &[u8], content_type: Option<&str>) -> Result<Body, Error> {
         admission::decode_as(body, content_type, self.about.kind)
             .map_err(|rejection| self.rejected(rejection))

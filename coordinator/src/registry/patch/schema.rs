@@ -79,6 +79,12 @@ pub static JOB: Schema = Schema {
 /// An object whose lists are all replaced, but for those of its metadata.
 pub static PLAIN: Schema = Schema { members: &[object("metadata", &OBJECT_META)] };
 
+/// A CronJob.
+pub static CRON_JOB: Schema =
+    Schema { members: &[object("metadata", &OBJECT_META), object("spec", &CRON_JOB_SPEC)] };
+
+static CRON_JOB_SPEC: Schema = Schema { members: &[object("jobTemplate", &JOB)] };
+
 /// A service account.
 pub static SERVICE_ACCOUNT: Schema = Schema {
     members: &[

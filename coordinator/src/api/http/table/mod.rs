@@ -2,6 +2,7 @@
 //!
 //! A kind without columns of its own has the two that every object can fill.
 
+mod cron_job;
 mod job;
 mod objects;
 mod pod;
@@ -67,6 +68,7 @@ static PLAIN: Columns = Columns {
 
 fn columns(kind: &str) -> &'static Columns {
     match kind {
+        "CronJob" => &cron_job::COLUMNS,
         "Job" => &job::COLUMNS,
         "Pod" => &pod::COLUMNS,
         "ConfigMap" => &objects::CONFIG_MAPS,
