@@ -8,6 +8,7 @@ pub mod collections;
 pub mod config;
 pub mod id;
 pub mod index_set;
+pub mod metrics;
 pub mod names;
 pub mod nats;
 pub mod placing;

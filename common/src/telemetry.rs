@@ -1,4 +1,6 @@
-//! The log of our own processes, and trace contexts.
+//! The log of our own processes, and where telemetry goes.
+
+pub mod otlp;
 
 use tracing_subscriber::EnvFilter;
 

@@ -22,11 +22,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 const SUBMITTER: &str = "submitter-token-0123456789";
 const VIEWER: &str = "viewer-token-0123456789abc";
+const SCRAPER: &str = "scraper-token-0123456789ab";
 
 const FILE: &str = "
 users:
 - {name: sue, groups: [submitters], token: submitter-token-0123456789}
 - {name: vic, token: viewer-token-0123456789abc}
+- {name: pat, token: scraper-token-0123456789ab}
 roles:
 - groups: [submitters]
   namespaces: [access]
@@ -36,6 +38,7 @@ roles:
   namespaces: ['*']
   resources: [jobs]
   verbs: [get, list, watch]
+- {users: [pat], paths: [/metrics], verbs: [get]}
 ";
 
 /// A coordinator with more to say, beside those of the shared world.
@@ -93,6 +96,13 @@ async fn each_role_may_do_what_it_says_and_nothing_else() {
     let _ = ask(&http, SUBMITTER, "GET", &status, &json!({})).await.refused(403);
     let _ = ask(&http, VIEWER, "DELETE", &format!("{jobs}/a"), &json!({})).await.refused(403);
     let _ = ask(&http, SUBMITTER, "DELETE", &format!("{jobs}/a"), &json!({})).await.object(200);
+
+    assert_eq!(http.get("/metrics").await.code, 401);
+    let metrics = ask(&http, VIEWER, "GET", "/metrics", &json!({})).await.refused(403);
+    assert_eq!(metrics["message"], "forbidden: User \"vic\" cannot get path \"/metrics\"");
+    let metrics = ask(&http, SCRAPER, "GET", "/metrics", &json!({})).await;
+    assert!(metrics.code == 200 && metrics.bytes.starts_with(b"# HELP"));
+    let _ = ask(&http, SCRAPER, "GET", jobs, &json!({})).await.refused(403);
 
     let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     for (token, allowed) in [(SUBMITTER, true), (VIEWER, false)] {

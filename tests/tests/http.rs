@@ -9,6 +9,8 @@ mod discovery;
 mod hostile;
 #[path = "http/logs.rs"]
 mod logs;
+#[path = "http/metrics.rs"]
+mod metrics;
 #[path = "http/verbs.rs"]
 mod verbs;
 #[path = "http/watch.rs"]

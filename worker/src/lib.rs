@@ -6,4 +6,5 @@ pub mod logs;
 pub mod machine;
 pub mod pod;
 pub mod runtime;
+pub mod scrape;
 pub mod serve;

@@ -209,6 +209,10 @@ pub struct WorkerArgs {
     /// What it has to offer.
     #[command(flatten)]
     pub machine: MachineArgs,
+    /// Offer what this worker counts to Prometheus, at /metrics; port 0 takes any free one. Who
+    /// reaches the address may read it.
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub metrics: Option<SocketAddr>,
     /// How long a lease lasts after a renewal.
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds)]
     pub lease_seconds: f64,

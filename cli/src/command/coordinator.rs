@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use stint_common::metrics;
 use stint_coordinator::api::http::{Access, AccessFile, Listener, Offer, Tls, TlsFiles};
 use stint_coordinator::serve::{self, Config, Keep};
 
@@ -21,7 +22,12 @@ pub(super) async fn run(args: CoordinatorArgs) -> anyhow::Result<Exit> {
         http,
         keep: Keep { pods: args.keep_pods, deleted: seconds(args.keep_deleted) },
     };
-    until_stopped(|ready, shutdown| serve::run(config, ready, shutdown)).await
+    let metrics = metrics::start(metrics::Role::Coordinator, config.http.is_some());
+    let exit = until_stopped(|ready, shutdown| serve::run(config, ready, shutdown)).await;
+    if let Some(metrics) = metrics {
+        metrics.stop().await;
+    }
+    exit
 }
 
 /// Takes the address, and says which one it is.

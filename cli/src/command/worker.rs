@@ -1,6 +1,11 @@
 //! `stint worker`.
 
+use std::net::SocketAddr;
+
+use stint_common::{metrics, task};
+use stint_worker::scrape;
 use stint_worker::serve::{self, Config};
+use tokio_util::sync::CancellationToken;
 
 use super::serve::{nats_config, seconds, until_stopped};
 use crate::args::WorkerArgs;
@@ -27,5 +32,35 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         renew: seconds(renew),
         grace: seconds(args.grace_seconds),
     };
-    until_stopped(|ready, shutdown| serve::run(config, ready, shutdown)).await
+    let metrics = metrics::start(metrics::Role::Worker, args.metrics.is_some());
+    let page = match args.metrics {
+        Some(address) => Some(page(address).await?),
+        None => None,
+    };
+    let run = async |ready, shutdown: CancellationToken| {
+        let scraped = page.map(|page| task::spawn(scrape::serve(page, shutdown.clone())));
+        let outcome = serve::run(config, ready, shutdown.clone()).await;
+        shutdown.cancel();
+        if let Some(scraped) = scraped
+            && let Err(error) = scraped.await
+        {
+            tracing::error!(%error, "the page of metrics ended badly");
+        }
+        outcome
+    };
+    let exit = until_stopped(run).await;
+    if let Some(metrics) = metrics {
+        metrics.stop().await;
+    }
+    exit
+}
+
+/// Takes the address, and says which one it is.
+async fn page(address: SocketAddr) -> Result<scrape::Listener, Expected> {
+    let listener = scrape::Listener::bind(address).await.map_err(|error| {
+        let what = format!("metrics cannot be offered on {address}");
+        Expected::new(Exit::Unreachable, what).because(error)
+    })?;
+    println!("STINT_METRICS=http://{}/metrics", listener.address());
+    Ok(listener)
 }

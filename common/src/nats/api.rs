@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::Jet;
 use super::port::PortError;
+use crate::metrics::jetstream;
+use crate::time::Instant;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -62,7 +64,10 @@ impl Jet {
     ) -> Result<T, AskError> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let subject = format!("$JS.API.{operation}");
-        let answer = self.request(subject, None, body.into(), ANSWER).await?;
+        let start = Instant::now();
+        let answer = self.request(subject, None, body.into(), ANSWER).await;
+        jetstream().asked(operation, start.elapsed());
+        let answer = answer?;
         let envelope: Envelope = serde_json::from_slice(&answer.payload)?;
         match envelope.error {
             Some(refusal) => Err(AskError::Refused(refusal)),

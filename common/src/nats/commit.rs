@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{Jet, PortError, Refusal};
 use crate::backoff::Backoff;
 use crate::collections::HashSet;
+use crate::metrics::jetstream;
 use crate::time::Instant;
 use crate::{id, task};
 
@@ -107,6 +108,7 @@ impl Committer {
     /// Starts a committer for `stream` on the current runtime.
     #[must_use]
     pub fn start(jet: Jet, stream: String) -> Self {
+        jetstream().begin(&stream);
         let (groups, queue) = mpsc::channel(QUEUE);
         let line = Line { jet, stream, costs: Costs::default() };
         task::spawn(async move { line.run(queue).await });
@@ -242,7 +244,9 @@ impl Line {
             } else {
                 outcomes.extend(join_all(chunk.iter().map(|write| self.send_one(write))).await);
             }
-            self.costs.learn(batch, chunk.len(), start.elapsed());
+            let took = start.elapsed();
+            self.costs.learn(batch, chunk.len(), took);
+            jetstream().wrote(&self.stream, chunk.len(), took);
         }
         outcomes
     }
@@ -281,11 +285,14 @@ impl Line {
                 Some(Answer { error: None, seq }) => return Outcome::Stored(seq),
                 Some(Answer { error: Some(error), .. }) => {
                     let conflict = WRONG_LAST_SEQUENCE.contains(&error.err_code);
-                    if !conflict && (400..500).contains(&error.code) && error.code != 408 {
+                    if conflict {
+                        jetstream().conflict(&self.stream);
+                    } else if (400..500).contains(&error.code) && error.code != 408 {
+                        jetstream().refused(&self.stream);
                         return Outcome::Refused(error.description);
                     }
                 }
-                None => {}
+                None => jetstream().no_answer(&self.stream),
             }
             if let Some(outcome) = self.read_back(write).await {
                 return outcome;

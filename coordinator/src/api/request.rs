@@ -1,8 +1,11 @@
 //! A request, whichever front end it came by, and its way to the registry.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
+use stint_common::metrics::{self, Asked};
+use stint_common::time::Instant;
 
 use super::delete_options::with_body;
 use super::resources::{ApiResource, Part, Verb, Verbs};
@@ -44,11 +47,47 @@ pub(crate) enum Reply {
     Log(LogStream),
 }
 
-/// Has the registry do what is asked for.
+/// By which front end a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    Http,
+    Nats,
+}
+
+impl Front {
+    /// As metrics have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Nats => "nats",
+        }
+    }
+}
+
+/// Has the registry do what is asked for, and counts it.
 pub(crate) async fn carry_out(
+    front: Front,
     registry: &Arc<Registry>,
-    mut request: Request<'_>,
+    request: Request<'_>,
 ) -> Result<Reply, Error> {
+    let (start, verb) = (Instant::now(), request.verb.name());
+    let plural = request.resource.about.plural;
+    let resource = match request.part {
+        Some(part) => Cow::Owned(format!("{plural}/{}", part.name())),
+        None => Cow::Borrowed(plural),
+    };
+    let reply = have_done(registry, request).await;
+    let code = match &reply {
+        Ok(Reply::Created(_)) => 201,
+        Ok(Reply::Object(_) | Reply::Watch(_) | Reply::Log(_)) => 200,
+        Err(error) => error.code(),
+    };
+    let asked = Asked { front: front.name(), resource: &resource, verb, code };
+    metrics::coordinator().answered(asked, start.elapsed());
+    reply
+}
+
+async fn have_done(registry: &Arc<Registry>, mut request: Request<'_>) -> Result<Reply, Error> {
     request.check()?;
     match request.verb {
         Verb::Delete | Verb::DeleteCollection => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{JobUid, PodId};
+use stint_common::metrics::Queue;
 use stint_common::names::DEFAULT_CLASS;
 use stint_common::nats::{Jet, drop_class_consumer, ensure_class_consumer};
 use stint_common::placing;
@@ -135,6 +136,15 @@ impl Classes {
             pods.append(&mut known.window.fill(now, &mut take));
         }
         pods
+    }
+
+    /// How many items of each class nobody has claimed, and for how long.
+    pub(super) fn queues(&self, now: Instant) -> Vec<Queue> {
+        let queue = |(class, known): (&String, &Known)| {
+            let (items, oldest) = known.window.depth(now);
+            Queue { class: class.clone(), items, oldest_seconds: oldest.as_secs_f64() }
+        };
+        self.known.iter().map(queue).collect()
     }
 
     /// Items of all classes that nobody has claimed for too long.

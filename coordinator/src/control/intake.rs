@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use stint_common::id::{Incarnation, JobUid, PodId};
+use stint_common::metrics;
 use stint_common::names::PodsSubject;
 use stint_common::nats::{Current, Entry, Expect, Outcome, Write};
 use stint_common::time::Instant;
@@ -77,6 +78,7 @@ impl Owner {
             managed.trace_end();
         }
         self.note_finish(uid);
+        self.count_finish(uid);
         self.touch(uid);
         self.touch_dependents(uid);
         self.stops.look_at(uid);
@@ -167,6 +169,7 @@ impl Owner {
         if let Some(managed) = self.jobs.get(&pod.job) {
             managed.trace_pod(pod, &record);
         }
+        self.count_record(self.claims.contains_key(&pod), &record);
         let PodRecord { claim, state, template, created_at, index_failures, .. } = record;
         let fact = match &state {
             PodState::Claimed => PodFact::Claimed,
@@ -273,6 +276,9 @@ impl Owner {
             }
             Done::Leases(outcomes) => {
                 for (worker, outcome) in outcomes {
+                    if outcome.stored().is_some() {
+                        metrics::coordinator().worker_lost();
+                    }
                     tracing::warn!(worker, ?outcome, "recorded a worker as lost");
                 }
             }
@@ -298,6 +304,7 @@ impl Owner {
                     finished.inspect(|at| self.kept.finished(uid, *at));
                     let events = std::mem::take(&mut managed.events);
                     round.events.extend(events.into_iter().map(|event| (uid, event)));
+                    self.count_finish(uid);
                 }
             }
             Outcome::Lost(Some(Current { sequence, payload, .. })) => {
@@ -369,6 +376,7 @@ impl Owner {
                 .get(&pod.job)
                 .is_some_and(|managed| managed.job.awaits_claim(pod.slot, pod.attempt));
             if wanted {
+                metrics::coordinator().published_again();
                 self.publish(pod, wall, round);
             } else {
                 self.classes.give_back(pod);

@@ -143,6 +143,11 @@ impl Kept {
         choice.jobs.into_values().collect()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.total
+    }
+
     /// How many records there are too many.
     pub(super) fn excess(&self) -> usize {
         self.total.saturating_sub(self.limit)

@@ -61,6 +61,8 @@ pub(super) struct Managed {
     pub(super) removing: bool,
     /// Said when the write under way is stored.
     pub(super) events: Vec<Event>,
+    /// Its end was counted for the metrics.
+    pub(super) counted: bool,
 }
 
 /// A record that was read, in the core's terms.
@@ -134,6 +136,7 @@ impl Managed {
             unread: None,
             removing: false,
             events: Vec::new(),
+            counted: false,
         }
     }
 

@@ -20,6 +20,7 @@ mod intake;
 mod kept;
 mod leader;
 mod managed;
+mod measure;
 mod owner;
 mod retire;
 mod run;

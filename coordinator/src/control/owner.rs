@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{Incarnation, JobUid, PodId};
+use stint_common::metrics;
 use stint_common::names::Names;
 use stint_common::nats::Entry;
 use stint_common::time::{self, Instant};
@@ -88,6 +89,8 @@ pub(super) struct Owner {
     pub(super) retirement: Option<Retirement>,
     /// Tombstones of deleted Jobs.
     pub(super) graves: Graves,
+    /// When the metrics' board was last written.
+    pub(super) board: Option<Instant>,
 }
 
 impl Owner {
@@ -120,6 +123,7 @@ impl Owner {
             kept: Kept::new(keep.pods),
             retirement: None,
             graves: Graves::new(keep.deleted),
+            board: None,
         }
     }
 
@@ -292,6 +296,7 @@ impl Owner {
             pods.extend(keys.iter().map(|key| managed.pod(*key)));
             managed.job.publishable() > 0
         });
+        metrics::coordinator().published(pods.len());
         for pod in pods {
             self.publish(pod, now, round);
         }

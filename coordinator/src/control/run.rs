@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::Incarnation;
+use stint_common::metrics;
 use stint_common::nats::{Committer, Entry, Jet, Tail, TailEvent};
 use stint_common::time::{Instant, now, since};
 use tokio::sync::{mpsc, watch};
@@ -73,6 +74,7 @@ pub async fn run(shared: Shared, shutdown: CancellationToken) {
         tracing::info!(coordinator = %shared.incarnation, "owner: reconciling");
         shared.owns.send_replace(true);
         own(&shared, &candidate, held, &shutdown).await;
+        metrics::owned(None);
         shared.owns.send_replace(false);
         tracing::info!(coordinator = %shared.incarnation, "no longer owner");
         if shutdown.is_cancelled() {
@@ -192,6 +194,7 @@ impl Reign {
             }
         }
         self.owner.rebuilt = true;
+        metrics::coordinator().rebuilt(start.elapsed());
         tracing::info!(
             jobs = self.owner.jobs.len(),
             claims = self.owner.claims.len(),
@@ -253,6 +256,7 @@ impl Reign {
         let (wall, now) = (now(), instant());
         let mut round = self.owner.decide(round, wall, now);
         self.owner.stop_what_must(wall, now, &mut round);
+        metrics::coordinator().round(now.elapsed());
         if self.owner.classes.has_new() {
             self.look_after_classes(now);
         }
@@ -276,6 +280,7 @@ impl Reign {
         self.owner.retire(at, round);
         self.owner.bury(now(), round);
         self.owner.look_at_classes(at, round);
+        self.owner.write_board(at);
         self.look_after_classes(at);
         self.resolve_strangers(at).await;
         self.resolve_unaccounted(at).await;

@@ -135,6 +135,13 @@ impl Window {
         pods
     }
 
+    /// How many items are here, and for how long the oldest has been.
+    pub(super) fn depth(&self, now: Instant) -> (u64, Duration) {
+        let oldest = self.published.values().min();
+        let age = oldest.map_or(Duration::ZERO, |since| now.duration_since(*since));
+        (u64::try_from(self.published.len()).unwrap_or(u64::MAX), age)
+    }
+
     /// Publishing failed: the pod gives its place back, and is published again when its Job joins
     /// anew.
     pub(super) fn give_back(&mut self, pod: PodId) {

@@ -140,6 +140,21 @@ impl Workers {
         self.ready().map(|lease| slots_of(lease, class)).fold(0, usize::saturating_add)
     }
 
+    /// How many workers there are in each state.
+    #[must_use]
+    pub(super) fn by_state(&self) -> Vec<(&'static str, u64)> {
+        let count = |state: WorkerState| {
+            let count = self.workers.values().filter(|worker| worker.lease.state == state).count();
+            u64::try_from(count).unwrap_or(u64::MAX)
+        };
+        vec![
+            ("ready", count(WorkerState::Ready)),
+            ("draining", count(WorkerState::Draining)),
+            ("gone", count(WorkerState::Gone)),
+            ("lost", count(WorkerState::Lost)),
+        ]
+    }
+
     /// Why each ready worker that does not run pods of a class does not.
     #[must_use]
     pub(super) fn refusals(&self, class: &Class) -> Vec<Mismatch> {

@@ -154,6 +154,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// 403: the client may not look at what is no object.
+    #[error("forbidden: {reason}")]
+    ForbiddenPath {
+        /// Why.
+        reason: String,
+    },
     /// 405: no such verb on this resource.
     #[error("{verb} is not supported on resources of kind \"{}\"", resource.qualified())]
     MethodNotAllowed {
@@ -362,7 +368,7 @@ impl Error {
             Self::Conflict { .. } | Self::ApplyConflict { .. } => (409, "Conflict"),
             Self::BadRequest(_) => (400, "BadRequest"),
             Self::Unauthorized => (401, "Unauthorized"),
-            Self::Forbidden { .. } => (403, "Forbidden"),
+            Self::Forbidden { .. } | Self::ForbiddenPath { .. } => (403, "Forbidden"),
             Self::MethodNotAllowed { .. } => (405, "MethodNotAllowed"),
             Self::NotAcceptable { .. } => (406, "NotAcceptable"),
             Self::UnsupportedMediaType { .. } => (415, "UnsupportedMediaType"),
@@ -447,6 +453,7 @@ impl Error {
             }
             Self::NoSuchResource
             | Self::BadRequest(_)
+            | Self::ForbiddenPath { .. }
             | Self::Unauthorized
             | Self::NotAcceptable { .. }
             | Self::UnsupportedMediaType { .. }

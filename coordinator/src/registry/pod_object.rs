@@ -6,10 +6,11 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use stint_common::annotations::TIMES;
 use stint_common::id::{PodId, Revision};
 use stint_common::pod_meta::{self, PodSource, TRACKING_FINALIZER};
 use stint_common::time::{after, format_seconds};
-use stint_common::wire::{IndexFailures, PodRecord};
+use stint_common::wire::{IndexFailures, PodRecord, PodState};
 
 use super::pod_status::{PodName, status};
 
@@ -104,8 +105,12 @@ fn metadata(
     if !about.labels.is_empty() {
         put("labels", json!(about.labels));
     }
-    if !about.annotations.is_empty() {
-        put("annotations", json!(about.annotations));
+    let mut annotations = about.annotations;
+    if let Some(record) = view.record {
+        annotations.insert(TIMES.to_owned(), times(record));
+    }
+    if !annotations.is_empty() {
+        put("annotations", json!(annotations));
     }
     put(
         "ownerReferences",
@@ -122,6 +127,24 @@ fn metadata(
         put("finalizers", json!([TRACKING_FINALIZER]));
     }
     Value::Object(metadata)
+}
+
+/// The pod's times as its record has them: what is shown elsewhere is cut to seconds.
+fn times(record: &PodRecord) -> String {
+    let (started, finished) = match &record.state {
+        PodState::Claimed => (None, None),
+        PodState::Running(running) => (Some(running.started_at), None),
+        PodState::Terminated(end) => (end.started_at, Some(end.finished_at)),
+    };
+    let claimed = record.claim.as_ref().map(|claim| claim.claimed_at);
+    let times = [
+        ("created", Some(record.created_at)),
+        ("claimed", claimed),
+        ("started", started),
+        ("finished", finished),
+    ];
+    let known = times.into_iter().filter_map(|(name, at)| Some(format!("{name}={:.6}", at?)));
+    known.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -14,11 +14,13 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::SpanExporter as _;
+use stint_common::metrics;
+use stint_common::telemetry::otlp::{self, Signal};
 use tokio::sync::oneshot;
 
 use super::facts::Fact;
+use super::spans;
 use super::tracer::Tracer;
-use super::{config, spans};
 
 /// Facts that may wait for the receiver: a burst of short pods while one request is under way.
 const QUEUE: usize = 65_536;
@@ -42,15 +44,7 @@ pub struct Exporter {
 /// Starts the thread, if the environment asks for traces.
 #[must_use]
 pub fn start() -> Option<Exporter> {
-    let endpoint = config::endpoint()?;
-    if endpoint.starts_with("https:") {
-        // The client is built without TLS.
-        tracing::error!(
-            endpoint,
-            "traces are sent by http only, to a collector nearby; they are off"
-        );
-        return None;
-    }
+    let endpoint = otlp::endpoint(Signal::Traces)?;
     // The client is made with TLS where others in this program need that, and asks for a provider
     // even if it sends nothing that way. Whoever installed one before has installed the same.
     drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
@@ -61,7 +55,7 @@ pub fn start() -> Option<Exporter> {
             return None;
         }
     };
-    sender.set_resource(&config::resource());
+    sender.set_resource(&otlp::resource([]));
     let (queue, facts) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
     let tracer = Tracer::new(queue, Arc::clone(&dropped));
@@ -147,6 +141,7 @@ impl Losses {
         let queue_full = self.dropped.swap(0, Ordering::Relaxed);
         let not_taken = std::mem::take(&mut self.failed);
         self.said = Some(Instant::now());
+        metrics::coordinator().telemetry_dropped("traces", queue_full + not_taken);
         tracing::warn!(queue_full, not_taken, error, "spans were lost");
     }
 }

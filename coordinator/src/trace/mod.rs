@@ -11,7 +11,6 @@
 //! decides anything about a Job, and nothing waits for it: a full queue drops spans, and says how
 //! many.
 
-mod config;
 mod export;
 mod facts;
 mod sample;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+use stint_common::metrics;
 
 use crate::runtime::Runtime;
 
@@ -90,6 +91,7 @@ impl Fence {
         if !open && !frozen {
             runtime.freeze_all();
             self.frozen.store(true, Ordering::SeqCst);
+            metrics::worker().froze();
             tracing::warn!("no proof of the lease: pods are frozen until it is back");
         } else if open && frozen {
             runtime.thaw_all();

@@ -8,6 +8,7 @@ use async_nats::{Message, StatusCode};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::PodId;
+use stint_common::metrics;
 use stint_common::nats::{
     Entry, Jet, PortError, Reconnects, Subscription, Tail, TailEvent, parse_delivery,
 };
@@ -229,7 +230,11 @@ impl Intake {
                     self.answer(reply, b"-NAK");
                     return News::Less;
                 };
-                let pending = parse_delivery(&reply).map_or(0, |delivery| delivery.pending);
+                let delivery = parse_delivery(&reply);
+                if delivery.is_some_and(|delivery| delivery.delivered > 1) {
+                    metrics::worker().redelivered();
+                }
+                let pending = delivery.map_or(0, |delivery| delivery.pending);
                 feed.came(pending, clock());
                 let kind = Arc::clone(&feed.kind);
                 News::Item(Pulled { pod, item, reply, at: clock(), kind })

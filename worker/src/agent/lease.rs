@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stint_common::metrics;
 use stint_common::nats::{Committer, Expect, Jet, Outcome, ReadError, Write};
 use stint_common::wire::{WorkerLease, WorkerState, is_cordoned};
 use tokio_util::sync::CancellationToken;
 
 use super::fence::{Fence, boottime_ms};
+use super::life::word;
 
 /// Why a worker may not begin.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +109,9 @@ impl Keeper {
                 if self.fence.is_cordoned() { WorkerState::Draining } else { WorkerState::Ready };
             lease.renewal += 1;
             let sent = boottime_ms();
-            match self.write(&lease, revision).await {
+            let outcome = self.write(&lease, revision).await;
+            metrics::worker().renewed(word(&outcome));
+            match outcome {
                 Outcome::Stored(stored) => {
                     revision = stored;
                     self.fence.prove(sent, Duration::from_millis(lease.lease_ms));

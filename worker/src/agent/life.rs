@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stint_common::id::PodId;
+use stint_common::metrics;
 use stint_common::nats::Outcome;
 use stint_common::time::{after, now, since};
 use stint_common::trace::pod_context;
-use stint_common::wire::{End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
+use stint_common::wire::{self, End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
 
 use super::actions::Acting;
 use super::intake::clock;
@@ -198,6 +199,7 @@ impl<R: Runtime> Agent<R> {
                 // The machine's fault and not the pod's: tried again, and nothing more is taken
                 // meanwhile.
                 tracing::warn!(pod = %id, %error, "no room to start a container; trying again");
+                metrics::worker().no_room();
                 let target = Target::Container(index);
                 self.retries.insert((after(now(), START_AGAIN), id, target));
             }
@@ -288,6 +290,9 @@ impl<R: Runtime> Agent<R> {
     fn run_over(&mut self, id: PodId, index: usize, run: RunId, said: Said, out: &mut Outbox) {
         let Some((exit, at)) = self.exits.remove(&run) else { return };
         let Said { logs, last_words } = said;
+        if logs.bytes > 0 {
+            metrics::worker().wrote(logs.bytes, logs.dropped);
+        }
         let left = self.terminations.take(run);
         let message = if left.is_empty() { last_words } else { left };
         let containers = self.pods.get(&id).map_or(1, |pod| pod.containers.len());
@@ -304,9 +309,15 @@ impl<R: Runtime> Agent<R> {
             self.recent = Some(id.job);
         }
         let Some(pod) = self.pods.get_mut(&id) else { return };
+        let outcome = match end.outcome {
+            wire::Outcome::Succeeded => "succeeded",
+            wire::Outcome::Failed => "failed",
+        };
+        let waited = end.started_at.map(|started| since(started, pod.claimed_at));
+        metrics::worker().ended(outcome, waited);
         let mut end = end;
         if let Some(message) = &pod.evicted
-            && end.outcome == stint_common::wire::Outcome::Failed
+            && end.outcome == wire::Outcome::Failed
         {
             "Evicted".clone_into(&mut end.reason);
             end.message.clone_from(message);
@@ -321,10 +332,7 @@ impl<R: Runtime> Agent<R> {
                 "OOMKilled".clone_into(&mut ended.reason);
             }
         }
-        if shutting_down
-            && end.by == EndedBy::Worker
-            && end.outcome == stint_common::wire::Outcome::Failed
-        {
+        if shutting_down && end.by == EndedBy::Worker && end.outcome == wire::Outcome::Failed {
             end.conditions.push(PodCondition {
                 kind: "DisruptionTarget".to_owned(),
                 reason: "TerminationByKubelet".to_owned(),
@@ -461,6 +469,7 @@ impl<R: Runtime> Agent<R> {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         pod.writing = false;
         let reply = self.replies.remove(&id);
+        metrics::worker().claimed(word(outcome));
         match outcome {
             Outcome::Stored(sequence) => {
                 pod.sequence = *sequence;
@@ -488,5 +497,14 @@ impl<R: Runtime> Agent<R> {
         while let Some((id, event)) = self.pending.pop_front() {
             self.step(id, event, out);
         }
+    }
+}
+
+/// What became of a write, as metrics have it.
+pub(super) const fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Stored(_) => "stored",
+        Outcome::Lost(_) => "lost",
+        Outcome::Refused(_) => "refused",
     }
 }

@@ -11,6 +11,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use stint_common::collections::HashMap;
 use stint_common::id::{Incarnation, JobUid, PodId};
+use stint_common::metrics;
 use stint_common::nats::{Committer, Jet, PortError, Subscription, Write};
 use stint_common::time::{Instant, now, since};
 use stint_common::wire::{Exit, Nudge, Offer, PodState};
@@ -43,6 +44,8 @@ const IDLE_TICK: Duration = Duration::from_secs(2);
 const EVENTS_A_ROUND: usize = 4096;
 /// Ends wait no longer than this for company.
 const HOLD_ENDS: Duration = Duration::from_millis(4);
+/// Sizes are written down for metrics this often.
+const LOOK_AT_SIZES: Duration = Duration::from_secs(1);
 /// So many ends are company enough.
 const HELD_ENDS: usize = 64;
 /// At shutdown pods have this long to end by themselves after TERM, whatever they ask for.
@@ -117,6 +120,7 @@ pub struct Agent<R: Runtime> {
     pub(super) templates: Templates,
     held_ends: Vec<(PodId, Write)>,
     held_since: Option<Instant>,
+    board: Option<Instant>,
     nonce: u64,
 }
 
@@ -173,6 +177,7 @@ impl<R: Runtime> Agent<R> {
             templates: Templates::default(),
             held_ends: Vec::new(),
             held_since: None,
+            board: None,
             nonce: 0,
         })
     }
@@ -234,6 +239,7 @@ impl<R: Runtime> Agent<R> {
             self.claim(intake.is_mixed(), &mut out);
             self.pull(&mut intake).await;
             self.hold_ends(&mut out);
+            self.write_board();
             let ways = out.carry_out(&self.post);
             self.on_their_way.extend(ways);
             if self.shutting_down && self.pods.is_empty() {
@@ -258,6 +264,24 @@ impl<R: Runtime> Agent<R> {
             out.ends = std::mem::take(&mut self.held_ends);
             self.held_since = None;
         }
+    }
+
+    /// Writes down for the metrics what has a size, if it is time to.
+    fn write_board(&mut self) {
+        let at = clock();
+        let lately = self.board.is_some_and(|written| at.duration_since(written) < LOOK_AT_SIZES);
+        if lately || !metrics::are_read() {
+            return;
+        }
+        self.board = Some(at);
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let waiting = self.not_yet_running();
+        metrics::places(metrics::Places {
+            pods: vec![("running", count(self.places.running)), ("waiting", count(waiting))],
+            slots: count(self.room.places()),
+            proven: self.fence.is_open(),
+            cordoned: self.fence.is_cordoned(),
+        });
     }
 
     /// How long nothing is to be done if nothing happens.
@@ -437,6 +461,7 @@ impl<R: Runtime> Agent<R> {
                     self.claim_one(pulled, ready, out);
                 }
                 None if at.duration_since(pulled.at) >= GIVE_BACK && !allowed => {
+                    metrics::worker().gave_back();
                     out.answers.push((pulled.reply, b"-NAK"));
                 }
                 None => self.pulled.push_back(pulled),

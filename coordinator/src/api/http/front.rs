@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, Method, Request as HttpRequest, Response, StatusCode};
 use serde_json::Value;
+use stint_common::metrics;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ use super::route::{Route, Target};
 use super::table::{Include, Tables, metadata_of};
 use super::tls::Peer;
 use super::{health, openapi, protobuf, stream};
-use crate::api::request::{Reply, Request, carry_out};
+use crate::api::request::{self, Reply, Request, carry_out};
 use crate::api::resources::{Part, Verb, Verbs};
 use crate::registry::{Answer, Error, LogStream, MAX_BODY_BYTES, Registry, WatchStream};
 
@@ -65,7 +66,10 @@ impl Front {
         peer: Option<&Peer>,
     ) -> Response<Body> {
         let answered = self.handle(request, peer).await;
-        answered.unwrap_or_else(|error| respond::refusal(&error))
+        answered.unwrap_or_else(|error| {
+            metrics::coordinator().refused(request::Front::Http.name(), error.code());
+            respond::refusal(&error)
+        })
     }
 
     async fn handle(
@@ -82,6 +86,9 @@ impl Front {
         // Who looks after the coordinator has no token.
         if !matches!(route, Route::Health(_) | Route::Version) {
             let user = self.access.user(&head.headers, peer).await?;
+            if matches!(route, Route::Metrics) {
+                user.check_path(head.uri.path(), &head.method)?;
+            }
             if let Route::Objects(target) = route {
                 let verb = target.verb(&head.method, &query)?;
                 return self.objects(&target, verb, &query, &head.headers, (body, user)).await;
@@ -124,6 +131,7 @@ impl Front {
                 let document = openapi::v3(path).ok_or(Error::NoSuchResource)?;
                 return Ok(described(document, headers));
             }
+            (Route::Metrics, _) => return measured(),
             (Route::Objects(_), _) => return Err(Error::NoSuchResource),
         };
         Ok(respond::object(StatusCode::OK, document, shape))
@@ -170,7 +178,7 @@ impl Front {
             options,
         };
         let place = self.places.acquire().await;
-        let reply = carry_out(&self.registry, request).await?;
+        let reply = carry_out(request::Front::Http, &self.registry, request).await?;
         drop(place);
         match reply {
             Reply::Object(answer) if verb != Verb::Create => {
@@ -208,6 +216,12 @@ impl Front {
             retry_after_seconds: 1,
         })
     }
+}
+
+/// What this process counts, for Prometheus.
+fn measured() -> Result<Response<Body>, Error> {
+    let text = metrics::render().ok_or(Error::NoSuchResource)?;
+    Ok(respond::metrics(text))
 }
 
 fn answered(code: StatusCode, answer: Answer, shape: Shape) -> Response<Body> {

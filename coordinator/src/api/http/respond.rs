@@ -89,6 +89,11 @@ pub(super) fn text(code: StatusCode, text: String) -> Response<Body> {
     whole(code, "text/plain; charset=utf-8", text.into())
 }
 
+/// Metrics, in the text form of Prometheus.
+pub(super) fn metrics(text: String) -> Response<Body> {
+    whole(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
+}
+
 fn whole(code: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
     with_body(code, content_type, Full::new(body).boxed_unsync())
 }

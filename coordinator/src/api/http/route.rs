@@ -16,6 +16,8 @@ pub(super) enum Route {
     Version,
     /// `/healthz`, `/livez`, `/readyz`, and parts of them.
     Health(String),
+    /// `/metrics`.
+    Metrics,
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -59,6 +61,7 @@ impl Route {
         match parts.as_slice() {
             [] => Ok(Self::Paths),
             ["version"] => Ok(Self::Version),
+            ["metrics"] => Ok(Self::Metrics),
             ["healthz" | "livez" | "readyz", ..] => Ok(Self::Health(parts.join("/"))),
             ["openapi", "v2"] => Ok(Self::OpenApi2),
             ["openapi", "v3"] => Ok(Self::OpenApi3Index),

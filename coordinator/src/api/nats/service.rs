@@ -6,6 +6,7 @@ use async_nats::service::{Service, ServiceExt as _};
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use stint_common::metrics;
 use stint_common::names::{SERVICE_ERROR, SERVICE_ERROR_CODE, WARNING};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::schema::metadata;
 use super::stream::pump;
 use super::target::{header, options, target};
-use crate::api::request::{Reply, Request, carry_out};
+use crate::api::request::{self, Reply, Request, carry_out};
 use crate::registry::{Answer, Error, Registry};
 
 /// Requests that are worked on at once; more wait in the subscription.
@@ -102,7 +103,11 @@ impl Front {
                 self.stream(reply, stream, |event| event.to_string().into()).await
             }
             Ok(Reply::Log(stream)) => self.stream(reply, stream, |chunk| chunk).await,
-            Err(error) => self.refuse(reply, &error).await,
+            Err(error) => {
+                let front = request::Front::Nats.name();
+                metrics::coordinator().refused(front, error.code());
+                self.refuse(reply, &error).await;
+            }
         }
     }
 
@@ -120,7 +125,7 @@ impl Front {
             content_type: content_type.as_deref(),
             options: options(headers)?,
         };
-        carry_out(&self.registry, request).await
+        carry_out(request::Front::Nats, &self.registry, request).await
     }
 
     async fn send(&self, reply: Subject, answer: Answer) {

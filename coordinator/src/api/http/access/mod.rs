@@ -5,8 +5,8 @@ mod file;
 pub(super) mod reviews;
 mod roles;
 
-use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
+use hyper::{HeaderMap, Method};
 
 use super::route::Target;
 use super::tls::Peer;
@@ -86,6 +86,20 @@ impl User {
     /// Whether they may do this.
     fn may(&self, question: &Question<'_>) -> bool {
         self.roles.allow(question)
+    }
+
+    /// Whether they may look at what is no object.
+    ///
+    /// # Errors
+    ///
+    /// 403 when they may not.
+    pub(super) fn check_path(&self, path: &str, method: &Method) -> Result<(), Error> {
+        let verb = method.as_str().to_ascii_lowercase();
+        if self.roles.allow_path(&verb, path) {
+            return Ok(());
+        }
+        let reason = format!("User {:?} cannot {verb} path {path:?}", self.name);
+        Err(Error::ForbiddenPath { reason })
     }
 
     /// Whether they may do what is asked for.

@@ -6,6 +6,22 @@ use super::User;
 use super::roles::Question;
 use crate::registry::Error;
 
+/// What is for those only whose roles say so.
+const METRICS: &str = "/metrics";
+/// What is for all who have said who they are.
+const DOCUMENTS: [&str; 10] = [
+    "/",
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+];
+
 /// The body of a review, JSON or YAML.
 ///
 /// # Errors
@@ -56,8 +72,11 @@ fn access(spec: &Value, user: &User) -> Result<Value, Error> {
                 namespace: &namespace,
             })
         }
-        // Documents about the API are for everybody who has said who they are.
-        (Value::Null, about @ Value::Object(_)) => about["verb"] == "get",
+        (Value::Null, about @ Value::Object(_)) => {
+            let (verb, path) = (text(about, "verb"), text(about, "path"));
+            // Documents about the API are for everybody who has said who they are.
+            (verb == "get" && path != METRICS) || user.roles.allow_path(&verb, &path)
+        }
         _ => {
             let message =
                 "exactly one of nonResourceAttributes or resourceAttributes must be given";
@@ -76,9 +95,15 @@ fn rules(spec: &Value, user: &User) -> Result<Value, Error> {
     let resource_rules: Vec<Value> = roles
         .map(|role| json!({"verbs": role.verbs, "apiGroups": ["*"], "resources": role.resources}))
         .collect();
+    let of_paths = user.roles.iter().filter(|role| !role.paths.is_empty());
+    let path_rules: Vec<Value> = std::iter::once(json!({
+        "verbs": ["get"], "nonResourceURLs": DOCUMENTS,
+    }))
+    .chain(of_paths.map(|role| json!({"verbs": role.verbs, "nonResourceURLs": role.paths})))
+    .collect();
     Ok(json!({
         "resourceRules": resource_rules,
-        "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*"]}],
+        "nonResourceRules": path_rules,
         "incomplete": false,
     }))
 }
@@ -110,6 +135,14 @@ mod tests {
     fn one_can_ask_who_one_is() {
         let said = answer("SelfSubjectReview", &json!({}), &user(Roles::default())).unwrap();
         assert_eq!(said["status"]["userInfo"]["username"], "alice");
+        let path = |path: &str| {
+            let asked = json!({"nonResourceAttributes": {"verb": "get", "path": path}});
+            let body = json!({"spec": asked});
+            let nobody = answer("SelfSubjectAccessReview", &body, &user(Roles::default())).unwrap();
+            let all = answer("SelfSubjectAccessReview", &body, &user(Roles::everything())).unwrap();
+            (nobody["status"]["allowed"] == true, all["status"]["allowed"] == true)
+        };
+        assert_eq!((path("/metrics"), path("/openapi/v3")), ((false, true), (true, true)));
         let rules = json!({"spec": {"namespace": "a"}});
         let said = answer("SelfSubjectRulesReview", &rules, &user(Roles::everything())).unwrap();
         assert_eq!(said["status"]["resourceRules"][0]["verbs"], json!(["*"]));

@@ -28,9 +28,14 @@ pub(super) struct Role {
     #[serde(default)]
     pub(super) groups: Vec<String>,
     /// Where; `*` for everywhere, also across namespaces.
+    #[serde(default)]
     pub(super) namespaces: Vec<String>,
     /// With what: `jobs`, `pods/log`, `*`.
+    #[serde(default)]
     pub(super) resources: Vec<String>,
+    /// What is no object: `/metrics`, `*`; Kubernetes' `nonResourceURLs`.
+    #[serde(default)]
+    pub(super) paths: Vec<String>,
     /// What: `get`, `create`, `*`.
     pub(super) verbs: Vec<String>,
 }
@@ -53,12 +58,19 @@ impl Roles {
     pub(super) fn everything() -> Self {
         let all = || vec![ALL.to_owned()];
         let (users, groups) = (Vec::new(), Vec::new());
-        Self(vec![Role { users, groups, namespaces: all(), resources: all(), verbs: all() }])
+        let (namespaces, resources, paths, verbs) = (all(), all(), all(), all());
+        Self(vec![Role { users, groups, namespaces, resources, paths, verbs }])
     }
 
     /// Whether one of them allows this.
     pub(super) fn allow(&self, question: &Question<'_>) -> bool {
         self.0.iter().any(|role| role.allows(question))
+    }
+
+    /// Whether one of them allows this with what is no object.
+    pub(super) fn allow_path(&self, verb: &str, path: &str) -> bool {
+        let has = |list: &[String], wanted: &str| list.iter().any(|it| it == ALL || it == wanted);
+        self.0.iter().any(|role| has(&role.verbs, verb) && has(&role.paths, path))
     }
 
     /// One after the other.
@@ -96,6 +108,7 @@ mod tests {
             groups: own(&["dev"]),
             namespaces: own(namespaces),
             resources: own(resources),
+            paths: own(&[]),
             verbs: own(verbs),
         }
     }
@@ -118,6 +131,18 @@ mod tests {
         };
         assert!(of("alice", &[]) && of("bob", &["dev"]));
         assert!(!of("bob", &["ops"]));
+    }
+
+    #[test]
+    fn what_is_no_object_is_for_those_who_are_told_so() {
+        let all = Roles(vec![role(&["*"], &["*"], &["*"])]);
+        assert!(!all.allow_path("get", "/metrics"));
+        let scraper = Role { paths: vec!["/metrics".to_owned()], ..role(&[], &[], &["get"]) };
+        let scraper = Roles(vec![scraper]);
+        assert!(scraper.allow_path("get", "/metrics") && !scraper.allow_path("get", "/other"));
+        assert!(!scraper.allow_path("post", "/metrics"));
+        assert!(!scraper.allow(&ask("get", "jobs", "", "a")));
+        assert!(Roles::everything().allow_path("get", "/metrics"));
     }
 
     #[test]

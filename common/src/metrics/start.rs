@@ -1,0 +1,131 @@
+//! Who reads the instruments: Prometheus, when it asks; an OTLP receiver, every minute
+//! (`OTEL_METRIC_EXPORT_INTERVAL`).
+//!
+//! What is sent is counted from the start of the process, so a receiver that was away has lost
+//! nothing but resolution.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use prometheus::{Registry, TextEncoder};
+
+use super::{board, coordinator, jetstream, worker};
+use crate::id;
+use crate::telemetry::otlp::{self, Signal};
+
+/// The end of the process waits so long for what is still to be sent.
+const FLUSH: Duration = Duration::from_secs(3);
+
+static REGISTRY: OnceLock<Registry> = OnceLock::new();
+
+/// What counts, until it is stopped.
+#[derive(Debug)]
+pub struct Metrics {
+    provider: SdkMeterProvider,
+}
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It decides.
+    Coordinator,
+    /// It runs pods.
+    Worker,
+}
+
+/// Begins to count, if anybody reads: `scraped` says that Prometheus may. Once a process.
+#[must_use]
+pub fn start(role: Role, scraped: bool) -> Option<Metrics> {
+    let sent = otlp::endpoint(Signal::Metrics);
+    if sent.is_none() && !scraped {
+        return None;
+    }
+    let registry = Registry::new();
+    let reader = opentelemetry_prometheus::exporter()
+        .with_registry(registry.clone())
+        .scope_info_enabled(false)
+        .build();
+    let reader = match reader {
+        Ok(reader) => reader,
+        Err(error) => {
+            tracing::error!(%error, "nothing is counted");
+            return None;
+        }
+    };
+    let mut provider =
+        SdkMeterProvider::builder().with_resource(resource(role)).with_reader(reader);
+    if let Some(endpoint) = sent {
+        match MetricExporter::builder().with_http().build() {
+            Ok(exporter) => {
+                tracing::info!(endpoint, "sending metrics");
+                provider = provider.with_reader(PeriodicReader::builder(exporter).build());
+            }
+            Err(error) => tracing::error!(endpoint, %error, "metrics cannot be sent"),
+        }
+    }
+    let provider = provider.build();
+    opentelemetry::global::set_meter_provider(provider.clone());
+    // What has never happened is seen to be nothing.
+    jetstream();
+    match role {
+        Role::Coordinator => {
+            coordinator();
+            board::watch_owner();
+        }
+        Role::Worker => {
+            worker();
+            board::watch_worker();
+        }
+    }
+    if REGISTRY.set(registry).is_err() {
+        tracing::error!("metrics were started twice; those of the first start are shown");
+    }
+    Some(Metrics { provider })
+}
+
+fn resource(role: Role) -> opentelemetry_sdk::Resource {
+    let role = match role {
+        Role::Coordinator => "coordinator",
+        Role::Worker => "worker",
+    };
+    otlp::resource([
+        // Otherwise the series of two processes would be one.
+        KeyValue::new("service.instance.id", id::draw().to_string()),
+        KeyValue::new("stint.role", role),
+    ])
+}
+
+/// Whether anything is counted.
+#[must_use]
+pub fn are_read() -> bool {
+    REGISTRY.get().is_some()
+}
+
+/// What there is, in Prometheus' form; `None` if nothing is counted.
+#[must_use]
+pub fn render() -> Option<String> {
+    let families = REGISTRY.get()?.gather();
+    match TextEncoder::new().encode_to_string(&families) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            tracing::error!(%error, "writing metrics");
+            None
+        }
+    }
+}
+
+impl Metrics {
+    /// Sends the last values, for a bounded time.
+    pub async fn stop(self) {
+        // Its thread is waited for, which must not be done on the runtime's.
+        let stopped =
+            tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(FLUSH));
+        match tokio::time::timeout(FLUSH, stopped).await {
+            Ok(Ok(Ok(()))) => {}
+            outcome => tracing::debug!(?outcome, "the last metrics were not sent"),
+        }
+    }
+}
