@@ -33,8 +33,9 @@ pub const RERUN_OF: &str = own!("rerun-of");
 /// The uid of that Job.
 pub const RERUN_OF_UID: &str = own!("rerun-of-uid");
 
-/// When a pod came into being, was claimed, started and finished, to the microsecond: on pods as the
-/// API shows them, whose other times are whole seconds. `created=… claimed=… started=… finished=…`.
+/// When a pod came into being, was claimed, started and finished, to the microsecond: on pods as
+/// the API shows them, whose other times are whole seconds. `created=… claimed=… started=…
+/// finished=…`, as far as known.
 pub const TIMES: &str = own!("times");
 
 /// Type of the condition of a Job that waits for those that it depends on.

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use crate::id::{JobUid, PodId};
-use crate::wire::TraceContext;
+use crate::wire::{TraceContext, TraceLimits};
 
 /// A parsed `traceparent` (W3C Trace Context, version 00).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +70,63 @@ pub fn pod_span_id(pod: PodId) -> u64 {
     first_half(pod.uid().0)
 }
 
-/// What a pod gets as `TRACEPARENT` and `TRACESTATE`: its own span, as the parent of what it does.
+/// In which shard of a large Job's spans a pod is; `None` if all are in the Job's trace.
+#[must_use]
+pub fn shard(pod: PodId, limits: Option<TraceLimits>) -> Option<u32> {
+    let shard_pods = limits?.shard_pods;
+    pod.slot.0.checked_div(shard_pods)
+}
+
+/// The trace of a shard.
+#[must_use]
+pub fn shard_trace_id(job: JobUid, shard: u32) -> u128 {
+    of_shard(job, "trace", shard).as_u128()
+}
+
+/// The span that is the root of a shard's trace.
+#[must_use]
+pub fn shard_span_id(job: JobUid, shard: u32) -> u64 {
+    first_half(of_shard(job, "span", shard))
+}
+
+fn of_shard(job: JobUid, what: &str, shard: u32) -> Uuid {
+    Uuid::new_v5(&job.0, format!("shard {what} {shard}").as_bytes())
+}
+
+/// Whether the span of a pod is kept if it succeeds: the same whoever asks.
+#[must_use]
+pub fn keeps(pod: PodId, limits: Option<TraceLimits>) -> bool {
+    let keep = limits.map_or(u32::MAX, |limits| limits.keep);
+    keep == u32::MAX || (spread(pod) >> 32) < u64::from(keep)
+}
+
+/// All 64 bits of a uid that has fixed bits, mixed (the finalizer of splitmix64).
+fn spread(pod: PodId) -> u64 {
+    let (high, low) = pod.uid().0.as_u64_pair();
+    let mut bits = high ^ low.rotate_left(32);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// What a pod gets as `TRACEPARENT`, `TRACESTATE` and `BAGGAGE`: its own span, as the parent of
+/// what it does. Where its span is not kept, what it does is not sampled either.
 #[must_use]
 pub fn pod_context(pod: PodId, submitted: Option<&TraceContext>) -> TraceContext {
+    let limits = submitted.and_then(|context| context.limits);
     let flags = submitted
         .and_then(|context| parse_traceparent(&context.traceparent))
         .map_or(1, |parent| parent.flags);
-    let trace_id = trace_id(pod.job, submitted);
+    let flags = if keeps(pod, limits) { flags } else { flags & !1 };
+    let trace_id = match shard(pod, limits) {
+        Some(shard) => shard_trace_id(pod.job, shard),
+        None => trace_id(pod.job, submitted),
+    };
     TraceContext {
         traceparent: format!("00-{trace_id:032x}-{:016x}-{flags:02x}", pod_span_id(pod)),
         tracestate: submitted.and_then(|context| context.tracestate.clone()),
+        baggage: submitted.and_then(|context| context.baggage.clone()),
+        limits: None,
     }
 }
 
@@ -115,12 +162,34 @@ mod tests {
     fn a_pod_continues_the_submitters_trace_or_its_jobs() {
         let job = JobUid(Uuid::from_u128(5));
         let pod = PodId { job, slot: Slot(1), attempt: Attempt(0) };
-        let context = TraceContext { traceparent: GOOD.into(), tracestate: Some("a=b".into()) };
+        let context = TraceContext {
+            traceparent: GOOD.into(),
+            tracestate: Some("a=b".into()),
+            baggage: Some("user=sue".into()),
+            limits: None,
+        };
         let continued = pod_context(pod, Some(&context));
         assert!(continued.traceparent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
         assert_eq!(continued.tracestate.as_deref(), Some("a=b"));
+        assert_eq!(continued.baggage.as_deref(), Some("user=sue"));
         let own = parse_traceparent(&pod_context(pod, None).traceparent).unwrap();
         assert_eq!((own.trace_id, own.span_id), (5, pod_span_id(pod)));
         assert_ne!(job_span_id(job), pod_span_id(pod));
+    }
+
+    #[test]
+    fn pods_of_large_jobs_are_in_shards_and_some_are_not_sampled() {
+        let job = JobUid(Uuid::from_u128(5));
+        let pod = |slot| PodId { job, slot: Slot(slot), attempt: Attempt(0) };
+        let limits = TraceLimits { shard_pods: 1000, keep: u32::MAX / 4 };
+        let context = TraceContext { limits: Some(limits), ..TraceContext::default() };
+        let of =
+            |slot| parse_traceparent(&pod_context(pod(slot), Some(&context)).traceparent).unwrap();
+        assert_eq!(of(999).trace_id, shard_trace_id(job, 0));
+        assert_eq!(of(1000).trace_id, shard_trace_id(job, 1));
+        assert_ne!(of(0).trace_id, job.0.as_u128());
+        let sampled = (0..10_000).filter(|slot| of(*slot).flags == 1).count();
+        assert!((2300..2700).contains(&sampled), "{sampled}");
+        assert!((0..10_000).all(|slot| keeps(pod(slot), Some(limits)) == (of(slot).flags == 1)));
     }
 }

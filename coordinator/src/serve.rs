@@ -32,6 +32,8 @@ pub struct Config {
     pub http: Option<api::http::Offer>,
     /// How much is kept of what is over.
     pub keep: Keep,
+    /// Limits of traces.
+    pub traces: trace::Settings,
 }
 
 /// Why a coordinator could not go on.
@@ -61,11 +63,11 @@ pub async fn run(
     let (client, jet) = nats::connect(&config.nats).await?;
     let prefix = jet.names.prefix().to_owned();
     let (owns, owning) = watch::channel(false);
-    let traces = trace::start();
+    let traces = trace::start(config.traces);
     let tracer = traces.as_ref().map(trace::Exporter::tracer);
     let (registry, shared) = assemble(jet, config.replicas, config.keep, tracer, owns).await?;
     let control = task::spawn(control::run(shared, shutdown.clone()));
-    let registry = Arc::new(registry);
+    let registry = Arc::new(registry.with_traces(config.traces));
     let http = config.http.map(|offer| {
         tokio::spawn(api::http::serve(Arc::clone(&registry), offer, shutdown.clone()))
     });

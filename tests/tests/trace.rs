@@ -2,6 +2,8 @@
 
 #[path = "trace/away.rs"]
 mod away;
+#[path = "trace/foreign.rs"]
+mod foreign;
 #[path = "trace/receiver.rs"]
 mod receiver;
 #[path = "trace/tree.rs"]

@@ -59,6 +59,13 @@ pub struct CoordinatorArgs {
     /// Copies of each stream that JetStream keeps: 1 on one server, 3 in a cluster.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: u8,
+    /// A Job with more pods than this has them in traces of so many each, linked to its own; 0: in
+    /// its own, however many there are.
+    #[arg(long, env = "STINT_TRACE_SHARD_PODS", value_name = "N", default_value_t = 1000)]
+    pub trace_shard_pods: u32,
+    /// So many spans of a Job are sent, about; failures are sent besides.
+    #[arg(long, env = "STINT_TRACE_MAX_SPANS", value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(10..))]
+    pub trace_max_spans: u32,
     /// Offer the API over HTTP, too, for kubectl; port 0 takes any free one.
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub http: Option<SocketAddr>,

@@ -6,6 +6,7 @@ use std::path::Path;
 use stint_common::metrics;
 use stint_coordinator::api::http::{Access, AccessFile, Listener, Offer, Tls, TlsFiles};
 use stint_coordinator::serve::{self, Config, Keep};
+use stint_coordinator::trace;
 
 use super::serve::{nats_config, seconds, until_stopped};
 use crate::args::CoordinatorArgs;
@@ -20,6 +21,10 @@ pub(super) async fn run(args: CoordinatorArgs) -> anyhow::Result<Exit> {
         nats: nats_config(args.nats, "stint coordinator"),
         replicas: usize::from(args.replicas),
         http,
+        traces: trace::Settings {
+            shard_pods: args.trace_shard_pods,
+            max_spans: args.trace_max_spans,
+        },
         keep: Keep { pods: args.keep_pods, deleted: seconds(args.keep_deleted) },
     };
     let metrics = metrics::start(metrics::Role::Coordinator, config.http.is_some());

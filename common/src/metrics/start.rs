@@ -11,13 +11,14 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
+use tokio::sync::oneshot;
 
 use super::{board, coordinator, jetstream, worker};
 use crate::id;
 use crate::telemetry::otlp::{self, Signal};
 
 /// The end of the process waits so long for what is still to be sent.
-const FLUSH: Duration = Duration::from_secs(3);
+const FLUSH: Duration = Duration::from_secs(1);
 
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
@@ -58,6 +59,7 @@ pub fn start(role: Role, scraped: bool) -> Option<Metrics> {
     let mut provider =
         SdkMeterProvider::builder().with_resource(resource(role)).with_reader(reader);
     if let Some(endpoint) = sent {
+        otlp::provide_cryptography();
         match MetricExporter::builder().with_http().build() {
             Ok(exporter) => {
                 tracing::info!(endpoint, "sending metrics");
@@ -120,10 +122,20 @@ pub fn render() -> Option<String> {
 impl Metrics {
     /// Sends the last values, for a bounded time.
     pub async fn stop(self) {
-        // Its thread is waited for, which must not be done on the runtime's.
-        let stopped =
-            tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(FLUSH));
-        match tokio::time::timeout(FLUSH, stopped).await {
+        let (over, done) = oneshot::channel();
+        // The exporter's thread is waited for: not on one of the runtime's, whose end would wait in
+        // turn.
+        let stop = move || {
+            let stopped = self.provider.shutdown_with_timeout(FLUSH);
+            // Who no longer waits needs no answer.
+            drop(over.send(stopped));
+        };
+        if let Err(error) = std::thread::Builder::new().name("stint-metrics".to_owned()).spawn(stop)
+        {
+            tracing::debug!(%error, "no thread to send the last metrics");
+            return;
+        }
+        match tokio::time::timeout(FLUSH, done).await {
             Ok(Ok(Ok(()))) => {}
             outcome => tracing::debug!(?outcome, "the last metrics were not sent"),
         }

@@ -64,6 +64,13 @@ fn endpoint_by(signal: Signal, read: impl Fn(&str) -> Option<String>) -> Option<
     Some(endpoint)
 }
 
+/// The exporter's client is made with TLS where others in this program need that, and asks for a
+/// provider of cryptography even if it sends nothing that way.
+pub fn provide_cryptography() {
+    // Whoever installed one before has installed the same.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
 /// Who says it: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, else `stint`.
 #[must_use]
 pub fn resource(attributes: impl IntoIterator<Item = KeyValue>) -> Resource {

@@ -24,7 +24,7 @@ pub use pod::{
     PodState, Running, STATUS_UNKNOWN, Waiting,
 };
 pub use seal::{Over, Seal};
-pub use template::{Template, TraceContext};
+pub use template::{Template, TraceContext, TraceLimits};
 pub use work::{IndexFailures, WorkItem};
 
 /// The version that this build writes into each record.

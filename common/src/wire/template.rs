@@ -31,12 +31,29 @@ pub struct Template {
     pub changed: bool,
 }
 
-/// A W3C trace context as the submitter sent it.
+/// A W3C trace context as the submitter sent it, and what a large Job's pods make of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceContext {
-    /// `traceparent` header.
+    /// `traceparent` header; empty if there was none.
     pub traceparent: String,
     /// `tracestate` header, when there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
+    /// `baggage` header, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
+    /// Absent for Jobs whose spans all fit into one trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<TraceLimits>,
+}
+
+/// How the spans of a large Job are spread, decided when it is created: coordinators that send
+/// spans, and workers that tell pods theirs, must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TraceLimits {
+    /// Slots that share a trace of their own; 0: all are in the Job's trace.
+    pub shard_pods: u32,
+    /// Of 2^32 successful pods so many are kept; all, if it is the largest number.
+    pub keep: u32,
 }

@@ -43,7 +43,7 @@ impl Managed {
         };
         if new {
             let stop = live.and_then(|live| live.stop);
-            spans.pod_ended(pod, record, stop, self.job.spec());
+            spans.pod_ended(pod, record, stop);
         }
     }
 

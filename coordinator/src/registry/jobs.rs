@@ -6,7 +6,7 @@ use stint_common::id::{Incarnation, JobUid};
 use stint_common::names::NAME_LETTERS;
 use stint_common::nats::{Current, Expect, Outcome, Write};
 use stint_common::time::now;
-use stint_common::wire::{Template, VERSION};
+use stint_common::wire::{Template, TraceContext, VERSION};
 
 use super::Error;
 use super::change::{Written, raw, template_hash};
@@ -146,7 +146,7 @@ impl Registry {
             nonce: self.next_nonce(),
             object: self.raw(&object)?,
             template: template_hash(uid, &object),
-            trace: options.trace.clone(),
+            trace: self.trace_of(&object, options),
             created_at: Some(now()),
             status: JobStatus::default(),
             said: None,
@@ -155,6 +155,17 @@ impl Registry {
             gone: false,
         };
         Ok(StoredJob { uid, record, object, revision: 0 })
+    }
+
+    /// The submitter's trace, and how the spans of a large Job are spread.
+    fn trace_of(&self, object: &Value, options: &Options) -> Option<TraceContext> {
+        let spec = &object["spec"];
+        let pods = spec["completions"].as_u64().or(spec["parallelism"].as_u64()).unwrap_or(1);
+        let limits = self.traces.limits(u32::try_from(pods).unwrap_or(u32::MAX));
+        match (options.trace.clone(), limits) {
+            (None, None) => None,
+            (context, limits) => Some(TraceContext { limits, ..context.unwrap_or_default() }),
+        }
     }
 
     /// The template is immutable and written before the Job that names it.

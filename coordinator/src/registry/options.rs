@@ -140,11 +140,29 @@ impl Options {
             previous: flag("previous", text("previous").as_deref())?,
             streams: log_streams(text("stream").as_deref())?,
             uid: text("uid"),
-            trace: text("traceparent")
-                .map(|traceparent| TraceContext { traceparent, tracestate: text("tracestate") }),
+            trace: trace(text("traceparent"), text("tracestate"), text("baggage")),
         })
     }
 }
+
+/// What the submitter sent; baggage goes on without a trace, too.
+fn trace(
+    traceparent: Option<String>,
+    tracestate: Option<String>,
+    baggage: Option<String>,
+) -> Option<TraceContext> {
+    if traceparent.is_none() && baggage.is_none() {
+        return None;
+    }
+    let tracestate = tracestate.filter(|_| traceparent.is_some());
+    let traceparent = traceparent.unwrap_or_default();
+    // W3C Baggage: no more than this needs to be handed on.
+    let baggage = baggage.filter(|text| text.len() <= LONGEST_BAGGAGE);
+    Some(TraceContext { traceparent, tracestate, baggage, limits: None })
+}
+
+/// Bytes of baggage that are handed on (W3C Baggage, limits).
+const LONGEST_BAGGAGE: usize = 8192;
 
 fn bad(name: &str, value: &str, allowed: &str) -> Error {
     Error::BadRequest(format!("{name}: invalid value {value:?}: {allowed}"))

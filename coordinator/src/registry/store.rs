@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::Error;
 use crate::store::Replica;
+use crate::trace::Settings;
 
 /// Verbs on Jobs, pods and logs. Shared by the front ends; holds no state of its own.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Registry {
     pub(super) replica: Arc<Replica>,
     pub(super) writer: Incarnation,
     nonce: AtomicU64,
+    /// How the spans of Jobs created here are spread.
+    pub(super) traces: Settings,
     /// Where the pods' stream was when pods were first asked for: what was gone by then is not
     /// known here, so no watch goes on from before.
     pods_horizon: OnceCell<u64>,
@@ -39,8 +42,15 @@ impl Registry {
             replica,
             writer: Incarnation::random(),
             nonce: AtomicU64::new(0),
+            traces: Settings::default(),
             pods_horizon: OnceCell::new(),
         }
+    }
+
+    /// The same, with other limits for traces of the Jobs that are created here.
+    #[must_use]
+    pub fn with_traces(self, traces: Settings) -> Self {
+        Self { traces, ..self }
     }
 
     pub(super) fn next_nonce(&self) -> u64 {

@@ -19,6 +19,7 @@ use stint_common::telemetry::otlp::{self, Signal};
 use tokio::sync::oneshot;
 
 use super::facts::Fact;
+use super::sample::Settings;
 use super::spans;
 use super::tracer::Tracer;
 
@@ -43,11 +44,9 @@ pub struct Exporter {
 
 /// Starts the thread, if the environment asks for traces.
 #[must_use]
-pub fn start() -> Option<Exporter> {
+pub fn start(settings: Settings) -> Option<Exporter> {
     let endpoint = otlp::endpoint(Signal::Traces)?;
-    // The client is made with TLS where others in this program need that, and asks for a provider
-    // even if it sends nothing that way. Whoever installed one before has installed the same.
-    drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
+    otlp::provide_cryptography();
     let mut sender = match SpanExporter::builder().with_http().build() {
         Ok(sender) => sender,
         Err(error) => {
@@ -58,7 +57,7 @@ pub fn start() -> Option<Exporter> {
     sender.set_resource(&otlp::resource([]));
     let (queue, facts) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
-    let tracer = Tracer::new(queue, Arc::clone(&dropped));
+    let tracer = Tracer::new(queue, Arc::clone(&dropped), settings);
     let (over, done) = oneshot::channel::<()>();
     let run = move || {
         send_all(&sender, &facts, Losses::new(dropped));
@@ -91,7 +90,7 @@ impl Exporter {
 
 fn send_all(sender: &SpanExporter, facts: &Receiver<Fact>, mut losses: Losses) {
     while let Some(batch) = next_batch(facts) {
-        let spans: Vec<_> = batch.iter().map(spans::span).collect();
+        let spans: Vec<_> = batch.iter().flat_map(spans::spans).collect();
         drop(batch);
         let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
         match block_on(sender.export(spans)) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use stint_common::id::{JobUid, ObjectRef, PodId};
 use stint_common::trace::{Parent, parse_traceparent};
-use stint_common::wire::{Claim, ContainerEnd, End, Exit, LogSummary, TraceContext};
+use stint_common::wire::{Claim, ContainerEnd, End, Exit, LogSummary, TraceContext, TraceLimits};
 
 use crate::job::{Condition, JobStatus};
 
@@ -25,6 +25,8 @@ pub(super) struct JobFacts {
     /// The submitter's span.
     pub(super) parent: Option<Parent>,
     pub(super) tracestate: Option<String>,
+    /// How its spans are spread.
+    pub(super) limits: Option<TraceLimits>,
 }
 
 impl JobFacts {
@@ -37,7 +39,8 @@ impl JobFacts {
     ) -> Self {
         let parent = submitted.and_then(|context| parse_traceparent(&context.traceparent));
         let tracestate = submitted.and_then(|context| context.tracestate.clone());
-        Self { uid, name: name.clone(), indexed, created_at, parent, tracestate }
+        let limits = submitted.and_then(|context| context.limits);
+        Self { uid, name: name.clone(), indexed, created_at, parent, tracestate, limits }
     }
 
     /// The submitter's word on sampling is kept, as every part of a trace keeps it.
@@ -141,14 +144,19 @@ impl JobEnd {
         self.conditions.iter().find(finished)
     }
 
-    pub(super) fn new(status: &JobStatus, spec: &crate::job::JobSpec, seen_at: Timestamp) -> Self {
+    pub(super) fn new(
+        status: &JobStatus,
+        spec: &crate::job::JobSpec,
+        limits: Option<TraceLimits>,
+        seen_at: Timestamp,
+    ) -> Self {
         Self {
             conditions: status.conditions.clone(),
             succeeded: status.succeeded,
             failed: status.failed,
             completions: spec.completions,
             parallelism: spec.parallelism,
-            share: super::sample::share(super::sample::pods(spec)),
+            share: super::sample::share(limits),
             seen_at,
         }
     }

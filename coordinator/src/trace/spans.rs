@@ -6,13 +6,14 @@
 
 mod job;
 mod pod;
+mod shard;
 
 use std::str::FromStr as _;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use opentelemetry::trace::{
-    Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+    Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
@@ -22,18 +23,25 @@ use super::facts::{Fact, JobFacts};
 
 /// A span holds no more events: OpenTelemetry's own limit.
 const MAX_EVENTS: usize = 128;
+/// Nor more links.
+const MAX_LINKS: usize = 128;
 
-/// The span that says this.
-pub(super) fn span(fact: &Fact) -> SpanData {
+/// The spans that say this: one, but at the end of a Job whose pods are in traces of their own.
+pub(super) fn spans(fact: &Fact) -> Vec<SpanData> {
     match fact {
-        Fact::Accepted(job) => accepted(job),
-        Fact::Pod(job, end) => pod::span(job, end),
-        Fact::Job(job, end) => job::span(job, end),
+        Fact::Accepted(job) => vec![accepted(job)],
+        Fact::Pod(job, end) => vec![pod::span(job, end)],
+        Fact::Job(job, end) => {
+            let mut spans = vec![job::span(job, end)];
+            spans.extend(shard::spans(job, end));
+            spans
+        }
     }
 }
 
 /// What differs from span to span.
 struct Draft {
+    trace_id: u128,
     id: u64,
     parent: u64,
     remote_parent: bool,
@@ -44,6 +52,7 @@ struct Draft {
     attributes: Vec<KeyValue>,
     events: Vec<Event>,
     status: Status,
+    links: Vec<Link>,
 }
 
 impl Draft {
@@ -54,9 +63,14 @@ impl Draft {
         let over = events.events.len().saturating_sub(MAX_EVENTS);
         events.events.truncate(MAX_EVENTS);
         events.dropped_count = u32::try_from(over).unwrap_or(u32::MAX);
+        let mut links = SpanLinks::default();
+        let over = self.links.len().saturating_sub(MAX_LINKS);
+        links.links = self.links;
+        links.links.truncate(MAX_LINKS);
+        links.dropped_count = u32::try_from(over).unwrap_or(u32::MAX);
         SpanData {
             span_context: SpanContext::new(
-                TraceId::from(job.trace_id()),
+                TraceId::from(self.trace_id),
                 SpanId::from(self.id),
                 TraceFlags::SAMPLED,
                 false,
@@ -72,7 +86,7 @@ impl Draft {
             attributes: self.attributes,
             dropped_attributes_count: 0,
             events,
-            links: SpanLinks::default(),
+            links,
             status: self.status,
             instrumentation_scope: InstrumentationScope::builder("stint")
                 .with_version(env!("CARGO_PKG_VERSION"))
@@ -84,6 +98,7 @@ impl Draft {
 /// Zero long, and sent at once: a Job's own span can be sent only at its end.
 fn accepted(job: &JobFacts) -> SpanData {
     let draft = Draft {
+        trace_id: job.trace_id(),
         id: accepted_span_id(job.uid),
         parent: job_span_id(job.uid),
         remote_parent: false,
@@ -94,6 +109,7 @@ fn accepted(job: &JobFacts) -> SpanData {
         attributes: of_job(job),
         events: Vec::new(),
         status: Status::Unset,
+        links: Vec::new(),
     };
     draft.finish(job)
 }

@@ -7,10 +7,11 @@ use std::sync::mpsc::SyncSender;
 
 use jiff::Timestamp;
 use stint_common::id::{JobUid, ObjectRef, PodId};
+use stint_common::trace::keeps;
 use stint_common::wire::{Outcome, PodRecord, PodState, TraceContext};
 
 use super::facts::{Fact, JobEnd, JobFacts, PodEnd};
-use super::sample;
+use super::sample::Settings;
 use crate::job::{JobSpec, JobStatus, Stop, StopReason};
 
 /// Where facts go.
@@ -18,11 +19,16 @@ use crate::job::{JobSpec, JobStatus, Stop, StopReason};
 pub struct Tracer {
     queue: SyncSender<Fact>,
     dropped: Arc<AtomicU64>,
+    settings: Settings,
 }
 
 impl Tracer {
-    pub(super) fn new(queue: SyncSender<Fact>, dropped: Arc<AtomicU64>) -> Self {
-        Self { queue, dropped }
+    pub(super) fn new(
+        queue: SyncSender<Fact>,
+        dropped: Arc<AtomicU64>,
+        settings: Settings,
+    ) -> Self {
+        Self { queue, dropped, settings }
     }
 
     /// The handle of one Job; `None` if its submitter said that the trace is not to be sampled.
@@ -35,7 +41,8 @@ impl Tracer {
         created_at: Timestamp,
         submitted: Option<&TraceContext>,
     ) -> Option<JobTrace> {
-        let facts = JobFacts::new(uid, name, spec.indexed, created_at, submitted);
+        let mut facts = JobFacts::new(uid, name, spec.indexed, created_at, submitted);
+        facts.limits = facts.limits.or_else(|| self.settings.of_unlimited(spec));
         let wanted = facts.wanted();
         wanted.then(|| JobTrace { tracer: self.clone(), facts: Arc::new(facts), ended: false })
     }
@@ -64,7 +71,7 @@ impl JobTrace {
 
     /// A pod has ended; nothing is said of one that no worker ever had. `stop` is the Job's wish
     /// that it should.
-    pub fn pod_ended(&self, pod: PodId, record: &PodRecord, stop: Option<&Stop>, spec: &JobSpec) {
+    pub fn pod_ended(&self, pod: PodId, record: &PodRecord, stop: Option<&Stop>) {
         let (PodState::Terminated(end), Some(claim)) = (&record.state, &record.claim) else {
             return;
         };
@@ -72,7 +79,7 @@ impl JobTrace {
             |stop: &Stop| !matches!(stop.reason, StopReason::PodDeleted | StopReason::PodEvicted);
         let cancelled = stop.is_some_and(of_job);
         let failure = end.outcome == Outcome::Failed && !cancelled;
-        if failure || sample::keeps(pod, sample::pods(spec)) {
+        if failure || keeps(pod, self.facts.limits) {
             let end = PodEnd::new(pod, record.created_at, claim, end, cancelled);
             self.tracer.say(Fact::Pod(Arc::clone(&self.facts), Box::new(end)));
         }
@@ -86,7 +93,7 @@ impl JobTrace {
     /// The Job's terminal condition stands, or the Job is gone. Said once.
     pub fn job_ended(&mut self, status: &JobStatus, spec: &JobSpec, now: Timestamp) {
         if !std::mem::replace(&mut self.ended, true) {
-            let end = JobEnd::new(status, spec, now);
+            let end = JobEnd::new(status, spec, self.facts.limits, now);
             self.tracer.say(Fact::Job(Arc::clone(&self.facts), Box::new(end)));
         }
     }

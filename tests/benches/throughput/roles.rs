@@ -36,6 +36,7 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
                         nats,
                         replicas: 1,
                         http: None,
+                        traces: stint_coordinator::trace::Settings::default(),
                         keep: stint_coordinator::serve::Keep::default(),
                     };
                     stint_coordinator::serve::run(config, ready, stop)

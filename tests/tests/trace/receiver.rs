@@ -1,8 +1,11 @@
 //! A receiver of OTLP over HTTP/1.1, of as few words as will do, and what it received.
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -10,6 +13,7 @@ use prost::Message as _;
 use stint_tests::until;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 
 /// A span is sent within this time.
 const SENT: Duration = Duration::from_secs(20);
@@ -19,6 +23,7 @@ const SENT: Duration = Duration::from_secs(20);
 pub(crate) struct Receiver {
     pub(crate) endpoint: String,
     received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -26,14 +31,14 @@ impl Receiver {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("some port is free");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let store = Arc::clone(&received);
+        let store = Store::default();
+        let (received, metrics) = (Arc::clone(&store.spans), Arc::clone(&store.metrics));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&store)));
+                tokio::spawn(serve(stream, store.clone()));
             }
         });
-        Self { endpoint, received, task }
+        Self { endpoint, received, metrics, task }
     }
 
     /// What was received so far, in order, as often as it came.
@@ -50,6 +55,14 @@ impl Receiver {
         let resources = received.iter().flat_map(|request| &request.resource_spans);
         let attributes = resources.filter_map(|resource| resource.resource.as_ref());
         attributes.map(|resource| text_in(&resource.attributes, "service.name")).collect()
+    }
+
+    /// Names of the metrics that came.
+    pub(crate) fn metrics(&self) -> BTreeSet<String> {
+        let metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let resources = metrics.iter().flat_map(|request| &request.resource_metrics);
+        let scopes = resources.flat_map(|resource| &resource.scope_metrics);
+        scopes.flat_map(|scope| scope.metrics.iter().map(|metric| metric.name.clone())).collect()
     }
 
     /// Waits for the spans of a Job, up to and with its own.
@@ -69,7 +82,30 @@ impl Drop for Receiver {
     }
 }
 
-async fn serve(stream: TcpStream, store: Arc<Mutex<Vec<ExportTraceServiceRequest>>>) {
+/// Where what came is kept.
+#[derive(Clone, Debug, Default)]
+struct Store {
+    spans: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+    metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
+}
+
+impl Store {
+    fn take(&self, path: &str, body: &[u8]) {
+        match path {
+            "/v1/traces" => {
+                let request = ExportTraceServiceRequest::decode(body).expect("it is OTLP");
+                self.spans.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            }
+            "/v1/metrics" => {
+                let request = ExportMetricsServiceRequest::decode(body).expect("it is OTLP");
+                self.metrics.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+            }
+            other => panic!("{other} is no path of OTLP"),
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, store: Store) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut head = String::new();
@@ -79,23 +115,35 @@ async fn serve(stream: TcpStream, store: Arc<Mutex<Vec<ExportTraceServiceRequest
             }
         }
         let head = head.to_ascii_lowercase();
-        assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
+        let path = head.strip_prefix("post ").and_then(|rest| rest.split_once(" http/1.1\r\n"));
+        let (path, _) = path.unwrap_or_else(|| panic!("no POST: {head}"));
         assert!(head.contains("content-type: application/x-protobuf\r\n"), "{head}");
-        assert!(!head.contains("content-encoding"), "{head}");
+        let is_packed = head.contains("content-encoding: gzip\r\n");
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length = length.and_then(|length| length.parse().ok()).expect("a length is given");
         let mut body = vec![0; length];
         if stream.read_exact(&mut body).await.is_err() {
             return;
         }
-        let request = ExportTraceServiceRequest::decode(body.as_slice()).expect("it is OTLP");
-        store.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        let body = if is_packed { unpack(body).await } else { body };
+        store.take(path, &body);
         let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\n\
             content-length: 0\r\n\r\n";
         if stream.write_all(answer).await.is_err() {
             return;
         }
     }
+}
+
+/// What others pack (Stint does not), every machine can unpack.
+async fn unpack(body: Vec<u8>) -> Vec<u8> {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    file.write_all(&body).expect("it can be written to");
+    let packed = file.reopen().expect("it is there");
+    let unpacked = Command::new("gzip").arg("-dc").stdin(packed).output().await;
+    let unpacked = unpacked.expect("there is gzip");
+    assert!(unpacked.status.success(), "it is no gzip");
+    unpacked.stdout
 }
 
 /// A span's attribute as text; empty if it has none of the name.

@@ -280,6 +280,7 @@ impl PreparedContainer {
         if let Some(trace) = run.trace {
             offer("TRACEPARENT", &trace.traceparent);
             trace.tracestate.iter().for_each(|state| offer("TRACESTATE", state));
+            trace.baggage.iter().for_each(|baggage| offer("BAGGAGE", baggage));
         }
         env.extend(self.variables.named(values));
         LaunchSpec {

@@ -7,8 +7,8 @@
 //!
 //! 1. `PATH`, `HOME`, `LANG`, `TZ`, `USER`, `SHELL`, `TMPDIR` as the worker itself has them (they
 //!    stand in for what an image would set); nothing else of the worker's environment;
-//! 2. `HOSTNAME` (the pod's hostname), `TRACEPARENT` and `TRACESTATE` where the pod is traced,
-//!    `STINT_TERMINATION_LOG` (the file for the run's termination message);
+//! 2. `HOSTNAME` (the pod's hostname), `TRACEPARENT`, `TRACESTATE` and `BAGGAGE` where the pod is
+//!    traced, `STINT_TERMINATION_LOG` (the file for the run's termination message);
 //! 3. `STINT_POD_UID`, `STINT_JOB_UID`, `STINT_ATTEMPT`;
 //! 4. the container's `env`, with `JOB_COMPLETION_INDEX` for Indexed Jobs.
 //!

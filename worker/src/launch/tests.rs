@@ -113,13 +113,19 @@ fn the_manifests_own_variables_win() {
     let env = json!([{"name": "PATH", "value": "/opt"}, {"name": "TRACEPARENT", "value": "mine"}]);
     let template = json!({"spec": {"containers": [{"name": "c", "command": ["x"], "env": env}]}});
     let job = prepare(false, &template).unwrap();
-    let trace = TraceContext { traceparent: "tp".to_owned(), tracestate: Some("ts".to_owned()) };
+    let trace = TraceContext {
+        traceparent: "tp".to_owned(),
+        tracestate: Some("ts".to_owned()),
+        baggage: Some("b=c".to_owned()),
+        limits: None,
+    };
     let facts = RunFacts { trace: Some(&trace), termination_log: Some(Arc::from("/x/1")) };
     let spec = job.launch(pod(0, 0), None, 0, &facts).unwrap();
     assert_eq!(spec.variable("STINT_TERMINATION_LOG"), Some("/x/1"));
     assert_eq!(spec.variable("PATH"), Some("/opt"));
     assert_eq!(spec.variable("TRACEPARENT"), Some("mine"));
     assert_eq!(spec.variable("TRACESTATE"), Some("ts"));
+    assert_eq!(spec.variable("BAGGAGE"), Some("b=c"));
 }
 
 #[test]

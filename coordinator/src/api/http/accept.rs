@@ -50,6 +50,12 @@ impl<'a> Clause<'a> {
     }
 }
 
+/// Whether a browser asks, for somebody who typed an address.
+pub(super) fn is_person(headers: &HeaderMap) -> bool {
+    let texts = texts(headers);
+    clauses(&texts).iter().any(|clause| clause.media_type.eq_ignore_ascii_case("text/html"))
+}
+
 /// In which form an object is to be sent: the first of the client's that there is.
 ///
 /// # Errors

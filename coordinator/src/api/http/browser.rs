@@ -2,7 +2,8 @@
 //!
 //! Who listens on loopback without asking for credentials is reached by every page that a user of
 //! the machine looks at. A page's request says so in `Origin`; one that was led here under a name
-//! of its own (DNS rebinding) has that name in `Host`. No client of Kubernetes does either.
+//! of its own (DNS rebinding) has that name in `Host`. No client of Kubernetes does either; our own
+//! page does, with an `Origin` that is where it was sent to.
 
 use std::net::IpAddr;
 
@@ -17,13 +18,13 @@ use crate::registry::Error;
 ///
 /// 400, which says why.
 pub(super) fn refuse(uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
-    if headers.contains_key(ORIGIN) {
-        let message = "a request with an Origin comes from a page in a browser, which may not ask";
-        return Err(Error::BadRequest(message.to_owned()));
-    }
     // With HTTP/2 it is part of the address.
     let authority = uri.authority().map(hyper::http::uri::Authority::as_str);
     let host = authority.or_else(|| headers.get(HOST)?.to_str().ok());
+    if headers.get_all(ORIGIN).iter().any(|origin| !is_own(origin.to_str().ok(), host)) {
+        let message = "a request with the Origin of another page may not ask";
+        return Err(Error::BadRequest(message.to_owned()));
+    }
     match host {
         Some(host) if !is_this_machine(host) => Err(Error::BadRequest(format!(
             "the host {host:?} is not this machine: without credentials the API is asked by a \
@@ -31,6 +32,14 @@ pub(super) fn refuse(uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
         ))),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether a page is this coordinator's own.
+fn is_own(origin: Option<&str>, host: Option<&str>) -> bool {
+    let authority = origin.and_then(|origin| {
+        origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+    });
+    authority.is_some() && authority == host
 }
 
 /// `localhost`, `127.0.0.1:8230`, `[::1]:8230`.
@@ -63,5 +72,12 @@ mod tests {
         assert_eq!(ask("http://127.0.0.1.example/api", &[]), Err(400));
         let page = [(HOST, "127.0.0.1:8230"), (ORIGIN, "http://page.example")];
         assert_eq!(ask("/api", &page), Err(400));
+        let own = [(HOST, "127.0.0.1:8230"), (ORIGIN, "http://127.0.0.1:8230")];
+        assert_eq!(ask("/ui/app.js", &own), Ok(()));
+        let other_port = [(HOST, "127.0.0.1:8230"), (ORIGIN, "http://127.0.0.1:8080")];
+        assert_eq!(ask("/api", &other_port), Err(400));
+        let rebound = [(HOST, "page.example"), (ORIGIN, "http://page.example")];
+        assert_eq!(ask("/api", &rebound), Err(400));
+        assert_eq!(ask("/api", &[(HOST, "localhost"), (ORIGIN, "null")]), Err(400));
     }
 }

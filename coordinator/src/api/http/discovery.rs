@@ -17,8 +17,17 @@ pub(super) fn paths() -> Value {
         }
     }
     paths.extend(
-        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-            .map(str::to_owned),
+        [
+            "/healthz",
+            "/livez",
+            "/metrics",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/readyz",
+            "/ui/",
+            "/version",
+        ]
+        .map(str::to_owned),
     );
     paths.sort();
     json!({"paths": paths})

@@ -22,7 +22,7 @@ use super::respond::{self, Body, Shape};
 use super::route::{Route, Target};
 use super::table::{Include, Tables, metadata_of};
 use super::tls::Peer;
-use super::{health, openapi, protobuf, stream};
+use super::{health, openapi, protobuf, stream, ui};
 use crate::api::request::{self, Reply, Request, carry_out};
 use crate::api::resources::{Part, Verb, Verbs};
 use crate::registry::{Answer, Error, LogStream, MAX_BODY_BYTES, Registry, WatchStream};
@@ -83,8 +83,13 @@ impl Front {
         }
         let query = Query::parse(head.uri.query());
         let route = Route::read(head.uri.path())?;
-        // Who looks after the coordinator has no token.
-        if !matches!(route, Route::Health(_) | Route::Version) {
+        // Who looks after the coordinator has no token, and the page asks for one by itself.
+        let for_everybody =
+            matches!(route, Route::Health(_) | Route::Version | Route::ToPage | Route::Page(_));
+        if matches!(route, Route::Paths) && accept::is_person(&head.headers) {
+            return Ok(ui::to_page());
+        }
+        if !for_everybody {
             let user = self.access.user(&head.headers, peer).await?;
             if matches!(route, Route::Metrics) {
                 user.check_path(head.uri.path(), &head.method)?;
@@ -132,6 +137,8 @@ impl Front {
                 return Ok(described(document, headers));
             }
             (Route::Metrics, _) => return measured(),
+            (Route::ToPage, _) => return Ok(ui::to_page()),
+            (Route::Page(file), _) => return ui::file(file),
             (Route::Objects(_), _) => return Err(Error::NoSuchResource),
         };
         Ok(respond::object(StatusCode::OK, document, shape))

@@ -8,6 +8,7 @@
 //! accept   which form the client takes              respond from an answer to bytes
 //! access   who asks, and what they may              browser  pages must not speak for readers
 //! table    objects as `kubectl get` prints them     stream  watches and logs, as they come
+//! ui       the page for people
 //! protobuf bodies of Go clients                     discovery, openapi, health: about itself
 //! ```
 
@@ -27,6 +28,7 @@ mod server;
 mod stream;
 mod table;
 mod tls;
+mod ui;
 
 pub use access::{Access, AccessError, AccessFile};
 pub use server::{BindError, Listener, Offer, serve};

@@ -7,7 +7,7 @@ use crate::api::resources::Verb;
 use crate::registry::{Error, Options, is_apply};
 
 /// Headers that are options, and no query parameters.
-const HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+const HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 /// Of a delete these are preconditions, which stand in its body alone.
 const PRECONDITIONS: [&str; 2] = ["uid", "resourceVersion"];
 

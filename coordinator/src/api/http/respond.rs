@@ -89,6 +89,11 @@ pub(super) fn text(code: StatusCode, text: String) -> Response<Body> {
     whole(code, "text/plain; charset=utf-8", text.into())
 }
 
+/// A file of the page for people.
+pub(super) fn file(content_type: &'static str, bytes: Bytes) -> Response<Body> {
+    whole(StatusCode::OK, content_type, bytes)
+}
+
 /// Metrics, in the text form of Prometheus.
 pub(super) fn metrics(text: String) -> Response<Body> {
     whole(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())

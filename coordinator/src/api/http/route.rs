@@ -18,6 +18,10 @@ pub(super) enum Route {
     Health(String),
     /// `/metrics`.
     Metrics,
+    /// `/ui`: where the page for people is.
+    ToPage,
+    /// `/ui/FILE`.
+    Page(String),
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -60,6 +64,9 @@ impl Route {
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
         match parts.as_slice() {
             [] => Ok(Self::Paths),
+            ["ui"] if path.ends_with('/') => Ok(Self::Page(String::new())),
+            ["ui"] => Ok(Self::ToPage),
+            ["ui", file] => Ok(Self::Page((*file).to_owned())),
             ["version"] => Ok(Self::Version),
             ["metrics"] => Ok(Self::Metrics),
             ["healthz" | "livez" | "readyz", ..] => Ok(Self::Health(parts.join("/"))),

@@ -10,7 +10,7 @@ use stint_common::time;
 use stint_common::trace::job_span_id;
 
 use super::super::facts::{JobEnd, JobFacts};
-use super::{Draft, add_text, at, describe, of_job};
+use super::{Draft, add_text, at, describe, of_job, shard};
 use crate::job::Condition;
 use crate::job::condition::FAILED;
 
@@ -37,18 +37,26 @@ pub(super) fn span(job: &JobFacts, end: &JobEnd) -> SpanData {
         (None, None) => Status::Unset,
     };
     let draft = Draft {
+        trace_id: job.trace_id(),
         id: job_span_id(job.uid),
         parent: job.parent.map_or(0, |parent| parent.span_id),
         remote_parent: job.parent.is_some(),
         kind: SpanKind::Server,
         name: "run job",
         start: job.created_at,
-        end: terminal.map_or(end.seen_at, |condition| ended_at(condition, end.seen_at)),
+        end: ended(end),
         attributes,
         events: end.conditions.iter().map(event).collect(),
         status,
+        links: shard::links(job, end),
     };
     draft.finish(job)
+}
+
+/// When the Job ended.
+pub(super) fn ended(end: &JobEnd) -> Timestamp {
+    let terminal = end.terminal();
+    terminal.map_or(end.seen_at, |condition| ended_at(condition, end.seen_at))
 }
 
 /// Conditions hold whole seconds, cut: the end lies within the second after, and not after it was

@@ -5,7 +5,7 @@ use opentelemetry::trace::{Event, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use stint_common::names::pod_name;
 use stint_common::time;
-use stint_common::trace::{job_span_id, pod_span_id};
+use stint_common::trace::{job_span_id, pod_span_id, shard, shard_span_id, shard_trace_id};
 use stint_common::wire::Exit;
 
 use super::super::facts::{Container, JobFacts, PodEnd};
@@ -17,9 +17,11 @@ pub(super) fn span(job: &JobFacts, end: &PodEnd) -> SpanData {
     // The container that tells most: the first that failed, else the first. How sidecars end says
     // nothing about a pod that succeeded.
     let telling = failing.clone().next().filter(|_| end.failed).or(end.containers.first());
+    let shard = shard(end.pod, job.limits);
     let draft = Draft {
+        trace_id: shard.map_or(job.trace_id(), |shard| shard_trace_id(job.uid, shard)),
         id: pod_span_id(end.pod),
-        parent: job_span_id(job.uid),
+        parent: shard.map_or(job_span_id(job.uid), |shard| shard_span_id(job.uid, shard)),
         remote_parent: false,
         kind: SpanKind::Internal,
         name: "run pod",
@@ -28,6 +30,7 @@ pub(super) fn span(job: &JobFacts, end: &PodEnd) -> SpanData {
         attributes: attributes(job, end, telling),
         events,
         status: status(end, telling),
+        links: Vec::new(),
     };
     draft.finish(job)
 }

@@ -7,7 +7,7 @@ use opentelemetry::Value;
 use stint_common::id::{Attempt, JobUid, ObjectRef, PodId, Slot};
 use stint_common::time;
 use stint_common::trace::pod_span_id;
-use stint_common::wire::{Exit, TraceContext};
+use stint_common::wire::{Exit, TraceContext, TraceLimits};
 use uuid::Uuid;
 
 use super::super::facts::{Container, JobEnd, PodEnd};
@@ -30,6 +30,7 @@ fn facts(submitted: Option<&str>) -> JobFacts {
     let context = submitted.map(|traceparent| TraceContext {
         traceparent: traceparent.into(),
         tracestate: Some("a=b".into()),
+        ..TraceContext::default()
     });
     JobFacts::new(JobUid(Uuid::from_u128(5)), &name, true, start(), context.as_ref())
 }
@@ -70,6 +71,10 @@ fn job_end(condition: Option<(&str, &str)>) -> JobEnd {
         share: 1.0,
         seen_at: after(2100),
     }
+}
+
+fn span(fact: &Fact) -> SpanData {
+    spans(fact).remove(0)
 }
 
 fn value(attributes: &[KeyValue], name: &str) -> Option<Value> {
@@ -165,4 +170,27 @@ fn a_worker_with_a_wrong_clock_makes_no_span_that_ends_before_it_starts() {
     let end = PodEnd { finished_at: after(0), ..pod_end(false) };
     let span = span(&Fact::Pod(Arc::new(facts(None)), Box::new(end)));
     assert_eq!(span.start_time, span.end_time);
+}
+
+#[test]
+fn a_large_job_has_its_pods_in_linked_traces() {
+    let limits = TraceLimits { shard_pods: 2, keep: u32::MAX };
+    let context = TraceContext { limits: Some(limits), ..TraceContext::default() };
+    let name = ObjectRef { namespace: "default".into(), name: "pi".into() };
+    let uid = JobUid(Uuid::from_u128(5));
+    let job = Arc::new(JobFacts::new(uid, &name, true, start(), Some(&context)));
+    let pod = span(&Fact::Pod(Arc::clone(&job), Box::new(pod_end(false))));
+    let all = spans(&Fact::Job(job, Box::new(job_end(Some((COMPLETE, ""))))));
+    let names: Vec<&str> = all.iter().map(|span| span.name.as_ref()).collect();
+    assert_eq!(names, ["run job", "run shard", "run shard", "run shard"]);
+    let (run, shard) = (&all[0], &all[2]);
+    assert_eq!(run.links.len(), 3);
+    assert_eq!(run.links[1].span_context.trace_id(), shard.span_context.trace_id());
+    assert_eq!(run.links[1].span_context.span_id(), shard.span_context.span_id());
+    assert_eq!(shard.links[0].span_context.span_id(), run.span_context.span_id());
+    // Slot 3 is in the second.
+    assert_eq!(pod.span_context.trace_id(), shard.span_context.trace_id());
+    assert_eq!(pod.parent_span_id, shard.span_context.span_id());
+    assert_eq!(value(&shard.attributes, "stint.shard.first_slot"), Some(Value::I64(2)));
+    assert_ne!(shard.span_context.trace_id(), run.span_context.trace_id());
 }
