@@ -2,7 +2,9 @@
 
 mod change;
 mod client;
+mod config;
 mod demo;
+mod look;
 mod machine;
 mod run;
 mod server;
@@ -14,9 +16,14 @@ pub use change::{
 };
 pub use client::{
     CompletionArgs, ConnectArgs, CreateArgs, DescribeArgs, ForCondition, Format, GetArgs,
-    KubeconfigArgs, LogsArgs, OutputArgs, Prefix, ResultsArgs, ResultsForm, SuspendArgs, WaitArgs,
+    KubeconfigArgs, LogsArgs, OutputArgs, Prefix, ResultsArgs, ResultsForm, StructuredForm,
+    SuspendArgs, WaitArgs,
 };
+pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs, ManArgs};
 pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
+pub use look::{
+    DoctorArgs, DoctorForm, EventType, EventsArgs, ExplainArgs, TopArgs, TraceArgs, TraceForm,
+};
 pub use run::{AdHocArgs, ProgressStyle, RunArgs};
 pub use server::{CoordinatorArgs, DevArgs, LaunchArgs, MachineArgs, NatsArgs, WorkerArgs};
 
@@ -73,6 +80,14 @@ pub enum Command {
     Get(GetArgs),
     /// Show one Job or pod in full.
     Describe(DescribeArgs),
+    /// Say why a Job does not go on.
+    Explain(ExplainArgs),
+    /// Show where a Job's time went, pod by pod.
+    Trace(TraceArgs),
+    /// Show how busy workers and Jobs are.
+    Top(TopArgs),
+    /// Show what was told about Jobs.
+    Events(EventsArgs),
     /// Print what a Job's pods wrote.
     Logs(LogsArgs),
     /// Print what a Job's pods left as their results.
@@ -101,8 +116,14 @@ pub enum Command {
     Coordinator(CoordinatorArgs),
     /// Run a worker: claims pods and runs them on this machine.
     Worker(WorkerArgs),
+    /// Look at an installation: what is well, what is not, which promises hold.
+    Doctor(DoctorArgs),
     /// Print a configuration with which kubectl asks Stint.
     Kubeconfig(KubeconfigArgs),
+    /// Show what is configured, and where each value comes from.
+    Config(ConfigArgs),
+    /// Write manual pages.
+    Man(ManArgs),
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
     /// Become a program that dies with its parent.

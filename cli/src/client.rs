@@ -14,6 +14,7 @@ mod connection;
 mod context;
 mod error;
 mod stream;
+mod survey;
 mod watch;
 
 use std::time::Duration;

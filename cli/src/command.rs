@@ -2,6 +2,7 @@
 
 mod apply;
 mod completion;
+mod config;
 mod coordinator;
 mod create;
 mod delete;
@@ -10,10 +11,14 @@ mod demo_pods;
 mod describe;
 mod dev;
 mod display;
+mod doctor;
+mod events;
+mod explain;
 mod follow;
 mod get;
 mod kubeconfig;
 mod logs;
+mod man;
 mod manifests;
 mod mark;
 mod patch;
@@ -25,18 +30,36 @@ mod serve;
 mod session;
 mod suspend;
 mod targets;
+mod top;
+mod trace;
 mod wait;
 mod worker;
 
 use std::future::Future;
 
 use anyhow::Context as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::args::{Cli, Command, LogArgs, LogFormat};
 use crate::exit::{Exit, Expected};
-use crate::launch;
+use crate::{complete, config_file, launch};
 use mark::Mark;
 use suspend::Turn;
+
+/// Carries out what was typed; answers shells that want to complete it, and what cannot be
+/// understood, by itself.
+///
+/// # Errors
+///
+/// As [`run()`].
+pub fn run_typed() -> anyhow::Result<Exit> {
+    complete::answer_shell();
+    // What is wrong with the file is said by whoever needs it: `--help` and servers do not.
+    let file = config_file::load().unwrap_or_default();
+    let matches = file.apply(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    run(cli)
+}
 
 /// Carries out one command line.
 ///
@@ -54,6 +77,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
             Err(Expected::new(Exit::Unreachable, what).because(error).into())
         }
         Command::Completion(args) => completion::run(args),
+        Command::Config(args) => config::run(args, &log),
+        Command::Man(args) => man::run(&args),
         Command::Kubeconfig(args) => kubeconfig::run(&args),
         Command::Dev(args) => server(&log, dev::run(args, log.clone())),
         Command::Coordinator(args) => server(&log, coordinator::run(args)),
@@ -67,6 +92,11 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Rerun(args) => client(&log, rerun::run(args)),
         Command::Get(args) => client(&log, get::run(args)),
         Command::Describe(args) => client(&log, describe::run(args)),
+        Command::Explain(args) => client(&log, explain::run(args)),
+        Command::Trace(args) => client(&log, trace::run(args)),
+        Command::Top(args) => client(&log, top::run(args)),
+        Command::Events(args) => client(&log, events::run(args)),
+        Command::Doctor(args) => client(&log, doctor::run(args)),
         Command::Logs(args) => client(&log, logs::run(args)),
         Command::Results(args) => client(&log, results::run(args)),
         Command::Wait(args) => client(&log, wait::run(args)),
@@ -92,7 +122,9 @@ fn client(log: &LogArgs, verb: impl Future<Output = anyhow::Result<Exit>>) -> an
 }
 
 fn start_log(log: &LogArgs, default: &str) {
-    let filter = log.filter.as_deref().unwrap_or(default);
+    // What the libraries of telemetry say of themselves is of no interest unless something fails.
+    let default = format!("{default},opentelemetry=warn,opentelemetry_sdk=warn");
+    let filter = log.filter.as_deref().unwrap_or(&default);
     stint_common::telemetry::init_log(filter, log.format == LogFormat::Json);
 }
 

@@ -13,6 +13,8 @@ pub enum Exit {
     Success,
     /// The Job that was followed failed.
     JobFailed,
+    /// `doctor` found something that somebody must act upon.
+    Unwell,
     /// The request cannot be carried out as it stands: flags, manifest, conflicts.
     Usage,
     /// There is no such object.
@@ -33,7 +35,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Success => 0,
-            Self::JobFailed => 1,
+            Self::JobFailed | Self::Unwell => 1,
             Self::Usage => 2,
             Self::NotFound => 3,
             Self::Unreachable => 4,

@@ -6,6 +6,8 @@
 pub mod args;
 pub mod client;
 pub mod command;
+pub mod complete;
+pub mod config_file;
 pub mod demo;
 pub mod dev;
 pub mod exit;

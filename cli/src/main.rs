@@ -3,8 +3,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use stint::args::Cli;
 use stint::{command, report};
 use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
 
@@ -33,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    match command::run(Cli::parse()) {
+    match command::run_typed() {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprint!("{}", report::render(&error));

@@ -9,13 +9,19 @@ pub enum Resource {
     Jobs,
     /// Pods.
     Pods,
+    /// Workers.
+    Nodes,
+    /// Events.
+    Events,
 }
 
 /// What the words of a command line name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// No such kind.
-    #[error("there is no kind `{0}`: jobs (job) and pods (pod, po) can be named")]
+    #[error(
+        "there is no kind `{0}`: jobs (job), pods (pod, po), nodes (workers) and events can be named"
+    )]
     Kind(String),
     /// A kind without a name.
     #[error("`{0}` names no object: write `{0} NAME` or `{0}/NAME`")]
@@ -32,6 +38,8 @@ impl Resource {
         match text.to_ascii_lowercase().as_str() {
             "job" | "jobs" | "job.batch" | "jobs.batch" => Ok(Self::Jobs),
             "pod" | "pods" | "po" => Ok(Self::Pods),
+            "node" | "nodes" | "no" | "worker" | "workers" => Ok(Self::Nodes),
+            "event" | "events" | "ev" => Ok(Self::Events),
             _ => Err(ParseError::Kind(text.to_owned())),
         }
     }
@@ -42,6 +50,8 @@ impl Resource {
         match self {
             Self::Jobs => "jobs",
             Self::Pods => "pods",
+            Self::Nodes => "nodes",
+            Self::Events => "events",
         }
     }
 
@@ -51,7 +61,26 @@ impl Resource {
         match self {
             Self::Jobs => "job.batch",
             Self::Pods => "pod",
+            Self::Nodes => "node",
+            Self::Events => "event",
         }
+    }
+
+    /// Its `kind`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Jobs => "Job",
+            Self::Pods => "Pod",
+            Self::Nodes => "Node",
+            Self::Events => "Event",
+        }
+    }
+
+    /// Whether its objects are in namespaces.
+    #[must_use]
+    pub fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Nodes)
     }
 }
 
@@ -96,7 +125,9 @@ pub fn job_name(word: &str) -> Result<String, ParseError> {
     }
     match parse_target(word)? {
         (Resource::Jobs, name) => Ok(name),
-        (Resource::Pods, _) => Err(ParseError::Kind(word.to_owned())),
+        (Resource::Pods | Resource::Nodes | Resource::Events, _) => {
+            Err(ParseError::Kind(word.to_owned()))
+        }
     }
 }
 

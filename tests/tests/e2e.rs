@@ -8,6 +8,8 @@
 
 #[path = "e2e/cli.rs"]
 mod cli;
+#[path = "e2e/config.rs"]
+mod config;
 #[path = "e2e/cron.rs"]
 mod cron;
 #[path = "e2e/delete.rs"]
@@ -32,6 +34,8 @@ mod limits;
 mod list;
 #[path = "e2e/logs.rs"]
 mod logs;
+#[path = "e2e/look.rs"]
+mod look;
 #[path = "e2e/namespaces.rs"]
 mod namespaces;
 #[path = "e2e/nodes.rs"]

@@ -170,6 +170,15 @@ pub enum ResultsForm {
     Json,
 }
 
+/// A table for people, or the same for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StructuredForm {
+    /// Columns for people.
+    Table,
+    /// An array of objects.
+    Json,
+}
+
 /// `stint wait`.
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {

@@ -10,6 +10,7 @@ use stint_common::config::NatsConfig;
 
 use super::Error;
 use super::context::Context;
+use crate::config_file::ConfigFile;
 use crate::paths::expand_home;
 
 /// Longest wait for a server to take the connection.
@@ -26,6 +27,18 @@ pub struct Flags {
     pub creds: Option<PathBuf>,
     /// `--context` or `NATS_CONTEXT`.
     pub context: Option<String>,
+}
+
+impl Flags {
+    /// What the file says, where neither a server nor a context is named.
+    #[must_use]
+    pub fn or(self, file: &ConfigFile) -> Self {
+        if self.url.is_some() || self.context.is_some() {
+            return self;
+        }
+        let creds = self.creds.or_else(|| file.creds.as_deref().map(expand_home));
+        Self { url: file.nats.clone(), context: file.context.clone(), creds }
+    }
 }
 
 /// How to connect.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::ContextError;
+use crate::config_file::ConfigError;
 use crate::exit::Exit;
 
 /// Why a request has no answer, or which refusal is the answer.
@@ -11,6 +12,9 @@ pub enum Error {
     /// The user's NATS context cannot be used.
     #[error("using a NATS context")]
     Context(#[source] ContextError),
+    /// The user's configuration file cannot be used.
+    #[error("using the configuration file")]
+    ConfigFile(#[source] ConfigError),
     /// A credentials, key or seed file cannot be read.
     #[error("reading {path}")]
     Credentials {
@@ -92,6 +96,7 @@ impl Error {
             Self::NoCoordinator { .. } | Self::Silent { .. } | Self::Lost { .. } => true,
             Self::Refused { status, .. } => matches!(status.code, 429 | 500 | 502..=504),
             Self::Context(_)
+            | Self::ConfigFile(_)
             | Self::Credentials { .. }
             | Self::Connect { .. }
             | Self::TooBig { .. }
@@ -108,7 +113,10 @@ impl Error {
                 500.. | 429 => Exit::Unreachable,
                 _ => Exit::Usage,
             },
-            Self::Context(_) | Self::Credentials { .. } | Self::TooBig { .. } => Exit::Usage,
+            Self::Context(_)
+            | Self::ConfigFile(_)
+            | Self::Credentials { .. }
+            | Self::TooBig { .. } => Exit::Usage,
             Self::Connect { .. }
             | Self::NoCoordinator { .. }
             | Self::Silent { .. }
@@ -130,6 +138,7 @@ impl Error {
             Self::Silent { .. } => Some("the same again, and `stint coordinator`'s log".to_owned()),
             Self::Refused { status, .. } => status.try_next(),
             Self::Context(_)
+            | Self::ConfigFile(_)
             | Self::Credentials { .. }
             | Self::Lost { .. }
             | Self::TooBig { .. }

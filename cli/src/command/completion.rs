@@ -1,14 +1,13 @@
 //! `stint completion`.
 
-use clap::CommandFactory as _;
-
 use super::print::out;
-use crate::args::{Cli, CompletionArgs};
-use crate::exit::Exit;
+use crate::args::CompletionArgs;
+use crate::complete::registration;
+use crate::exit::{Exit, Expected};
 
 pub(super) fn run(args: CompletionArgs) -> anyhow::Result<Exit> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "stint", &mut script);
+    let script = registration(&args.shell.to_string())
+        .map_err(|error| Expected::usage("which shell").because(anyhow::Error::new(error)))?;
     out(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }

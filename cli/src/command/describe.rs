@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::args::DescribeArgs;
 use crate::client::Call;
 use crate::exit::{Exit, Expected};
-use crate::output::describe;
+use crate::output::{describe, objects};
 use crate::resource::{Resource, parse_targets};
 
 pub(super) async fn run(args: DescribeArgs) -> anyhow::Result<Exit> {
@@ -21,6 +21,7 @@ pub(super) async fn run(args: DescribeArgs) -> anyhow::Result<Exit> {
         let text = match resource {
             Resource::Jobs => describe::job(&object, &events, now()),
             Resource::Pods => describe::pod(&object, &events, now()),
+            Resource::Nodes | Resource::Events => objects::yaml(&object),
         };
         out(if number > 0 { "\n" } else { "" })?;
         out(&text)?;

@@ -4,9 +4,18 @@ use serde_json::Value;
 
 use crate::args::ConnectArgs;
 use crate::client::{Call, Client, Error, Flags, Settings, Watch};
-use crate::paths;
 use crate::resource::Resource;
+use crate::{config_file, paths};
 use stint_common::names::ALL_NAMESPACES;
+
+/// How to connect, as the command line and the environment say.
+pub(super) fn flags(args: &ConnectArgs) -> Flags {
+    Flags {
+        url: args.nats.clone().or_else(|| args.nats_url.clone()),
+        creds: args.creds.clone(),
+        context: args.context.clone(),
+    }
+}
 
 /// A connection and a namespace.
 pub(super) struct Session {
@@ -16,12 +25,8 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) async fn open(args: &ConnectArgs) -> Result<Self, Error> {
-        let flags = Flags {
-            url: args.nats.clone().or_else(|| args.nats_url.clone()),
-            creds: args.creds.clone(),
-            context: args.context.clone(),
-        };
-        let settings = Settings::resolve(flags, paths::config_home().as_deref())?;
+        let file = config_file::load().map_err(Error::ConfigFile)?;
+        let settings = Settings::resolve(flags(args).or(&file), paths::config_home().as_deref())?;
         let client = Client::connect(&settings).await?;
         Ok(Self { client, namespace: args.namespace.clone() })
     }
@@ -38,7 +43,8 @@ impl Session {
     }
 
     pub(super) fn call(&self, verb: &'static str, resource: Resource) -> Call {
-        Call::new(verb, resource.plural(), &self.namespace)
+        let namespace = if resource.is_namespaced() { &*self.namespace } else { ALL_NAMESPACES };
+        Call::new(verb, resource.plural(), namespace)
     }
 
     /// Asks, and shows the user what the server warns of.
@@ -64,6 +70,27 @@ impl Session {
             self.call("list", resource).option("fieldSelector", format!("metadata.name={name}"));
         let (mut items, watch) = self.client.watch(list).await?;
         Ok((items.pop(), watch))
+    }
+
+    /// Objects of a list, page after page, of at most so many pages.
+    pub(super) async fn list_pages(
+        &self,
+        list: Call,
+        page: usize,
+        most: usize,
+    ) -> Result<Vec<Value>, Error> {
+        let mut found = Vec::new();
+        let mut next = String::new();
+        for _ in 0..most {
+            let call = list.clone().option("limit", page).option("continue", &next);
+            let mut page = self.request(&call).await?;
+            found.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            match page["metadata"]["continue"].as_str() {
+                Some(token) if !token.is_empty() => token.clone_into(&mut next),
+                _ => break,
+            }
+        }
+        Ok(found)
     }
 
     /// Objects of a list, at most `limit`; 0 for all.

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::events;
 use super::job::{self, JobView};
+use super::nodes::{self, NodeView};
 use super::pod::{self, PodView};
 use super::table::Table;
 use crate::args::Format;
@@ -25,12 +27,14 @@ impl Columns {
     #[must_use]
     pub fn heading(self) -> Vec<&'static str> {
         let (columns, wide) = match self.resource {
-            Resource::Jobs => (job::COLUMNS, job::WIDE),
-            Resource::Pods => (pod::COLUMNS, pod::WIDE),
+            Resource::Jobs => (&job::COLUMNS, &job::WIDE[..]),
+            Resource::Pods => (&pod::COLUMNS, &pod::WIDE[..]),
+            Resource::Nodes => (&nodes::COLUMNS, &nodes::WIDE[..]),
+            Resource::Events => (&events::COLUMNS, &events::WIDE[..]),
         };
         let namespace = self.namespace.then_some("NAMESPACE");
-        let wide = wide.into_iter().filter(|_| self.wide);
-        namespace.into_iter().chain(columns).chain(wide).collect()
+        let wide = wide.iter().filter(|_| self.wide);
+        namespace.into_iter().chain(columns.iter().chain(wide).copied()).collect()
     }
 
     /// The cells of one object.
@@ -41,6 +45,8 @@ impl Columns {
             Resource::Jobs => (JobView(object).row(now), JobView(object).wide()),
             Resource::Pods if self.wide => (PodView(object).row(now), PodView(object).wide()),
             Resource::Pods => (PodView(object).row(now), Vec::new()),
+            Resource::Nodes => (NodeView(object).row(now), NodeView(object).wide()),
+            Resource::Events => (events::row(object, now), events::wide(object)),
         };
         let namespace = self.namespace.then_some(namespace);
         let wide = wide.into_iter().filter(|_| self.wide);

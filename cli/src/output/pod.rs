@@ -59,11 +59,16 @@ impl<'a> PodView<'a> {
     /// Which attempt of its slot it is.
     #[must_use]
     pub fn attempt(self) -> Option<u32> {
+        Some(self.id()?.attempt.0)
+    }
+
+    /// What its name leads to.
+    #[must_use]
+    pub fn id(self) -> Option<PodId> {
         let owner = &self.0["metadata"]["ownerReferences"][0];
         let (name, job) = (owner["name"].as_str()?, owner["uid"].as_str()?.parse().ok()?);
         let indexed = self.index().is_some();
-        let pod: PodId = parse_pod_name(self.name(), name, indexed, job, |_| MAX_ATTEMPTS)?;
-        Some(pod.attempt.0)
+        parse_pod_name(self.name(), name, indexed, job, |_| MAX_ATTEMPTS)
     }
 
     /// Its containers' states, as `containerStatuses` holds them.

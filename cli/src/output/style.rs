@@ -1,6 +1,8 @@
 //! Colour, where there is a terminal that wants it.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
+
+use rustix::termios::{Winsize, tcgetwinsize};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,18 @@ impl Style {
     /// What standard error wants: colour on a terminal, unless `NO_COLOR` is set.
     #[must_use]
     pub fn of_stderr() -> Self {
+        Self::of(&std::io::stderr())
+    }
+
+    /// What standard output wants.
+    #[must_use]
+    pub fn of_stdout() -> Self {
+        Self::of(&std::io::stdout())
+    }
+
+    fn of(stream: &impl IsTerminal) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        if std::io::stderr().is_terminal() && !refused { Self::Colour } else { Self::Plain }
+        if stream.is_terminal() && !refused { Self::Colour } else { Self::Plain }
     }
 
     /// For what went well.
@@ -49,6 +61,22 @@ impl Style {
             Self::Plain => text.to_owned(),
         }
     }
+}
+
+/// Columns of the terminal that standard output is; 80 if it does not say.
+#[must_use]
+pub fn terminal_width() -> usize {
+    size().map_or(80, |size| usize::from(size.ws_col))
+}
+
+/// Lines of the terminal that standard output is; 24 if it does not say.
+#[must_use]
+pub fn terminal_height() -> usize {
+    size().map_or(24, |size| usize::from(size.ws_row))
+}
+
+fn size() -> Option<Winsize> {
+    tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0)
 }
 
 #[cfg(test)]

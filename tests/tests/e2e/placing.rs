@@ -207,7 +207,8 @@ async fn the_more_urgent_goes_first() {
     assert_eq!(order.len(), 20);
     // The first pull of each class is on its way before it is known that there is more.
     let after_first: Vec<&&str> = order.iter().skip(2).take(9).collect();
-    assert!(late <= 1 || after_first.iter().all(|word| **word == "high"), "{order:?}");
+    let in_order = late == 10 || after_first.iter().all(|word| **word == "high");
+    assert!(late <= 1 || in_order, "{order:?}");
     assert!(order[..11].iter().filter(|word| **word == "high").count() >= 9, "{order:?}");
 }
 

@@ -1,0 +1,132 @@
+//! Pods that are there and do not run: nobody takes them, all places are taken, or something is
+//! missing.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Facts, Reason};
+use crate::output::failure::counted;
+use crate::output::nodes::NodeView;
+use crate::output::pod::PodView;
+
+/// Messages of one kind that are shown.
+const SHOWN: usize = 4;
+
+pub(super) fn reasons(facts: &Facts, _now: Timestamp) -> Vec<Reason> {
+    let pending: Vec<PodView<'_>> = facts
+        .open
+        .iter()
+        .map(PodView)
+        .filter(|pod| pod.phase() == "Pending" && !is_told_to_end(*pod))
+        .collect();
+    if pending.is_empty() {
+        return terminating(facts).into_iter().collect();
+    }
+    let mut reasons: Vec<Reason> = terminating(facts).into_iter().collect();
+    reasons.extend(held_up(&pending));
+    let unclaimed: Vec<PodView<'_>> =
+        pending.iter().copied().filter(|pod| pod.node().is_none()).collect();
+    if unclaimed.is_empty() {
+        return reasons;
+    }
+    reasons.push(match unclaimed.iter().find_map(|pod| unschedulable(*pod)) {
+        Some(why) => {
+            Reason::new(format!("no worker takes {}", counted(unclaimed.len(), "waiting pod")))
+                .with(why.split("; ").map(str::to_owned).collect())
+                .next("stint get nodes -o wide")
+        }
+        None => no_room(facts, unclaimed.len()),
+    });
+    reasons
+}
+
+fn is_told_to_end(pod: PodView<'_>) -> bool {
+    pod.0["metadata"]["deletionTimestamp"].is_string()
+}
+
+fn terminating(facts: &Facts) -> Option<Reason> {
+    let ending = facts.open.iter().map(PodView).filter(|pod| is_told_to_end(*pod));
+    let ending: Vec<&str> = ending.map(PodView::name).collect();
+    let what = format!("{} told to end and have not yet", counted(ending.len(), "pod"));
+    let lines = ending.iter().take(SHOWN).map(|name| (*name).to_owned()).collect();
+    (!ending.is_empty()).then(|| Reason::new(what).with(lines))
+}
+
+/// Why nobody can take it.
+fn unschedulable(pod: PodView<'_>) -> Option<String> {
+    let conditions = pod.0["status"]["conditions"].as_array()?;
+    let told =
+        conditions.iter().find(|it| it["type"] == "PodScheduled" && it["status"] == "False")?;
+    Some(told["message"].as_str().unwrap_or("Unschedulable").to_owned())
+}
+
+/// Claimed ones that cannot start: what their containers say.
+fn held_up(pending: &[PodView<'_>]) -> Option<Reason> {
+    let mut said: BTreeMap<String, usize> = BTreeMap::new();
+    for pod in pending {
+        let waiting = pod.containers().chain(pod.init_containers()).find_map(|container| {
+            let waiting = &container["state"]["waiting"];
+            let reason = waiting["reason"].as_str()?;
+            let usual = ["ContainerCreating", "PodInitializing"].contains(&reason);
+            let message = waiting["message"].as_str().unwrap_or_default();
+            (!usual).then(|| format!("{reason}: {message}"))
+        });
+        if let Some(text) = waiting {
+            *said.entry(text).or_default() += 1;
+        }
+    }
+    let count: usize = said.values().sum();
+    let lines = said.iter().take(SHOWN).map(|(text, count)| format!("{count} × {text}"));
+    let reason = Reason::new(format!("{} cannot start", counted(count, "claimed pod")));
+    (count > 0).then(|| reason.with(lines.collect()))
+}
+
+/// Some worker would take them, if it could.
+fn no_room(facts: &Facts, waiting: usize) -> Reason {
+    let waiting = counted(waiting, "pod");
+    if facts.nodes.is_empty() {
+        return Reason::new(format!("{waiting} wait, and there is no worker"))
+            .next("stint worker, on any machine that reaches NATS");
+    }
+    let nodes: Vec<NodeView<'_>> = facts.nodes.iter().map(NodeView).collect();
+    let lines: Vec<String> = nodes.iter().map(|node| load(*node, &facts.running)).collect();
+    let usable = nodes.iter().filter(|node| node.is_ready() && !node.is_cordoned()).count();
+    if usable == 0 {
+        return Reason::new(format!("{waiting} wait, and no worker takes pods"))
+            .with(lines)
+            .next("stint get nodes");
+    }
+    let free: u64 = nodes
+        .iter()
+        .filter(|node| node.is_ready() && !node.is_cordoned())
+        .map(|node| node.slots().saturating_sub(node.running(&facts.running)))
+        .sum();
+    let what = match free {
+        0 => format!("{waiting} wait for a place: all workers are full"),
+        _ => format!("{waiting} wait for a worker with room (or are being taken just now)"),
+    };
+    Reason::new(what).with(lines).next("stint top")
+}
+
+fn load(node: NodeView<'_>, running: &[(String, u64)]) -> String {
+    let (name, slots) = (node.name(), node.slots());
+    match (node.is_ready(), node.is_cordoned()) {
+        (false, _) => format!("{name}: not ready, {}", node.why_not_ready()),
+        (true, true) => format!("{name}: cordoned (`kubectl uncordon {name}`)"),
+        (true, false) => format!("{name}: {} of {slots} places taken", node.running(running)),
+    }
+}
+
+/// Counts pods by the worker that has them.
+#[must_use]
+pub fn by_node(pods: &[Value]) -> Vec<(String, u64)> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for pod in pods.iter().map(PodView).filter(|pod| !pod.is_over()) {
+        if let Some(node) = pod.node() {
+            *counts.entry(node.to_owned()).or_default() += 1;
+        }
+    }
+    counts.into_iter().collect()
+}
