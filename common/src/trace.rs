@@ -109,6 +109,27 @@ fn spread(pod: PodId) -> u64 {
     bits ^ (bits >> 31)
 }
 
+/// The trace that a pod's span is in.
+#[must_use]
+pub fn pod_trace_id(pod: PodId, submitted: Option<&TraceContext>) -> u128 {
+    match shard(pod, submitted.and_then(|context| context.limits)) {
+        Some(shard) => shard_trace_id(pod.job, shard),
+        None => trace_id(pod.job, submitted),
+    }
+}
+
+/// An id of a trace as logs have it.
+#[must_use]
+pub fn trace_text(trace_id: u128) -> String {
+    format!("{trace_id:032x}")
+}
+
+/// An id of a span as logs have it.
+#[must_use]
+pub fn span_text(span_id: u64) -> String {
+    format!("{span_id:016x}")
+}
+
 /// What a pod gets as `TRACEPARENT`, `TRACESTATE` and `BAGGAGE`: its own span, as the parent of
 /// what it does. Where its span is not kept, what it does is not sampled either.
 #[must_use]
@@ -118,10 +139,7 @@ pub fn pod_context(pod: PodId, submitted: Option<&TraceContext>) -> TraceContext
         .and_then(|context| parse_traceparent(&context.traceparent))
         .map_or(1, |parent| parent.flags);
     let flags = if keeps(pod, limits) { flags } else { flags & !1 };
-    let trace_id = match shard(pod, limits) {
-        Some(shard) => shard_trace_id(pod.job, shard),
-        None => trace_id(pod.job, submitted),
-    };
+    let trace_id = pod_trace_id(pod, submitted);
     TraceContext {
         traceparent: format!("00-{trace_id:032x}-{:016x}-{flags:02x}", pod_span_id(pod)),
         tracestate: submitted.and_then(|context| context.tracestate.clone()),

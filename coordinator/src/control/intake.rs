@@ -10,6 +10,7 @@ use stint_common::metrics;
 use stint_common::names::PodsSubject;
 use stint_common::nats::{Current, Entry, Expect, Outcome, Write};
 use stint_common::time::Instant;
+use stint_common::trace::{job_span_id, span_text, trace_id, trace_text};
 use stint_common::wire::{
     self, End, NOT_STARTED, Order, OrderKind, PodRecord, PodState, WorkerLease,
 };
@@ -67,6 +68,12 @@ impl Owner {
             Some(managed) => managed.replace(parsed, revision),
             None => {
                 let mut managed = Managed::new(parsed, subject, revision);
+                tracing::debug!(
+                    job = %managed.name,
+                    trace_id = trace_text(trace_id(uid, managed.trace.as_ref())),
+                    span_id = span_text(job_span_id(uid)),
+                    "a Job is known"
+                );
                 managed.trace_with(self.tracer.as_ref());
                 self.by_subject.insert(subject.to_owned(), uid);
                 self.jobs.insert(uid, managed);

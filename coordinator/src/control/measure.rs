@@ -5,6 +5,7 @@ use std::time::Duration;
 use stint_common::id::JobUid;
 use stint_common::metrics::{self, Owned};
 use stint_common::time::{Instant, since};
+use stint_common::trace::{job_span_id, span_text, trace_id, trace_text};
 use stint_common::wire::{End, Outcome, PodRecord, PodState};
 
 use super::owner::Owner;
@@ -43,6 +44,14 @@ impl Owner {
         {
             managed.counted = true;
             if self.rebuilt {
+                tracing::debug!(
+                    job = %managed.name,
+                    condition = end.kind,
+                    reason = end.reason,
+                    trace_id = trace_text(trace_id(uid, managed.trace.as_ref())),
+                    span_id = span_text(job_span_id(uid)),
+                    "a Job has ended"
+                );
                 metrics::coordinator().finished(&end.kind, &end.reason);
             }
         }

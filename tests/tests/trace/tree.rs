@@ -48,7 +48,12 @@ async fn submit(api: &Api, manifest: &serde_json::Value) -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_is_one_tree_below_its_submitter() {
     let receiver = Receiver::start().await;
-    let world = world_with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.endpoint)]).await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.endpoint),
+        ("STINT_LOG", "stint_coordinator=debug,stint_worker=debug"),
+        ("STINT_LOG_FORMAT", "json"),
+    ];
+    let world = world_with(&variables).await;
     let api = world.api("trace");
     let before = nanos_now();
     let manifest = job("tree").completions(3).indexed().script(SCRIPT).build();
@@ -96,6 +101,15 @@ async fn a_job_is_one_tree_below_its_submitter() {
     let words = text_in(&failed[0].events[0].attributes, "stint.stderr");
     assert_eq!(words, format!("{uid}\nboom\n"));
     assert!(receiver.services().iter().all(|name| name == "stint"));
+    assert!(logged(&world.log("coordinator-0"), "a Job has ended", &hex(&run.span_id)));
+    assert!(logged(&world.log("worker-0"), "a pod has ended", &hex(&failed[0].span_id)));
+}
+
+/// Whether a log says this with the ids of the trace and of this span.
+fn logged(log: &str, message: &str, span: &str) -> bool {
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut fields = lines.map(|mut line| line["fields"].take());
+    fields.any(|it| it["message"] == message && it["trace_id"] == TRACE && it["span_id"] == span)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

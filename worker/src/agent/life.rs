@@ -9,7 +9,7 @@ use stint_common::id::PodId;
 use stint_common::metrics;
 use stint_common::nats::Outcome;
 use stint_common::time::{after, now, since};
-use stint_common::trace::pod_context;
+use stint_common::trace::{pod_context, pod_span_id, pod_trace_id, span_text, trace_text};
 use stint_common::wire::{self, End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
 
 use super::actions::Acting;
@@ -315,6 +315,14 @@ impl<R: Runtime> Agent<R> {
         };
         let waited = end.started_at.map(|started| since(started, pod.claimed_at));
         metrics::worker().ended(outcome, waited);
+        tracing::debug!(
+            pod = %id,
+            outcome,
+            reason = end.reason,
+            trace_id = trace_text(pod_trace_id(id, pod.ready.trace.as_ref())),
+            span_id = span_text(pod_span_id(id)),
+            "a pod has ended"
+        );
         let mut end = end;
         if let Some(message) = &pod.evicted
             && end.outcome == wire::Outcome::Failed
@@ -473,6 +481,13 @@ impl<R: Runtime> Agent<R> {
         match outcome {
             Outcome::Stored(sequence) => {
                 pod.sequence = *sequence;
+                tracing::debug!(
+                    pod = %id,
+                    job = %id.job,
+                    trace_id = trace_text(pod_trace_id(id, pod.ready.trace.as_ref())),
+                    span_id = span_text(pod_span_id(id)),
+                    "a pod is ours"
+                );
                 pod.stage = Stage::Verifying;
                 let name = (id.job, pod.template.clone());
                 self.verifying.push(id);
