@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod look;
 mod machine;
+mod node;
 mod run;
 mod server;
 
@@ -24,6 +25,7 @@ pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
 pub use look::{
     DoctorArgs, DoctorForm, EventType, EventsArgs, ExplainArgs, TopArgs, TraceArgs, TraceForm,
 };
+pub use node::{CordonArgs, DrainArgs};
 pub use run::{AdHocArgs, ProgressStyle, RunArgs};
 pub use server::{CoordinatorArgs, DevArgs, LaunchArgs, MachineArgs, NatsArgs, WorkerArgs};
 
@@ -108,6 +110,12 @@ pub enum Command {
     Suspend(SuspendArgs),
     /// Let a suspended Job go on.
     Resume(SuspendArgs),
+    /// Let a worker take no more pods; those that it has go on.
+    Cordon(CordonArgs),
+    /// Let a worker take pods again.
+    Uncordon(CordonArgs),
+    /// Let a worker take no more pods, and wait until it has none.
+    Drain(DrainArgs),
     /// Start everything, run real Jobs, show them, and check the result.
     Demo(DemoArgs),
     /// Run all of Stint on this machine: nats-server, coordinator and worker.

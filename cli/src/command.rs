@@ -12,6 +12,7 @@ mod describe;
 mod dev;
 mod display;
 mod doctor;
+mod drain;
 mod events;
 mod explain;
 mod follow;
@@ -101,6 +102,9 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Results(args) => client(&log, results::run(args)),
         Command::Wait(args) => client(&log, wait::run(args)),
         Command::Delete(args) => client(&log, delete::run(args)),
+        Command::Cordon(args) => client(&log, drain::cordon(args, drain::Mark::Cordon)),
+        Command::Uncordon(args) => client(&log, drain::cordon(args, drain::Mark::Uncordon)),
+        Command::Drain(args) => client(&log, drain::drain(args)),
         Command::Suspend(args) => client(&log, suspend::run(args, Turn::Suspend)),
         Command::Resume(args) => client(&log, suspend::run(args, Turn::Resume)),
         Command::Demo(args) => client(&log, demo::run(args)),

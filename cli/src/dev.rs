@@ -29,6 +29,8 @@ use supervise::Supervised;
 
 /// Where `kubectl` is told to ask.
 pub const HTTP_PORT: u16 = 8230;
+/// What pods have of their grace periods when it ends: somebody waits at a terminal.
+const SHUTDOWN_SECONDS: &str = "5";
 /// Workers stop their pods within their grace periods; past this they are killed.
 const WORKER_LIMIT: Duration = Duration::from_secs(40);
 /// A coordinator only has to finish what is on its way.
@@ -204,6 +206,7 @@ fn worker(options: &Options, data: &DataDir, url: &str, number: u32) -> Program 
     let mut program = role(options, data, &["worker", "--nats", url]);
     let name = format!("worker-{number}");
     program.arguments.extend(["--name".into(), format!("dev-{number}").into()]);
+    program.arguments.extend(["--shutdown-seconds".into(), SHUTDOWN_SECONDS.into()]);
     program.arguments.extend(["--data".into(), data.path().join(&name).into_os_string()]);
     if let Some(slots) = options.slots {
         program.arguments.extend(["--slots".into(), slots.to_string().into()]);

@@ -40,6 +40,8 @@ pub const TIMES: &str = own!("times");
 
 /// Type of the condition of a Job that waits for those that it depends on.
 pub const WAITING_CONDITION: &str = own!("Waiting");
+/// Condition of a Node: its worker has heard that it is to take no more pods.
+pub const DRAINING_CONDITION: &str = own!("Draining");
 
 /// All there are.
 pub const KNOWN: [&str; 7] =

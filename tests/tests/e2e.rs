@@ -18,6 +18,8 @@ mod delete;
 mod events;
 #[path = "e2e/evict.rs"]
 mod evict;
+#[path = "e2e/exhaustion.rs"]
+mod exhaustion;
 #[path = "e2e/extensions.rs"]
 mod extensions;
 #[path = "e2e/failures.rs"]

@@ -44,6 +44,8 @@ pub struct Config {
     pub renew: Duration,
     /// How long after the lease's end the worker may be recorded as lost.
     pub grace: Duration,
+    /// At shutdown pods have so many seconds to end by themselves after TERM, if they ask for more.
+    pub shutdown_seconds: u32,
 }
 
 impl Config {
@@ -59,6 +61,7 @@ impl Config {
             lease: Duration::from_secs(60),
             renew: Duration::from_secs(15),
             grace: Duration::from_secs(10),
+            shutdown_seconds: 30,
         }
     }
 }
@@ -146,6 +149,7 @@ pub async fn run_with<R: Runtime>(
         lease: config.lease,
         renew: config.renew,
         grace: config.grace,
+        shutdown_seconds: config.shutdown_seconds,
         host,
         told: config.machine,
         machine: machine::look(address(), cpus()),
@@ -190,6 +194,8 @@ pub struct Worker {
     pub renew: Duration,
     /// As [`Config::grace`].
     pub grace: Duration,
+    /// As [`Config::shutdown_seconds`].
+    pub shutdown_seconds: u32,
     /// What pods may learn of the machine.
     pub host: Host,
     /// What it is told of its machine.
@@ -230,8 +236,13 @@ impl Worker {
         let hello = keeper.hello(self.first_lease(me, offer.clone())).await?;
         let host = self.host.clone().with(offer.allocatable.clone(), self.told.pids);
         let devices = self.told.devices.clone();
-        let data_dir = self.data_dir.clone();
-        let settings = Settings { name: self.name.clone(), offer, devices, data_dir };
+        let settings = Settings {
+            name: self.name.clone(),
+            offer,
+            devices,
+            data_dir: self.data_dir.clone(),
+            shutdown_seconds: self.shutdown_seconds,
+        };
         let agent = Agent::new(settings, me, runtime, fence, jet, host);
         let agent = agent.map_err(ServeError::Data)?;
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());

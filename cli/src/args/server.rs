@@ -229,6 +229,10 @@ pub struct WorkerArgs {
     /// How long after the lease's end the worker may be recorded as lost.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
     pub grace_seconds: f64,
+    /// How long pods may take to end when the worker is asked to (SIGTERM), if their own grace
+    /// periods are longer.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub shutdown_seconds: u32,
 }
 
 /// The hidden launcher.

@@ -31,6 +31,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         lease: seconds(args.lease_seconds),
         renew: seconds(renew),
         grace: seconds(args.grace_seconds),
+        shutdown_seconds: args.shutdown_seconds,
     };
     let metrics = metrics::start(metrics::Role::Worker, args.metrics.is_some());
     let page = match args.metrics {

@@ -49,12 +49,12 @@ pub struct PodRecord {
     pub waiting: Option<Waiting>,
 }
 
-/// Why a container is not started yet.
+/// Why a container, or no container of the pod, is started yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// `name` of the container.
+    /// `name` of the container; empty if all wait.
     pub container: String,
-    /// `reason`: `CreateContainerConfigError`.
+    /// `reason`: `CreateContainerConfigError`, `ContainerCreating`.
     pub reason: String,
     /// `message`.
     pub message: String,

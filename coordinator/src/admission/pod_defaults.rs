@@ -81,6 +81,9 @@ fn container(container: &mut Map<String, Value>) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(probe) = container.get_mut(name).and_then(Value::as_object_mut) {
             http_get(probe);
+            if let Some(grpc) = probe.get_mut("grpc").and_then(Value::as_object_mut) {
+                default_text(grpc, "service", "");
+            }
             default_number(probe, "timeoutSeconds", 1);
             default_number(probe, "periodSeconds", 10);
             default_number(probe, "successThreshold", 1);

@@ -14,8 +14,10 @@ use stint_common::capability::Capabilities;
 
 use super::cause::{Causes, Path};
 use super::semantic::is_blank;
-use super::validate::subscript;
-pub use files::{DOWNWARD_FILE, DOWNWARD_FILES, EMPTY_DIR, MOUNT, PROJECTED, PROJECTION, VOLUME};
+pub use files::{
+    CONFIG_MAP, DOWNWARD_FILE, DOWNWARD_FILES, EMPTY_DIR, KEY_TO_PATH, MOUNT, PROJECTED,
+    PROJECTED_OBJECT, PROJECTION, SECRET, VOLUME,
+};
 pub use security::{CAPABILITIES, CONTAINER_SECURITY, POD_SECURITY, SECCOMP};
 pub use table::{
     AFFINITY, CONTAINER, ENV_VAR, ENV_VAR_SOURCE, FIELD_REF, HOOK, HTTP_GET, JOB, JOB_METADATA,
@@ -55,19 +57,11 @@ pub enum Rule {
     NotNegative,
     /// It must be there; the text says why.
     Needed(&'static str),
-    /// Only fields that a worker knows of its pod.
-    PodField,
     /// Only limits that can be kept.
     Limits,
     /// Only names of capabilities of Linux.
     Capabilities,
 }
-
-/// Fields of a pod that a variable can take.
-const POD_FIELDS: [&str; 4] =
-    ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"];
-/// Maps of a pod, one entry of which a variable can take.
-const POD_MAPS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
 
 /// Adds what of a defaulted Job is not supported.
 pub fn check(job: &Value, causes: &mut Causes) {
@@ -141,7 +135,7 @@ fn apply(rule: Rule, value: &Value, path: &Path<'_>, causes: &mut Causes) {
         }
         Rule::Limits => {
             for name in value.as_object().into_iter().flat_map(|limits| limits.keys()) {
-                if name == "ephemeral-storage" || name.starts_with("hugepages-") {
+                if name.starts_with("hugepages-") {
                     refuse(&path.key(name), "", "leave it out: it is not limited", causes);
                 }
             }
@@ -154,7 +148,6 @@ fn apply(rule: Rule, value: &Value, path: &Path<'_>, causes: &mut Causes) {
                 }
             }
         }
-        Rule::PodField => pod_field(value.as_str().unwrap_or_default(), path, causes),
     }
 }
 
@@ -162,21 +155,6 @@ fn refuse(path: &Path<'_>, value: &str, instead: &str, causes: &mut Causes) {
     let subject = if value.is_empty() { String::new() } else { format!("{value} is ") };
     let detail = format!("{subject}not supported yet by this version of Stint: {instead}");
     causes.forbidden(path, detail);
-}
-
-/// Kubernetes' own complaint about a field that is none has been made already.
-fn pod_field(field: &str, path: &Path<'_>, causes: &mut Causes) {
-    let known = match subscript(field) {
-        Some((map, _)) => POD_MAPS.contains(&map),
-        None => field.is_empty() || POD_FIELDS.contains(&field),
-    };
-    if !known {
-        let instead = format!(
-            "use one of {}, metadata.labels['key'] or metadata.annotations['key']",
-            POD_FIELDS.join(", ")
-        );
-        refuse(path, &format!("{field:?}"), &instead, causes);
-    }
 }
 
 #[cfg(test)]

@@ -177,6 +177,9 @@ impl Owner {
             managed.trace_pod(pod, &record);
         }
         self.count_record(self.claims.contains_key(&pod), &record);
+        if let (Some(waiting), Some(claim)) = (&record.waiting, &record.claim) {
+            self.tell_of_wait(pod, &claim.worker, waiting);
+        }
         let PodRecord { claim, state, template, created_at, index_failures, .. } = record;
         let fact = match &state {
             PodState::Claimed => PodFact::Claimed,

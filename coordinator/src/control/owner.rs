@@ -10,7 +10,7 @@ use stint_common::metrics;
 use stint_common::names::Names;
 use stint_common::nats::Entry;
 use stint_common::time::{self, Instant};
-use stint_common::wire::{Claim, IndexFailures, VERSION, WorkItem};
+use stint_common::wire::{Claim, IndexFailures, VERSION, Waiting, WorkItem};
 
 use super::carry::Round;
 use super::classes::Classes;
@@ -83,6 +83,8 @@ pub(super) struct Owner {
     /// Whether both streams were read to their end: before that nothing is decided.
     pub(super) rebuilt: bool,
     pub(super) ending: HashSet<PodId>,
+    /// What pods wait for on their workers, and nobody was told of yet.
+    pub(super) waits: Vec<(PodId, String, Waiting)>,
     /// Records of ended pods.
     pub(super) kept: Kept,
     /// A round of removals of them.
@@ -120,6 +122,7 @@ impl Owner {
             strangers: HashMap::default(),
             rebuilt: false,
             ending: HashSet::default(),
+            waits: Vec::new(),
             kept: Kept::new(keep.pods),
             retirement: None,
             graves: Graves::new(keep.deleted),

@@ -1,7 +1,7 @@
 //! What the ended pods that are to be taken in come to under the Job's rules: facts for the
 //! verdict. Costs what ended.
 
-use stint_common::id::PodId;
+use stint_common::id::{Attempt, PodId, Slot};
 use stint_common::names;
 
 use super::change::CloseOutcome;
@@ -85,6 +85,14 @@ fn judge<'a>(job: &'a Job, pod: &'a Pod) -> Option<Matched<'a>> {
 
 fn full_name(job: &Job, key: Key) -> String {
     format!("{}/{}", job.object.namespace, pod_name(job, key))
+}
+
+impl Job {
+    /// What a pod of it is called.
+    #[must_use]
+    pub fn pod_name(&self, slot: Slot, attempt: Attempt) -> String {
+        pod_name(self, (slot, attempt))
+    }
 }
 
 /// What a pod is called.

@@ -32,7 +32,9 @@ impl Event {
         Self { kind: EventKind::Normal, reason, message, count: 1 }
     }
 
-    pub(super) fn warning(reason: &str, message: &str) -> Self {
+    /// A warning of one occurrence.
+    #[must_use]
+    pub fn warning(reason: &str, message: &str) -> Self {
         Self { kind: EventKind::Warning, ..Self::normal(reason, message) }
     }
 }

@@ -139,6 +139,9 @@ fn containers(pod: &PodSpec) -> impl Iterator<Item = &Container> {
     pod.init_containers.iter().flatten().chain(&pod.containers)
 }
 
+/// A termination message is looked for elsewhere than here.
+const USUAL_MESSAGE_PATH: &str = "/dev/termination-log";
+
 fn needs(pod: &PodSpec) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     let context = pod.security_context.as_ref();
@@ -156,7 +159,9 @@ fn needs(pod: &PodSpec) -> BTreeSet<Need> {
         let default = SecurityContext::default();
         let own = container.security_context.as_ref().unwrap_or(&default);
         let mounts = container.volume_mounts.as_ref().is_some_and(|mounts| !mounts.is_empty());
-        if mounts || own.read_only_root_filesystem == Some(true) {
+        let message = container.termination_message_path.as_deref();
+        let message = message.is_some_and(|path| !["", USUAL_MESSAGE_PATH].contains(&path));
+        if mounts || message || own.read_only_root_filesystem == Some(true) {
             needs.insert(Need::Views);
         }
         let added = own.capabilities.as_ref().and_then(|it| it.add.as_ref());

@@ -69,7 +69,9 @@ fn show_waiting(status: &mut Value, view: &PodView<'_>) {
     for list in ["initContainerStatuses", "containerStatuses"] {
         let containers = status.get_mut(list).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
-            if container["name"] == *waiting.container {
+            if waiting.container.is_empty() {
+                container["state"]["waiting"]["message"] = json!(waiting.message);
+            } else if container["name"] == *waiting.container {
                 container["state"] =
                     json!({"waiting": {"reason": waiting.reason, "message": waiting.message}});
             }

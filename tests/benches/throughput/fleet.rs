@@ -69,16 +69,22 @@ impl Fleet {
 
     /// Resident memory of the coordinator at its highest, in MiB.
     pub(crate) fn coordinator_peak_mib(&self) -> f64 {
-        let child = self.children.iter().find(|(name, _)| *name == "coordinator");
-        let status = child.and_then(|(_, child)| {
-            std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()
-        });
-        let line = status.and_then(|status| {
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:").map(str::to_owned))
-        });
-        let kib =
-            line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<f64>().ok());
-        kib.unwrap_or(0.0) / 1024.0
+        self.memory_mib("coordinator", "VmHWM:")
+    }
+
+    /// Resident memory of all workers now, in MiB.
+    pub(crate) fn workers_resident_mib(&self) -> f64 {
+        self.memory_mib("worker", "VmRSS:")
+    }
+
+    fn memory_mib(&self, what: &str, line: &str) -> f64 {
+        let of = |child: &Child| {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+            let found = status.lines().find_map(|it| it.strip_prefix(line))?;
+            found.trim().trim_end_matches(" kB").trim().parse::<f64>().ok()
+        };
+        let children = self.children.iter().filter(|(name, _)| *name == what);
+        children.filter_map(|(_, child)| of(child)).sum::<f64>() / 1024.0
     }
 
     pub(crate) async fn create(&self, manifest: &Value) -> anyhow::Result<Value> {

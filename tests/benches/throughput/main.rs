@@ -5,6 +5,7 @@
 //! this program again.
 
 mod fleet;
+mod kinds;
 mod roles;
 mod rows;
 

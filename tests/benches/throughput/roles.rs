@@ -79,5 +79,7 @@ fn worker(
     slots: Option<u32>,
 ) -> stint_worker::serve::Config {
     let config = stint_worker::serve::Config::new(nats, PathBuf::from(data));
-    stint_worker::serve::Config { name: Some(name.to_owned()), slots, ..config }
+    // Where limits cannot be kept, the row about them says what asking for them costs.
+    let machine = stint_worker::machine::Machine { best_effort_limits: true, ..config.machine };
+    stint_worker::serve::Config { name: Some(name.to_owned()), slots, machine, ..config }
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::fleet::{Fleet, Shape, job};
+use super::kinds;
 
 /// Runs the rows that are wanted; all of them if none is named.
 pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
@@ -18,6 +19,12 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     );
     if on("true") {
         runtime.block_on(true_row())?;
+    }
+    if on("kinds") {
+        runtime.block_on(kinds::kinds())?;
+    }
+    if on("held") {
+        runtime.block_on(kinds::held())?;
     }
     if on("noop") {
         runtime.block_on(noop_row("protocol alone, 4 workers", false, 50_000))?;
@@ -40,7 +47,13 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_row(name: &str, fleet: &Fleet, before: (f64, f64, f64), pods: f64, measured: &str) {
+pub(crate) fn print_row(
+    name: &str,
+    fleet: &Fleet,
+    before: (f64, f64, f64),
+    pods: f64,
+    measured: &str,
+) {
     let after = fleet.cpu();
     let each = |before: f64, after: f64| (after - before) / pods * 1e6;
     let (server, coordinator, workers) =
@@ -70,12 +83,12 @@ async fn true_row() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn slots() -> u32 {
+pub(crate) fn slots() -> u32 {
     std::env::var("STINT_BENCH_SLOTS").ok().and_then(|slots| slots.parse().ok()).unwrap_or(2)
 }
 
 /// The best rate of spawning and waiting for `/bin/true`, over several numbers of threads.
-fn bare(count: u32) -> f64 {
+pub(crate) fn bare(count: u32) -> f64 {
     let rate = |threads: u32| {
         let left = AtomicU32::new(count);
         let start = Instant::now();

@@ -147,6 +147,7 @@ impl Agent {
             lease: LEASE,
             renew: RENEW,
             grace: GRACE,
+            shutdown_seconds: 5,
             told: Told { memory: Some(1 << 30), ..Told::default() },
             machine: stint_common::wire::Machine::default(),
         };

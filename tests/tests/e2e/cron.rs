@@ -118,7 +118,7 @@ async fn what_cannot_be_scheduled_is_refused() {
     };
     let mut bad = cron_job("bad", "61 * * * *", "true");
     bad["spec"]["timeZone"] = json!("Europe/Nowhere");
-    bad["spec"]["jobTemplate"]["spec"]["template"]["spec"]["setHostnameAsFQDN"] = json!(true);
-    let template = "spec.jobTemplate.spec.template.spec.setHostnameAsFQDN";
+    bad["spec"]["jobTemplate"]["spec"]["template"]["spec"]["subdomain"] = json!("here");
+    let template = "spec.jobTemplate.spec.template.spec.subdomain";
     assert_eq!(refused(bad).await, ["spec.schedule", "spec.timeZone", template]);
 }

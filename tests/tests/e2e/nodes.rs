@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use stint_tests::api::{condition, name};
 use stint_tests::{Api, Shape, World, job, until};
 
 use super::STINT;
+use super::cli::check;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -86,4 +88,90 @@ async fn a_cordoned_worker_takes_nothing_new() {
     let patch = json!({"spec": {"podCIDR": "10.0.0.0/8"}}).to_string();
     let status = all.send(&what, &headers, patch).await.refused(422);
     assert_eq!(status["details"]["causes"][0]["field"], "spec.podCIDR");
+}
+
+#[tokio::test]
+async fn pods_have_their_grace_at_a_shutdown() {
+    let world = World::start(STINT, Shape { workers: 0, slots: 3, ..Shape::default() }).await;
+    world.play_with("worker-0", &["--shutdown-seconds", "8"]);
+    let api = world.api("default");
+    let mark = |name: &str| world.path().join(name);
+    let pods = [
+        ("patient", "sleep 6; exit 7", 100),
+        ("stubborn", ":", 1),
+        // It has no more than the worker has.
+        ("endless", ":", 100),
+    ];
+    for (name, handler, grace) in pods {
+        let mark = mark(name).display().to_string();
+        let script = format!("trap '{handler}' TERM; : > {mark}; while :; do sleep 0.1; done");
+        let manifest = job(name)
+            .script(&script)
+            .spec(&json!({"backoffLimit": 0}))
+            .pod_spec(&json!({"terminationGracePeriodSeconds": grace}));
+        api.create(&manifest.build()).await;
+    }
+    let all = || pods.iter().all(|(name, ..)| mark(name).exists());
+    until("all run", LIMIT, || async { all().then_some(()) }).await;
+    world.signal("worker-0", Signal::SIGTERM);
+    let mut ends = Vec::new();
+    for (name, ..) in pods {
+        assert_eq!(api.ended(name).await.0, "Failed");
+        let pod = api.pods(name).await.remove(0);
+        let disrupted = condition(&pod, "DisruptionTarget").expect("it was disrupted");
+        assert_eq!(disrupted["reason"], "TerminationByKubelet");
+        let end = pod["status"]["containerStatuses"][0]["state"]["terminated"].clone();
+        let at: jiff::Timestamp = end["finishedAt"].as_str().unwrap().parse().unwrap();
+        ends.push((end["exitCode"].as_u64().unwrap(), at.as_second()));
+    }
+    assert_eq!(ends.iter().map(|end| end.0).collect::<Vec<_>>(), [7, 137, 137]);
+    let (patient, stubborn, endless) = (ends[0].1, ends[1].1, ends[2].1);
+    assert!(patient - stubborn >= 4 && endless - patient >= 1, "{ends:?}");
+}
+
+#[tokio::test]
+async fn a_drained_worker_is_left_by_its_pods() {
+    let world = World::start(STINT, Shape::default()).await;
+    let api = world.api("default");
+    let mark = |name: &str| world.path().join(name).display().to_string();
+    let ignore = json!({"rules": [{
+        "action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}],
+    }]});
+    let spec = json!({"backoffLimit": 0, "podFailurePolicy": ignore});
+    let once = format!("[ -e {0} ] && exit; : > {0}; sleep 1000", mark("once"));
+    let ends = format!(": > {}; until [ -e {} ]; do sleep 0.05; done", mark("runs"), mark("go"));
+    for (name, script) in [("stays", &once), ("ends", &ends)] {
+        api.create(&job(name).script(script).spec(&spec).build()).await;
+        api.until_job(name, "runs", |job| job["status"]["ready"] == 1).await;
+    }
+    let missing = json!({"envFrom": [{"configMapRef": {"name": "never"}}]});
+    api.create(&job("waits").container(&missing).spec(&spec).build()).await;
+    let waiting = |on: &'static str| {
+        let api = &api;
+        until("it waits", LIMIT, move || async move {
+            let pods = api.pods("waits").await;
+            let mut there = pods.iter().filter(|pod| pod["spec"]["nodeName"] == on);
+            there.any(|pod| pod["status"]["phase"] == "Pending").then_some(())
+        })
+    };
+    waiting("worker-0").await;
+    world.play("worker-1");
+    std::fs::write(mark("go"), "").unwrap();
+    let drain = ["drain", "worker-0", "--timeout", "4s", "--grace-period", "1"];
+    let said = check(&world, "default", &drain, 0).await;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let evicted = |name: &str| said.contains(&format!("evicting pod default/{name}-"));
+    assert!(evicted("stays") && evicted("waits") && !evicted("ends"), "{said}");
+    assert!(said.contains("node/worker-0 drained"), "{said}");
+    // Nothing of it counted as failed, and it went on elsewhere.
+    for name in ["stays", "ends"] {
+        let (end, ended) = api.ended(name).await;
+        assert_eq!((end.as_str(), &ended["status"]["failed"]), ("Complete", &Value::Null));
+    }
+    waiting("worker-1").await;
+    check(&world, "default", &["drain", "worker-0", "--timeout", "0"], 0).await;
+    check(&world, "default", &["cordon", "worker-1"], 0).await;
+    check(&world, "default", &["uncordon", "worker-0"], 0).await;
+    assert_eq!(ran_on(&api, "again").await, HashSet::from(["worker-0".to_owned()]));
+    check(&world, "default", &["drain", "nobody"], 3).await;
 }

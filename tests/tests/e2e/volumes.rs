@@ -9,6 +9,8 @@ use stint_tests::{Shape, World, eventually, job, proc, until};
 
 use super::{STINT, shared};
 
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// A container that runs a script with these mounts.
 fn container(name: &str, script: &str, mounts: &Value) -> Value {
     let command = json!(["sh", "-c", script]);
@@ -132,6 +134,25 @@ async fn a_pod_that_fills_its_volume_is_evicted() {
 }
 
 #[tokio::test]
+async fn a_pod_that_fills_its_disk_is_evicted() {
+    let (_world, api) = shared("disk").await;
+    let volumes = json!([{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}]);
+    let mounts = json!([{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/b"}]);
+    let limits = json!({"limits": {"ephemeral-storage": "3Mi"}});
+    let script = "for at in /a /b; do head -c 2097152 /dev/zero > $at/f; done; sleep 600";
+    let manifest = job("disk")
+        .spec(&json!({"backoffLimit": 0}))
+        .script(script)
+        .pod_spec(&json!({"volumes": volumes}))
+        .container(&json!({"volumeMounts": mounts, "resources": limits}));
+    api.failed(&manifest.build()).await;
+    let status = &api.pods("disk").await[0]["status"];
+    assert_eq!((&status["phase"], &status["reason"]), (&json!("Failed"), &json!("Evicted")));
+    let message = status["message"].as_str().unwrap();
+    assert!(message.contains("exceeds the total limit of containers 3145728"), "{status}");
+}
+
+#[tokio::test]
 async fn what_a_killed_worker_left_is_cleared_away_by_its_next_life() {
     let shape = Shape { lease: (2.0, 0.5, 0.5), ..Shape::default() };
     let world = World::start(STINT, shape).await;
@@ -163,4 +184,76 @@ async fn what_a_killed_worker_left_is_cleared_away_by_its_next_life() {
     eventually("its directory is gone", || !pods.join(&uid).exists()).await;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(&uid));
+}
+
+#[tokio::test]
+async fn files_come_from_config_maps_and_secrets() {
+    let (world, api) = shared("config-volumes").await;
+    let item = json!([{"key": "key", "path": "deep/er", "mode": 0o440}]);
+    let volumes = json!([
+        {"name": "config", "configMap": {"name": "settings"}},
+        {"name": "hidden", "secret": {"secretName": "keys", "defaultMode": 0o400}},
+        {"name": "maybe", "configMap": {"name": "none", "optional": true}},
+        {"name": "both", "projected": {"defaultMode": 0o404, "sources": [
+            {"configMap": {"name": "settings"}},
+            {"secret": {"name": "keys", "items": item}},
+        ]}},
+    ]);
+    let mounts = json!([
+        {"name": "config", "mountPath": "/stint-e2e/config"},
+        {"name": "hidden", "mountPath": "/stint-e2e/hidden"},
+        {"name": "maybe", "mountPath": "/stint-e2e/maybe"},
+        {"name": "both", "mountPath": "/stint-e2e/both"},
+        {"name": "config", "mountPath": "/stint-e2e/one.conf", "subPath": "color"},
+    ]);
+    let script = "cd /stint-e2e
+        cat config/color hidden/key one.conf both/color both/deep/er; echo
+        stat -c %a hidden/key config/color both/color both/deep/er
+        stat -f -c %T hidden both; ls maybe
+        (echo x > hidden/key) 2>/dev/null || echo read-only";
+    let manifest = job("files")
+        .script(script)
+        .container(&json!({"volumeMounts": mounts}))
+        .pod_spec(&json!({"volumes": volumes}));
+    api.create(&manifest.build()).await;
+    // It waits for what it needs, and says so.
+    let message =
+        "MountVolume.SetUp failed for volume \"config\" : configmap \"settings\" not found";
+    let pod = until("the pod waits", LIMIT, || async {
+        let pod = api.pods("files").await.into_iter().next()?;
+        let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"];
+        let here = waiting["reason"] == "ContainerCreating" && waiting["message"] == message;
+        (here && pod["status"]["phase"] == "Pending").then_some(pod)
+    })
+    .await;
+    let about = format!("involvedObject.name={}", name(&pod));
+    until("an event says so", LIMIT, || async {
+        let events = api.send("events.list", &[("fieldSelector", &about)], "").await.object();
+        let mut events = events["items"].as_array()?.iter();
+        let said = |it: &Value| it["reason"] == "FailedMount" && it["message"] == message;
+        events.any(said).then_some(())
+    })
+    .await;
+    let object = |kind: &str, name: &str, data: Value| {
+        let metadata = json!({"name": name});
+        json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "data": data}).to_string()
+    };
+    let settings = object("ConfigMap", "settings", json!({"color": "red"}));
+    api.send("configmaps.create", &[], settings).await.object();
+    let keys = object("Secret", "keys", json!({"key": "aDFkZC1lbg=="}));
+    api.send("secrets.create", &[], keys).await.object();
+    let (outcome, ended) = api.ended("files").await;
+    assert_eq!(outcome, "Complete", "{ended}");
+    let said = String::from_utf8(api.log(name(&pod), &[]).await).unwrap();
+    let expected = "redh1dd-enredredh1dd-en\n400\n644\n404\n440\ntmpfs\ntmpfs\nread-only\n";
+    assert_eq!(said, expected);
+    for part in ["coordinator-0", "worker-0"] {
+        assert!(!world.log(part).contains("h1dd-en"), "a Secret is in the log of {part}");
+    }
+    // Nothing of it is left, on disk or in memory.
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    let directory = world.path().join("worker-0/pods").join(uid);
+    eventually("the pod's directory is gone", || !directory.exists()).await;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(uid));
 }

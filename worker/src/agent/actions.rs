@@ -13,6 +13,7 @@ use stint_common::trace::pod_context;
 use stint_common::wire::Exit;
 use tokio::sync::oneshot;
 
+use super::health;
 use super::life::START_AGAIN;
 use super::outbox::{Done, Outbox};
 use super::probing::{connect, get};
@@ -77,6 +78,10 @@ impl<R: Runtime> Agent<R> {
             }
             Some(Handler::Tcp(endpoint)) => {
                 let work = async move { connect(&endpoint).await };
+                self.run_task(id, action, index, kind, work);
+            }
+            Some(Handler::Grpc(wanted)) => {
+                let work = async move { health::check(&wanted).await };
                 self.run_task(id, action, index, kind, work);
             }
             Some(Handler::Broken(why)) => {

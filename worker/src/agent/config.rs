@@ -1,5 +1,6 @@
-//! A claimed pod whose variables come from ConfigMaps and Secrets: they are read before it may have
-//! a place. While something is missing its record says so, and it is looked for again and again.
+//! A claimed pod whose variables or files come from ConfigMaps and Secrets: they are read before it
+//! may have a place. While something is missing its record says so, and it is looked for again and
+//! again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,8 +22,10 @@ use crate::runtime::Runtime;
 /// What is missing is looked for again after this, and after twice as long each time.
 const FIRST_AGAIN: Duration = Duration::from_secs(1);
 const LONGEST_AGAIN: Duration = Duration::from_secs(15);
-/// What kubelet calls it.
-const REASON: &str = "CreateContainerConfigError";
+/// What kubelet calls it when a variable is missing.
+const NO_VARIABLE: &str = "CreateContainerConfigError";
+/// What it says of a pod, of which no container can be started yet, when a file is missing.
+const NO_FILE: &str = "ContainerCreating";
 
 /// A template that asks for objects.
 #[derive(Debug)]
@@ -134,7 +137,9 @@ impl<R: Runtime> Agent<R> {
                 return;
             }
             Configured::Missing(Missing { container, message }) => {
-                let waiting = Waiting { container, reason: REASON.to_owned(), message };
+                let reason = if container.is_some() { NO_VARIABLE } else { NO_FILE }.to_owned();
+                let container = container.unwrap_or_default();
+                let waiting = Waiting { container, reason, message };
                 if pod.waits_for.as_ref() != Some(&waiting) {
                     pod.waits_for = Some(waiting);
                     self.write_waiting(id, out);

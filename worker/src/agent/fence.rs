@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use stint_common::metrics;
+use tokio::sync::Notify;
 
 use crate::runtime::Runtime;
 
@@ -31,6 +32,7 @@ pub struct Fence {
     proven_until: AtomicI64,
     frozen: AtomicBool,
     cordoned: AtomicBool,
+    cordon_changed: Notify,
 }
 
 impl Fence {
@@ -41,6 +43,7 @@ impl Fence {
             proven_until: AtomicI64::new(0),
             frozen: AtomicBool::new(false),
             cordoned: AtomicBool::new(false),
+            cordon_changed: Notify::new(),
         })
     }
 
@@ -72,7 +75,13 @@ impl Fence {
     pub(super) fn cordon(&self, cordoned: bool) {
         if self.cordoned.swap(cordoned, Ordering::SeqCst) != cordoned {
             tracing::info!(cordoned, "cordoned: no more pods are taken while it says true");
+            self.cordon_changed.notify_one();
         }
+    }
+
+    /// Waits until the worker is cordoned or is not any more. For one at a time.
+    pub(super) async fn cordon_changed(&self) {
+        self.cordon_changed.notified().await;
     }
 
     /// Whether nothing new may be claimed, though the proof holds.

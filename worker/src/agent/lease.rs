@@ -145,10 +145,12 @@ impl Keeper {
     }
 
     /// Pauses between two renewals, and looks meanwhile whether the worker is cordoned: the nudge
-    /// that says so may have been lost. No renewal waits for it.
+    /// that says so may have been lost. No renewal waits for it. Whoever cordoned it waits for the
+    /// answer, so that ends the pause.
     async fn rest(&self, pause: Duration, worker: &str) {
         let look = tokio::time::timeout(pause, self.look_at_node(worker));
-        let ((), looked) = tokio::join!(tokio::time::sleep(pause), look);
+        let rest = tokio::time::timeout(pause, self.fence.cordon_changed());
+        let (_, looked) = tokio::join!(rest, look);
         if let Ok(Err(error)) = looked {
             tracing::debug!(worker, ?error, "looking at the Node's record");
         }

@@ -489,10 +489,14 @@ impl<R: Runtime> Agent<R> {
                     "a pod is ours"
                 );
                 pod.stage = Stage::Verifying;
+                out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
+                if self.shutting_down {
+                    self.stop_for_shutdown(id, out);
+                    return;
+                }
                 let name = (id.job, pod.template.clone());
                 self.verifying.push(id);
                 self.verify(&name, out);
-                out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
             }
             Outcome::Lost(_) => {
                 // Another runs it, or it is over: the item has done its work.

@@ -11,7 +11,7 @@ use super::templates::describe;
 use crate::launch::{Endpoint, HttpGet};
 
 /// What servers know probes by.
-const AGENT: &str = "kube-probe/1.36";
+pub(super) const AGENT: &str = "kube-probe/1.36";
 /// Go's limit.
 const MOST_REDIRECTS: usize = 10;
 

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
 use super::devices::{Assigned, DeviceKind, Devices};
+use super::disk::Disk;
 use super::fence::Fence;
 use super::intake::{Intake, MOST, News, Pulled, clock};
 use super::outbox::{Done, OnItsWay, Outbox, Post};
@@ -48,8 +49,6 @@ const HOLD_ENDS: Duration = Duration::from_millis(4);
 const LOOK_AT_SIZES: Duration = Duration::from_secs(1);
 /// So many ends are company enough.
 const HELD_ENDS: usize = 64;
-/// At shutdown pods have this long to end by themselves after TERM, whatever they ask for.
-const SHUTDOWN_GRACE_SECONDS: u32 = 5;
 
 /// What an agent is told.
 #[derive(Clone, Debug)]
@@ -62,6 +61,8 @@ pub struct Settings {
     pub devices: BTreeMap<String, DeviceKind>,
     /// Where what pods leave behind lies while they run.
     pub data_dir: PathBuf,
+    /// At shutdown pods have so long to end by themselves after TERM, if they ask for more.
+    pub shutdown_seconds: u32,
 }
 
 /// What the machine had no room to start.
@@ -111,12 +112,13 @@ pub struct Agent<R: Runtime> {
     pub(super) places: Places,
     pub(super) room: Room,
     pub(super) devices: Devices,
+    disk: Disk,
     pub(super) last_run: u64,
     pub(super) shutting_down: bool,
     pub(super) terminations: TerminationLogs,
     /// Probes were told that processes may stand still.
     pub(super) paused: bool,
-    pulled: VecDeque<Pulled>,
+    pub(super) pulled: VecDeque<Pulled>,
     pub(super) templates: Templates,
     held_ends: Vec<(PodId, Write)>,
     held_since: Option<Instant>,
@@ -141,6 +143,7 @@ impl<R: Runtime> Agent<R> {
         let terminations = TerminationLogs::open(&settings.data_dir)?;
         let room = Room::new(&settings.offer.allocatable, settings.offer.default_cpu_milli);
         let devices = Devices::new(&settings.devices);
+        let disk = Disk::new(&settings.data_dir);
         let pods = Committer::start(jet.clone(), jet.names.pods_stream());
         let logs = Committer::start(jet.clone(), jet.names.logs_stream());
         Ok(Self {
@@ -169,6 +172,7 @@ impl<R: Runtime> Agent<R> {
             places: Places::default(),
             room,
             devices,
+            disk,
             last_run: 0,
             shutting_down: false,
             terminations,
@@ -443,7 +447,7 @@ impl<R: Runtime> Agent<R> {
         }
         let places = self.soon_free();
         let mut ahead = self.not_yet_running().saturating_sub(self.room.free_places());
-        let open = self.fence.is_open() && !self.fence.is_cordoned() && self.retries.is_empty();
+        let open = self.takes_pods();
         for _ in 0..self.pulled.len() {
             let Some(pulled) = self.pulled.pop_front() else { break };
             let fits = self.room.fits(&pulled.kind.amounts, &Amounts::default()) > 0;
@@ -467,6 +471,13 @@ impl<R: Runtime> Agent<R> {
                 None => self.pulled.push_back(pulled),
             }
         }
+    }
+
+    /// Whether more may be claimed: nothing, and nobody, is in the way, and what the machine had no
+    /// room to start has been started.
+    fn takes_pods(&mut self) -> bool {
+        let allowed = self.fence.is_open() && !self.fence.is_cordoned();
+        allowed && self.retries.is_empty() && self.disk.has_room()
     }
 
     fn template_of(&mut self, pulled: &Pulled, out: &mut Outbox) -> Option<Arc<Ready>> {
@@ -535,11 +546,7 @@ impl<R: Runtime> Agent<R> {
     /// asked alone; pulls of the others stand, so that what comes is heard of.
     async fn pull(&mut self, intake: &mut Intake) {
         let at = clock();
-        if self.shutting_down
-            || !self.fence.is_open()
-            || self.fence.is_cordoned()
-            || !self.retries.is_empty()
-        {
+        if self.shutting_down || !self.takes_pods() {
             return;
         }
         let free = self.room.free_places();
@@ -563,24 +570,6 @@ impl<R: Runtime> Agent<R> {
             if hot {
                 break;
             }
-        }
-    }
-
-    /// No more work is taken; pods get TERM, then KILL, and their ends are written.
-    fn shut_down(&mut self, out: &mut Outbox) {
-        self.shutting_down = true;
-        out.answers.extend(self.pulled.drain(..).map(|pulled| (pulled.reply, &b"-NAK"[..])));
-        let at = now();
-        let ids: Vec<PodId> = self.pods.keys().copied().collect();
-        for id in ids {
-            let Some(pod) = self.pods.get(&id) else { continue };
-            if pod.stage == Stage::Claiming {
-                continue;
-            }
-            let reason = "worker was shut down".to_owned();
-            let order = Event::StopOrdered { grace_seconds: SHUTDOWN_GRACE_SECONDS, reason, at };
-            self.step(id, order, out);
-            self.settle_pending(out);
         }
     }
 }

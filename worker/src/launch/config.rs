@@ -1,5 +1,5 @@
-//! Variables whose values are in ConfigMaps and Secrets: which a template asks for, and the
-//! template with their values in it.
+//! Variables and files whose contents are in ConfigMaps and Secrets: which a template asks for, and
+//! the template with their contents in it.
 //!
 //! The values are put in as plain ones, before anything else is made of the template, so that the
 //! rest of launching knows nothing of where they came from. They are never part of a message.
@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use stint_common::wire::Entries;
+
+use super::config_volumes;
 
 /// An object that a template asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,11 +23,11 @@ pub enum Reference {
 /// What was found of the objects: `None` for those that are not there.
 pub type Found = BTreeMap<Reference, Option<Entries>>;
 
-/// Why a container cannot be given its variables yet, in kubelet's words.
+/// Why a pod cannot be started yet, in kubelet's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
-    /// Which container.
-    pub container: String,
+    /// The container that lacks a variable; `None` if the pod lacks a volume.
+    pub container: Option<String>,
     /// What is missing.
     pub message: String,
 }
@@ -65,6 +67,7 @@ pub fn references(template: &Value) -> Vec<Reference> {
         list(container, "envFrom").for_each(|source| add(&WHOLE, source));
         list(container, "env").for_each(|variable| add(&ONE_KEY, &variable["valueFrom"]));
     }
+    found.extend(config_volumes::references(template));
     found.sort();
     found.dedup();
     found
@@ -75,8 +78,11 @@ pub fn references(template: &Value) -> Vec<Reference> {
 #[must_use]
 pub fn without(template: &Value) -> Value {
     let nothing = BTreeMap::new();
-    rewritten(template, &mut |container| variables(container, &nothing, true))
-        .unwrap_or_else(|_| template.clone())
+    let plain = rewritten(template, &mut |container| variables(container, &nothing, true));
+    let mut plain = plain.unwrap_or_else(|_| template.clone());
+    // Nothing can be missing.
+    let _nothing = config_volumes::resolve(&mut plain, &nothing, true);
+    plain
 }
 
 /// The template with the values in it.
@@ -85,7 +91,9 @@ pub fn without(template: &Value) -> Value {
 ///
 /// When an object or a key is not there, and need not be missing.
 pub fn resolve(template: &Value, found: &Found) -> Result<Value, Missing> {
-    rewritten(template, &mut |container| variables(container, found, false))
+    let mut resolved = template.clone();
+    config_volumes::resolve(&mut resolved, found, false)?;
+    rewritten(&resolved, &mut |container| variables(container, found, false))
 }
 
 fn containers(template: &Value) -> impl Iterator<Item = &Value> {
@@ -117,7 +125,7 @@ fn rewritten(
 /// A container's variables with plain values. `lenient` leaves out what is missing.
 fn variables(container: &Value, found: &Found, lenient: bool) -> Result<Vec<Value>, Missing> {
     let missing = |message: String| Missing {
-        container: container["name"].as_str().unwrap_or_default().to_owned(),
+        container: Some(container["name"].as_str().unwrap_or_default().to_owned()),
         message,
     };
     let optional = |source: &Value| lenient || source["optional"] == true;
@@ -242,7 +250,7 @@ mod tests {
         assert_eq!(missing(None, all()).message, "configmap \"c\" not found");
         assert_eq!(missing(all(), None).message, "secret \"s\" not found");
         assert_eq!(missing(all(), all()).message, "couldn't find key k in Secret s");
-        assert_eq!(missing(all(), all()).container, "main");
+        assert_eq!(missing(all(), all()).container.as_deref(), Some("main"));
         let binary = Some(Entries::from([("k".to_owned(), vec![0xff])]));
         assert!(missing(all(), binary).message.contains("not UTF-8"));
         let left = without(&template());

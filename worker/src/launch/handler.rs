@@ -21,6 +21,8 @@ pub enum Handler {
     Http(Arc<HttpGet>),
     /// Connect to this.
     Tcp(Arc<Endpoint>),
+    /// Ask this for its health, over gRPC.
+    Grpc(Arc<HealthCheck>),
     /// It cannot be done; the text says why.
     Broken(Arc<str>),
 }
@@ -32,6 +34,15 @@ pub struct Endpoint {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+/// A service that knows how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Whom to ask.
+    pub endpoint: Endpoint,
+    /// What of it; empty for all.
+    pub service: String,
 }
 
 /// An HTTP request and what is made of its answer.
@@ -104,6 +115,14 @@ impl<'a> Surroundings<'a> {
             };
             let argv = exec.command.iter().flatten().map(|text| expand(text).render(&self.values));
             return exec_handler(argv.collect());
+        }
+        if let Some(grpc) = &probe.grpc {
+            let service = grpc.service.clone().unwrap_or_default();
+            let endpoint = self.endpoint(None, &IntOrString::Int(grpc.port));
+            return match endpoint {
+                Ok(endpoint) => Handler::Grpc(Arc::new(HealthCheck { endpoint, service })),
+                Err(why) => Handler::Broken(Arc::from(why)),
+            };
         }
         self.network(probe.http_get.as_ref(), probe.tcp_socket.as_ref(), false)
     }

@@ -28,6 +28,10 @@ use crate::pod::{
 /// `terminationGracePeriodSeconds` where the template has none.
 const DEFAULT_GRACE_SECONDS: u32 = 30;
 
+/// Where Kubernetes looks for a termination message when a template says nothing. The machine may
+/// have no such file, and to show one in `/dev` would cost each container a copy of that directory.
+const USUAL_MESSAGE_PATH: &str = "/dev/termination-log";
+
 /// What is to be executed for one container of one pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchSpec {
@@ -59,6 +63,8 @@ pub struct PreparedJob {
     containers: Vec<PreparedContainer>,
     volumes: Volumes,
     volume_group: Option<u32>,
+    /// Bytes that its pods may take up on disk.
+    disk: Option<u64>,
     /// The template names the pods' host.
     names_host: bool,
 }
@@ -75,6 +81,8 @@ struct PreparedContainer {
     limits: Limits,
     /// Devices that it asks for, by the name of their resource.
     devices: BTreeMap<String, u64>,
+    /// Where it leaves its termination message, if it says another place than the usual one.
+    message_path: Option<Arc<str>>,
     /// `terminationMessagePolicy: FallbackToLogsOnError`.
     falls_back_to_logs: bool,
     handlers: Vec<(ActionKind, Handler)>,
@@ -104,7 +112,7 @@ impl PreparedJob {
         }
         let spec = PodSpec::deserialize(spec).map_err(PrepareError::Template)?;
         let fields = Fields { template, spec: &spec, host };
-        let volumes = Volumes::of(&spec, fields)?;
+        let volumes = Volumes::of(&spec, &value["spec"]["volumes"], fields)?;
         let containers = containers(&spec)
             .map(|(container, path)| PreparedContainer::new(container, &path, fields, &volumes))
             .collect::<Result<_, _>>()?;
@@ -118,6 +126,7 @@ impl PreparedJob {
             volume_group: context
                 .and_then(|context| context.fs_group)
                 .and_then(|group| u32::try_from(group).ok()),
+            disk: resources::disk(&spec),
             names_host: spec.hostname.as_ref().is_some_and(|name| !name.is_empty()),
             template: value,
         })
@@ -163,19 +172,23 @@ impl PreparedJob {
         run: &RunFacts<'_>,
     ) -> Option<Box<Setup>> {
         let nothing = container.mounts.is_empty()
+            && container.message_path.is_none()
             && container.security.is_empty()
             && container.limits.is_empty();
         if nothing && !self.names_host {
             return None;
         }
         let hostname = metadata.hostname.as_deref().filter(|_| self.names_host);
-        let log = run.termination_log.as_deref().and_then(|path| path.rsplit_once('/'));
+        let file = run.termination_log.as_ref();
+        let log = file.and_then(|path| path.rsplit_once('/'));
         Some(Box::new(Setup {
             pod: Arc::from(pod.uid().to_string()),
             volumes: self.volumes.of_pod(pod, metadata),
+            disk: self.disk,
             volume_group: self.volume_group,
             mounts: container.mounts.iter().map(|mount| mount.of_pod(values)).collect(),
             leaves_in: log.map(|(directory, _)| Arc::from(directory)),
+            leaves_at: file.cloned().zip(container.message_path.clone()),
             security: container.security.clone(),
             limits: container.limits,
             hostname: hostname.map(Arc::from),
@@ -212,7 +225,9 @@ impl PreparedJob {
     /// Whether a pod may leave something on this machine that has to be cleared away.
     #[must_use]
     pub fn leaves_something(&self) -> bool {
-        !self.volumes.is_empty()
+        let own_view =
+            |it: &PreparedContainer| it.security.read_only_root || it.message_path.is_some();
+        !self.volumes.is_empty() || self.containers.iter().any(own_view)
     }
 
     /// What is to be done for a hook or probe of the container at `index`.
@@ -254,6 +269,7 @@ impl PreparedContainer {
             security: security(fields.spec, container),
             limits: Limits { pids: fields.host.pids, ..resources::limits(container) },
             devices: resources::devices(container),
+            message_path: message_path(container),
             falls_back_to_logs: container.termination_message_policy.as_deref()
                 == Some("FallbackToLogsOnError"),
             handlers: handler::handlers(container, &fields.host.ip),
@@ -290,6 +306,12 @@ impl PreparedContainer {
             setup: None,
         }
     }
+}
+
+fn message_path(container: &Container) -> Option<Arc<str>> {
+    let path = container.termination_message_path.as_deref();
+    let path = path.filter(|path| !path.is_empty() && *path != USUAL_MESSAGE_PATH)?;
+    Some(Arc::from(format!("/{}", path.trim_start_matches('/'))))
 }
 
 /// All containers with their paths, in the machine's order: the main ones, then the others.

@@ -16,6 +16,7 @@
 //! the host's.
 
 mod config;
+mod config_volumes;
 mod env;
 mod error;
 mod expand;
@@ -32,7 +33,9 @@ mod volumes;
 
 pub use config::{Found, Missing, Reference, references, resolve, without};
 pub use error::PrepareError;
-pub use handler::{Endpoint, Handler, HttpGet};
+pub use handler::{Endpoint, Handler, HealthCheck, HttpGet};
 pub use host::{Host, INHERITED};
 pub use job::{LaunchSpec, PreparedJob, RunFacts};
-pub use setup::{FileContent, HostPathKind, Limits, Mount, Security, Setup, Volume, VolumeSource};
+pub use setup::{
+    FileContent, Filter, HostPathKind, Limits, Mount, Security, Setup, Volume, VolumeSource,
+};

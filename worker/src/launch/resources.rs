@@ -19,6 +19,21 @@ pub(super) fn limits(container: &Container) -> Limits {
     }
 }
 
+/// Bytes of disk that a pod may take up, where its containers have limits: all of them together, or
+/// the largest one that runs before them.
+pub(super) fn disk(pod: &PodSpec) -> Option<u64> {
+    let of = |container: &Container| amount(container, Kind::Limits, "ephemeral-storage");
+    let (sidecars, early): (Vec<&Container>, Vec<&Container>) = pod
+        .init_containers
+        .iter()
+        .flatten()
+        .partition(|it| it.restart_policy.as_deref() == Some("Always"));
+    let beside = pod.containers.iter().chain(sidecars).filter_map(of);
+    let beside = beside.reduce(i128::saturating_add);
+    let milli = beside.into_iter().chain(early.into_iter().filter_map(of)).max()?;
+    Some(u64::try_from(quantity::ceil(milli, 1000)).unwrap_or(u64::MAX))
+}
+
 /// Devices that a container asks for, by the name of their resource.
 pub(super) fn devices(container: &Container) -> BTreeMap<String, u64> {
     let limits = container.resources.as_ref().and_then(|it| it.limits.as_ref());

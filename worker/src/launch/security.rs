@@ -1,9 +1,9 @@
 //! `securityContext` of a pod and of a container, made one: the container's word goes first.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, SeccompProfile};
 use stint_common::capability::Capabilities;
 
-use super::setup::Security;
+use super::setup::{Filter, Security};
 
 /// What `container` of `pod` runs as.
 pub(super) fn security(pod: &PodSpec, container: &Container) -> Security {
@@ -16,6 +16,11 @@ pub(super) fn security(pod: &PodSpec, container: &Container) -> Security {
     let capabilities = own.and_then(|it| it.capabilities.as_ref()).map(|wanted| {
         Capabilities::of_container(&texts(wanted.add.as_deref()), &texts(wanted.drop.as_deref()))
     });
+    let privileged = own.and_then(|it| it.privileged).unwrap_or(false);
+    let filter = own
+        .and_then(|it| it.seccomp_profile.as_ref())
+        .or_else(|| whole.and_then(|it| it.seccomp_profile.as_ref()))
+        .filter(|_| !privileged);
     Security {
         user: id(own.and_then(|it| it.run_as_user).or(whole.and_then(|it| it.run_as_user))),
         group: id(own.and_then(|it| it.run_as_group).or(whole.and_then(|it| it.run_as_group))),
@@ -27,11 +32,16 @@ pub(super) fn security(pod: &PodSpec, container: &Container) -> Security {
             .unwrap_or(false),
         no_new_privileges: own.and_then(|it| it.allow_privilege_escalation) == Some(false),
         read_only_root: own.and_then(|it| it.read_only_root_filesystem).unwrap_or(false),
-        capabilities: if own.and_then(|it| it.privileged).unwrap_or(false) {
-            None
-        } else {
-            capabilities
-        },
+        capabilities: capabilities.filter(|_| !privileged),
+        filter: filter.and_then(filter_of),
+    }
+}
+
+fn filter_of(profile: &SeccompProfile) -> Option<Filter> {
+    match profile.type_.as_str() {
+        "RuntimeDefault" => Some(Filter::Usual),
+        "Localhost" => Some(Filter::Profile(profile.localhost_profile.clone().unwrap_or_default())),
+        _ => None,
     }
 }
 
@@ -70,5 +80,11 @@ mod tests {
         assert!(security.no_new_privileges && !security.is_empty());
         let security = of(json!({}), json!({"capabilities": {"drop": ["ALL"]}}));
         assert_eq!(security.capabilities, Some(Capabilities(0)));
+        assert!(of(json!({}), json!({"seccompProfile": {"type": "Unconfined"}})).is_empty());
+        let pod = json!({"seccompProfile": {"type": "RuntimeDefault"}});
+        assert_eq!(of(pod.clone(), json!({})).filter, Some(Filter::Usual));
+        let local = json!({"seccompProfile": {"type": "Localhost", "localhostProfile": "a/b"}});
+        assert_eq!(of(pod.clone(), local).filter, Some(Filter::Profile("a/b".to_owned())));
+        assert_eq!(of(pod, json!({"privileged": true})).filter, None);
     }
 }

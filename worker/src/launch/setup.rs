@@ -16,12 +16,16 @@ pub struct Setup {
     pub pod: Arc<str>,
     /// The pod's volumes, made when its first container starts and removed after its last.
     pub volumes: Arc<[Volume]>,
+    /// Bytes that all of them on disk may hold together.
+    pub disk: Option<u64>,
     /// The group that volumes are given to.
     pub volume_group: Option<u32>,
     /// Which of them the container sees, and where.
     pub mounts: Vec<Mount>,
     /// The directory for its termination message, which stays writable.
     pub leaves_in: Option<Arc<str>>,
+    /// Its file in there, and where else it is to be seen.
+    pub leaves_at: Option<(Arc<str>, Arc<str>)>,
     /// As whom its program runs, and what it may do.
     pub security: Security,
     /// What it may use at most.
@@ -78,7 +82,12 @@ pub enum VolumeSource {
         kind: HostPathKind,
     },
     /// Files with these contents, by their paths in the volume. Cannot be written to.
-    Files(BTreeMap<String, FileContent>),
+    Files {
+        /// By path.
+        files: BTreeMap<String, FileContent>,
+        /// They are kept in memory, and not on disk.
+        memory: bool,
+    },
 }
 
 /// A file of a volume. What it holds is nobody's business in a log.
@@ -149,6 +158,17 @@ pub struct Security {
     pub read_only_root: bool,
     /// What it may do of what only root may, if that is said.
     pub capabilities: Option<Capabilities>,
+    /// Which system calls it may not make.
+    pub filter: Option<Filter>,
+}
+
+/// A filter on system calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Filter {
+    /// What container runtimes forbid where nothing else is said.
+    Usual,
+    /// A profile by its path in the worker's directory of them.
+    Profile(String),
 }
 
 impl Security {

@@ -204,7 +204,7 @@ fn init_containers_are_set_up_as_the_others_are() {
         let facts = RunFacts { termination_log: Some(Arc::from("/t/1")), ..RunFacts::default() };
         let setup = job.launch(pod(0, 0), None, index, &facts).unwrap().setup.unwrap();
         assert_eq!((setup.mounts.len(), setup.security.user), (1, Some(7)), "{index}");
-        assert_eq!(setup.leaves_in.as_deref(), Some("/t"));
+        assert_eq!((setup.leaves_in.as_deref(), setup.leaves_at), (Some("/t"), None));
     }
 }
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, EmptyDirVolumeSource, HostPathVolumeSource, PodSpec,
 };
+use serde_json::Value;
 use stint_common::id::PodId;
 use stint_common::pod_meta::PodMetadata;
 use stint_common::quantity;
 
+use super::config_volumes::{self, IN_MEMORY, Inline};
 use super::env::Variables;
 use super::error::PrepareError;
 use super::expand::Text;
@@ -32,7 +34,7 @@ pub(super) struct Volumes {
 #[derive(Debug)]
 enum Prepared {
     Same(VolumeSource),
-    Files(Vec<File>),
+    Files { files: Vec<File>, memory: bool },
 }
 
 #[derive(Debug)]
@@ -53,30 +55,45 @@ enum Content {
 
 impl Volumes {
     /// The volumes of a pod spec.
-    pub(super) fn of(pod: &PodSpec, fields: Fields<'_>) -> Result<Self, PrepareError> {
+    ///
+    /// `raw` are the same as JSON, in which the files of ConfigMaps and Secrets may stand.
+    pub(super) fn of(pod: &PodSpec, raw: &Value, fields: Fields<'_>) -> Result<Self, PrepareError> {
         let mut prepared: Vec<(Arc<str>, Prepared)> = Vec::new();
         let mut places = HashMap::new();
         for (index, volume) in pod.volumes.iter().flatten().enumerate() {
             let path = format!("spec.volumes[{index}]");
-            let source = if let Some(empty) = &volume.empty_dir {
+            let raw = &raw[index];
+            let source = if let Some(files) = inline(raw, None) {
+                Prepared::Files { files, memory: raw[IN_MEMORY] == true }
+            } else if let Some(empty) = &volume.empty_dir {
                 Prepared::Same(empty_dir(empty, &path)?)
             } else if let Some(host) = &volume.host_path {
                 Prepared::Same(host_path(host, &path)?)
             } else if let Some(downward) = &volume.downward_api {
                 let default = downward.default_mode;
                 let items = downward.items.iter().flatten();
-                Prepared::Files(downward_files(items, default, fields, &path)?)
+                Prepared::Files {
+                    files: downward_files(items, default, fields, &path)?,
+                    memory: false,
+                }
             } else if let Some(projected) = &volume.projected {
                 let mut files = Vec::new();
+                let mut memory = false;
                 for (index, source) in projected.sources.iter().flatten().enumerate() {
                     let path = format!("{path}.projected.sources[{index}]");
+                    let raw = &raw["projected"]["sources"][index];
+                    if let Some(inline) = inline(raw, projected.default_mode) {
+                        files.extend(inline);
+                        memory |= raw[IN_MEMORY] == true;
+                        continue;
+                    }
                     let Some(downward) = &source.downward_api else {
                         return Err(PrepareError::Unsupported { field: path });
                     };
                     let items = downward.items.iter().flatten();
                     files.extend(downward_files(items, projected.default_mode, fields, &path)?);
                 }
-                Prepared::Files(files)
+                Prepared::Files { files, memory }
             } else {
                 return Err(PrepareError::Unsupported { field: path });
             };
@@ -85,7 +102,7 @@ impl Volumes {
         }
         let same = prepared.iter().map(|(name, source)| match source {
             Prepared::Same(source) => Some(Volume { name: name.clone(), source: source.clone() }),
-            Prepared::Files(_) => None,
+            Prepared::Files { .. } => None,
         });
         Ok(Self { same: same.collect(), prepared, places })
     }
@@ -104,9 +121,10 @@ impl Volumes {
             name: name.clone(),
             source: match source {
                 Prepared::Same(source) => source.clone(),
-                Prepared::Files(files) => VolumeSource::Files(
-                    files.iter().map(|file| file.of_pod(pod, metadata)).collect(),
-                ),
+                Prepared::Files { files, memory } => VolumeSource::Files {
+                    files: files.iter().map(|file| file.of_pod(pod, metadata)).collect(),
+                    memory: *memory,
+                },
             },
         });
         volumes.collect()
@@ -129,7 +147,7 @@ impl Volumes {
             let slash = if mount.mount_path.starts_with('/') { "" } else { "/" };
             let expression = mount.sub_path_expr.as_deref().filter(|text| !text.is_empty());
             let plain = Text::Fixed(Arc::from(mount.sub_path.as_deref().unwrap_or_default()));
-            let files = matches!(self.prepared[volume].1, Prepared::Files(_));
+            let files = matches!(self.prepared[volume].1, Prepared::Files { .. });
             prepared.push(PreparedMount {
                 volume,
                 path: Arc::from(format!("{slash}{}", mount.mount_path)),
@@ -178,6 +196,16 @@ impl File {
 fn listed(map: &BTreeMap<String, String>) -> String {
     let lines: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
     lines.join("\n")
+}
+
+/// The files of a ConfigMap or Secret that were put into a volume, or a source of one.
+fn inline(holder: &Value, default_mode: Option<i32>) -> Option<Vec<File>> {
+    let files = config_volumes::read(holder)?.into_iter().map(|Inline { path, bytes, mode }| {
+        let mode = mode.or(default_mode.map(i64::from)).unwrap_or(i64::from(DEFAULT_MODE));
+        let mode = u32::try_from(mode).unwrap_or(0) & 0o777;
+        File { path, mode, content: Content::Same(Arc::from(bytes)) }
+    });
+    Some(files.collect())
 }
 
 fn empty_dir(source: &EmptyDirVolumeSource, path: &str) -> Result<VolumeSource, PrepareError> {

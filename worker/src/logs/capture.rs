@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::statvfs::statvfs;
 
 /// Files kept for use again. Few, since the kernel copies the table of open files at every spawn.
 const KEEP: usize = 64;
@@ -20,6 +21,17 @@ const KEEP: usize = 64;
 const CUT_BYTES: u64 = 64 * 1024;
 /// For the streams of one run, and nobody else.
 const MODE: u32 = 0o600;
+
+/// With less room on its disk no run is begun: it would fail of that.
+const LEAST_FREE_BYTES: u64 = 16 << 20;
+
+/// Whether the file system of `dir` has room for the output of further runs. One that cannot tell
+/// has.
+#[must_use]
+pub fn has_room(dir: &Path) -> bool {
+    let Ok(found) = statvfs(dir) else { return true };
+    found.blocks_available().saturating_mul(found.fragment_size()) >= LEAST_FREE_BYTES
+}
 
 /// Makes the files that output goes to.
 #[derive(Debug)]
@@ -47,6 +59,9 @@ impl CapturePool {
     ///
     /// When there is no room: disk, inodes or open files.
     pub fn capture(self: &Arc<Self>) -> io::Result<Arc<Capture>> {
+        if !has_room(&self.dir) {
+            return Err(io::Error::from_raw_os_error(nix::libc::ENOSPC));
+        }
         let (first, second) = {
             let mut free = self.free();
             (free.pop(), free.pop())

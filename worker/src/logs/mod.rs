@@ -15,6 +15,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use capture::{Capture, CapturePool};
+pub use capture::{Capture, CapturePool, has_room};
 pub use limits::{CHUNK_BYTES, HEAD_BYTES, INLINE_BYTES, STDERR_TAIL_BYTES, TAIL_BYTES};
 pub use reader::{Chunk, LogReader, StreamName};

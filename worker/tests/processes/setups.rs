@@ -10,14 +10,15 @@ use nix::unistd::{getegid, geteuid};
 use stint_common::capability::Capabilities;
 use stint_common::wire::Exit;
 use stint_worker::launch::{
-    FileContent, HostPathKind, LaunchSpec, Limits, Mount, Security, Setup, Volume, VolumeSource,
+    FileContent, Filter, HostPathKind, LaunchSpec, Limits, Mount, Security, Setup, Volume,
+    VolumeSource,
 };
 use stint_worker::runtime::{RunId, Runtime as _, StartError};
 
 use crate::Case;
 use crate::world::{World, spec, stdout, until};
 
-pub(crate) const CASES: [Case; 12] = [
+pub(crate) const CASES: [Case; 14] = [
     ("setups::volumes_are_shared_and_gone_after", volumes_are_shared_and_gone_after),
     ("setups::places_are_made_up", places_are_made_up),
     ("setups::files_cannot_be_written", files_cannot_be_written),
@@ -26,6 +27,8 @@ pub(crate) const CASES: [Case; 12] = [
     ("setups::a_root_that_cannot_be_written", a_root_that_cannot_be_written),
     ("setups::another_user", another_user),
     ("setups::rights_are_dropped", rights_are_dropped),
+    ("setups::calls_are_filtered", calls_are_filtered),
+    ("setups::messages_are_left_anywhere", messages_are_left_anywhere),
     ("setups::the_hosts_name", the_hosts_name),
     ("setups::faults_are_named", faults_are_named),
     ("setups::memory_is_limited", memory_is_limited),
@@ -46,8 +49,10 @@ fn mount(volume: usize, path: &str) -> Mount {
 fn setup(volumes: Vec<Volume>, mounts: Vec<Mount>) -> Setup {
     Setup {
         leaves_in: None,
+        leaves_at: None,
         pod: Arc::from(POD),
         volumes: Arc::from(volumes),
+        disk: None,
         volume_group: None,
         mounts,
         limits: Limits::default(),
@@ -127,7 +132,8 @@ fn files_cannot_be_written() {
         ("name".to_owned(), content("x", 0o400)),
         ("sub/labels".to_owned(), content("a=\"b\"", 0o644)),
     ]);
-    let volume = Volume { name: Arc::from("info"), source: VolumeSource::Files(files) };
+    let volume =
+        Volume { name: Arc::from("info"), source: VolumeSource::Files { files, memory: true } };
     let mounts = vec![Mount { read_only: true, ..mount(0, "/info") }];
     let text = "cat /info/name /info/sub/labels; stat -c ' %a' /info/name; \
                 (echo x > /info/new) 2>/dev/null || echo refused";
@@ -250,6 +256,45 @@ fn rights_are_dropped() {
         let one = Security { capabilities: Some(one), ..Security::default() };
         let found = run(&mut world, read, Setup { security: one, ..setup_of_nothing() });
         assert!(found.contains("CapEff:0000000000001000"), "{found}");
+    }
+}
+
+fn calls_are_filtered() {
+    let mut world = World::new();
+    let with = |filter| Setup {
+        security: Security { filter: Some(filter), ..Security::default() },
+        ..setup_of_nothing()
+    };
+    let text = "grep Seccomp: /proc/self/status; unshare -U true 2>&1 || echo refused; \
+                mkdir made && echo made; rmdir made";
+    let text = format!("cd {} && {text}", world.dir().display());
+    let found = run(&mut world, &text, with(Filter::Usual));
+    let says = |words: &[&str]| words.iter().all(|word| found.contains(word));
+    assert!(says(&["Seccomp:\t2", "refused", "not permitted", "made"]), "{found}");
+    let profiles = world.dir().join("seccomp");
+    std::fs::create_dir(&profiles).unwrap();
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}]}"#;
+    std::fs::write(profiles.join("own.json"), profile).unwrap();
+    let text = format!("mkdir {}/made 2>&1 || echo refused", world.dir().display());
+    let found = run(&mut world, &text, with(Filter::Profile("own.json".to_owned())));
+    assert!(found.contains("Permission denied") && found.contains("refused"), "{found}");
+    let run = world.start(script(&world, "true", with(Filter::Profile("none.json".to_owned()))));
+    let refused = world.refusal(run).to_string();
+    assert!(refused.contains("seccomp/none.json: No such file"), "{refused}");
+}
+
+fn messages_are_left_anywhere() {
+    let mut world = World::new();
+    let file = world.dir().join("left");
+    let at = |target: &str| Setup {
+        leaves_at: Some((Arc::from(file.display().to_string()), Arc::from(target))),
+        ..setup_of_nothing()
+    };
+    for target in ["/stint-made-up/message", "/tmp/stint-message"] {
+        assert_eq!(run(&mut world, &format!("echo said > {target}"), at(target)), "");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "said\n");
+        assert!(!Path::new(target).exists());
     }
 }
 

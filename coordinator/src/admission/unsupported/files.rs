@@ -4,7 +4,6 @@ use super::Field;
 use super::Rule::{Each, Inside, Only, Refused, Works};
 use super::table::{NO_FILES, RESOURCE_FIELD_REF, field};
 
-const NO_OBJECTS: &str = "there are no such objects: write the values into variables";
 const NO_OWNERS: &str = "use securityContext.fsGroup";
 const NO_STORAGE: &str = "mount it on the machine, and use hostPath";
 const NO_PROPAGATION: &str = "mounts are the container's own";
@@ -16,7 +15,7 @@ pub const VOLUME: &[Field] = &[
     field("azureFile", Refused(NO_STORAGE)),
     field("cephfs", Refused(NO_STORAGE)),
     field("cinder", Refused(NO_STORAGE)),
-    field("configMap", Refused(NO_OBJECTS)),
+    field("configMap", Inside(CONFIG_MAP)),
     field("csi", Refused(NO_STORAGE)),
     field("downwardAPI", Inside(DOWNWARD_FILES)),
     field("emptyDir", Inside(EMPTY_DIR)),
@@ -39,7 +38,7 @@ pub const VOLUME: &[Field] = &[
     field("quobyte", Refused(NO_STORAGE)),
     field("rbd", Refused(NO_STORAGE)),
     field("scaleIO", Refused(NO_STORAGE)),
-    field("secret", Refused(NO_OBJECTS)),
+    field("secret", Inside(SECRET)),
     field("storageos", Refused(NO_STORAGE)),
     field("vsphereVolume", Refused(NO_STORAGE)),
 ];
@@ -49,6 +48,36 @@ pub const EMPTY_DIR: &[Field] = &[
     field("medium", Only(&["Memory"], "leave it out, or write Memory")),
     field("mode", Refused("everybody may write into it, as by default")),
     field("sizeLimit", Works),
+];
+
+/// `configMap` of a volume.
+pub const CONFIG_MAP: &[Field] = &[
+    field("defaultMode", Works),
+    field("defaultUser", Refused(NO_OWNERS)),
+    field("items", Each(KEY_TO_PATH)),
+    field("name", Works),
+    field("optional", Works),
+];
+
+/// `secret` of a volume.
+pub const SECRET: &[Field] = &[
+    field("defaultMode", Works),
+    field("defaultUser", Refused(NO_OWNERS)),
+    field("items", Each(KEY_TO_PATH)),
+    field("optional", Works),
+    field("secretName", Works),
+];
+
+/// `configMap` and `secret` of a projected volume's source.
+pub const PROJECTED_OBJECT: &[Field] =
+    &[field("items", Each(KEY_TO_PATH)), field("name", Works), field("optional", Works)];
+
+/// `items[]` of these.
+pub const KEY_TO_PATH: &[Field] = &[
+    field("key", Works),
+    field("mode", Works),
+    field("path", Works),
+    field("user", Refused(NO_OWNERS)),
 ];
 
 /// `downwardAPI` of a volume, or of a projected one's source.
@@ -80,10 +109,10 @@ pub const PROJECTED: &[Field] = &[
 /// `sources[]` of a projected volume.
 pub const PROJECTION: &[Field] = &[
     field("clusterTrustBundle", Refused("write the certificates into a file of the machine")),
-    field("configMap", Refused(NO_OBJECTS)),
+    field("configMap", Inside(PROJECTED_OBJECT)),
     field("downwardAPI", Inside(DOWNWARD_FILES)),
     field("podCertificate", Refused("there is nobody who would sign it")),
-    field("secret", Refused(NO_OBJECTS)),
+    field("secret", Inside(PROJECTED_OBJECT)),
     field("serviceAccountToken", Refused("there is no account's token to be had")),
 ];
 

@@ -1,7 +1,7 @@
 //! The table itself, in the order of the API's documentation: alphabetical within each type.
 
 use super::Rule::{
-    Each, EachBut, Harmless, Inside, Needed, NotNegative, Only, OnlyTrue, PodField, Refused, Works,
+    Each, EachBut, Harmless, Inside, Needed, NotNegative, Only, OnlyTrue, Refused, Works,
 };
 use super::files::{MOUNT, VOLUME};
 use super::security::{CONTAINER_SECURITY, POD_SECURITY};
@@ -101,9 +101,10 @@ pub const POD_SPEC: &[Field] = &[
     field("ephemeralContainers", Refused("a template has none in Kubernetes either")),
     field("evictionResponders", Refused("handle SIGTERM in the program")),
     field("hostAliases", Refused(NO_NETWORK)),
-    field("hostIPC", Refused("leave it out: processes use the host's IPC anyway")),
-    field("hostNetwork", Refused("leave it out: processes use the host's network anyway")),
-    field("hostPID", Refused("leave it out: processes see the host's processes anyway")),
+    // Processes of the host use the host's, whether it is said or not.
+    field("hostIPC", Works),
+    field("hostNetwork", Works),
+    field("hostPID", Works),
     field("hostUsers", OnlyTrue(NO_NAMESPACES)),
     field("hostname", Works),
     field("hostnameOverride", Refused(NO_NAMESPACES)),
@@ -133,7 +134,8 @@ pub const POD_SPEC: &[Field] = &[
     field("securityContext", Inside(POD_SECURITY)),
     field("serviceAccount", Only(&["default"], "there is no account's token to be had")),
     field("serviceAccountName", Only(&["default"], "there is no account's token to be had")),
-    field("setHostnameAsFQDN", Refused(NO_NAMESPACES)),
+    // Without a subdomain, the name is the same in Kubernetes.
+    field("setHostnameAsFQDN", Harmless),
     field("shareProcessNamespace", Harmless),
     field("subdomain", Refused(NO_NETWORK)),
     field("terminationGracePeriodSeconds", NotNegative),
@@ -170,13 +172,7 @@ pub const CONTAINER: &[Field] = &[
     field("startupProbe", Inside(PROBE)),
     field("stdin", Refused("nothing can be attached: let the program read a file")),
     field("stdinOnce", Refused("nothing can be attached: let the program read a file")),
-    field(
-        "terminationMessagePath",
-        Only(
-            &["/dev/termination-log"],
-            "leave it out, and write to the file that $STINT_TERMINATION_LOG names",
-        ),
-    ),
+    field("terminationMessagePath", Works),
     field("terminationMessagePolicy", Works),
     field("tty", Refused("use script(1) for a program that wants a terminal")),
     field("volumeDevices", Refused(NO_FILES)),
@@ -230,7 +226,7 @@ pub const HOOK: &[Field] = &[
 pub const PROBE: &[Field] = &[
     field("exec", Works),
     field("failureThreshold", Works),
-    field("grpc", Refused("use exec, httpGet or tcpSocket")),
+    field("grpc", Works),
     field("httpGet", Inside(HTTP_GET)),
     field("initialDelaySeconds", Works),
     field("periodSeconds", Works),
@@ -264,4 +260,4 @@ pub const ENV_VAR_SOURCE: &[Field] = &[
 ];
 
 /// `fieldRef` of a variable.
-pub const FIELD_REF: &[Field] = &[field("apiVersion", Works), field("fieldPath", PodField)];
+pub const FIELD_REF: &[Field] = &[field("apiVersion", Works), field("fieldPath", Works)];

@@ -145,6 +145,21 @@ pub(super) fn port_number(number: i32, path: &Path<'_>, causes: &mut Causes) {
     }
 }
 
+/// In the host's network a port of the host can be no other than the container's.
+pub(super) fn host_network(containers: &[Container], path: &Path<'_>, causes: &mut Causes) {
+    for (index, container) in containers.iter().enumerate() {
+        let path = path.index(index);
+        let list = path.child("ports");
+        for (index, port) in container.ports.iter().flatten().enumerate() {
+            let other = |number: &i32| *number != 0 && *number != port.container_port;
+            if let Some(number) = port.host_port.filter(other) {
+                let detail = "must match `containerPort` when `hostNetwork` is true";
+                causes.invalid(&list.index(index).child("hostPort"), number, detail);
+            }
+        }
+    }
+}
+
 /// No two containers may ask for the same port of the host.
 fn host_ports(containers: &[Container], path: &Path<'_>, causes: &mut Causes) {
     let mut seen = HashSet::new();

@@ -207,7 +207,7 @@ fn any_field_ref(
 }
 
 /// `metadata.labels['a']` as its path and its key.
-pub(crate) fn subscript(field: &str) -> Option<(&str, &str)> {
+fn subscript(field: &str) -> Option<(&str, &str)> {
     let (path, key) = field.strip_suffix("']")?.split_once("['")?;
     (!path.is_empty()).then_some((path, key))
 }

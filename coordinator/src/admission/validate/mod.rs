@@ -26,7 +26,6 @@ mod volumes;
 pub use cron_job::{
     cron_job, cron_job_name, cron_job_spec, cron_job_update, schedule as cron_schedule,
 };
-pub(crate) use environment::subscript;
 pub use immutable::{Both, job_update, update};
 pub use job::{Options, job};
 pub use status::{Changed, job_status, status_update};

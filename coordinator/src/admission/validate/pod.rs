@@ -54,6 +54,9 @@ fn pod_spec(pod: &PodSpec, path: &Path<'_>, causes: &mut Causes) {
         &path.child("containers"),
         causes,
     );
+    if pod.host_network == Some(true) {
+        container::host_network(&pod.containers, &path.child("containers"), causes);
+    }
     container::init_containers(pod, &volumes, &path.child("initContainers"), causes);
     one_of(pod.restart_policy.as_deref(), &RESTART_POLICIES, &path.child("restartPolicy"), causes);
     one_of(pod.dns_policy.as_deref(), &DNS_POLICIES, &path.child("dnsPolicy"), causes);

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::pod::given;
+use super::volumes;
 use crate::admission::cause::{Causes, Path};
 
 /// Users and groups are numbers up to here.
@@ -101,9 +102,16 @@ fn seccomp(profile: Option<&SeccompProfile>, path: &Path<'_>, causes: &mut Cause
             causes.not_supported(&path.child("type"), kind, &PROFILES);
         }
         kind => {
-            if let Some(file) = file.filter(|_| kind != "Localhost") {
-                let detail = "can only be set when seccomp type is Localhost";
-                causes.invalid(&path.child("localhostProfile"), file, detail);
+            let path = path.child("localhostProfile");
+            match file {
+                Some(file) if kind == "Localhost" => {
+                    volumes::descending(file, &path, causes);
+                }
+                Some(file) => {
+                    let detail = "can only be set when seccomp type is Localhost";
+                    causes.invalid(&path, file, detail);
+                }
+                None => {}
             }
         }
     }

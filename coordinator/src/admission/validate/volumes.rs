@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, HostPathVolumeSource, PodSpec, Volume, VolumeMount,
+    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, PodSpec, Volume, VolumeMount,
 };
 use serde_json::Value;
 use stint_common::quantity;
@@ -88,12 +88,46 @@ fn source(volume: &Volume, path: &Path<'_>, causes: &mut Causes) {
             downward_file(file, &path, causes);
         }
     }
+    if let Some(map) = &volume.config_map {
+        let path = path.child("configMap");
+        if map.name.is_empty() {
+            causes.required(&path.child("name"), "");
+        }
+        mode(map.default_mode, &path.child("defaultMode"), causes);
+        keys(map.items.as_deref(), &path, causes);
+    }
+    if let Some(secret) = &volume.secret {
+        let path = path.child("secret");
+        if given(secret.secret_name.as_deref()).is_none() {
+            causes.required(&path.child("secretName"), "");
+        }
+        mode(secret.default_mode, &path.child("defaultMode"), causes);
+        keys(secret.items.as_deref(), &path, causes);
+    }
     if let Some(projected) = &volume.projected {
         let path = path.child("projected");
         mode(projected.default_mode, &path.child("defaultMode"), causes);
         let list = path.child("sources");
         for (index, source) in projected.sources.iter().flatten().enumerate() {
             let path = list.index(index);
+            for (kind, name, items) in [
+                (
+                    "configMap",
+                    source.config_map.as_ref().map(|it| &it.name),
+                    source.config_map.as_ref().and_then(|it| it.items.as_deref()),
+                ),
+                (
+                    "secret",
+                    source.secret.as_ref().map(|it| &it.name),
+                    source.secret.as_ref().and_then(|it| it.items.as_deref()),
+                ),
+            ] {
+                let path = path.child(kind);
+                if name.is_some_and(String::is_empty) {
+                    causes.required(&path.child("name"), "");
+                }
+                keys(items, &path, causes);
+            }
             let path = path.child("downwardAPI");
             for file in source.downward_api.iter().flat_map(|it| &it.items).flatten() {
                 downward_file(file, &path, causes);
@@ -141,6 +175,25 @@ fn downward_file(file: &DownwardAPIVolumeFile, path: &Path<'_>, causes: &mut Cau
     mode(file.mode, &path.child("mode"), causes);
 }
 
+/// `items` of a ConfigMap or Secret.
+fn keys(items: Option<&[KeyToPath]>, path: &Path<'_>, causes: &mut Causes) {
+    let list = path.child("items");
+    for (index, item) in items.into_iter().flatten().enumerate() {
+        let path = list.index(index);
+        if item.key.is_empty() {
+            causes.required(&path.child("key"), "");
+        }
+        let name = path.child("path");
+        if item.path.is_empty() {
+            causes.required(&name, "");
+        }
+        if descending(&item.path, &name, causes) && item.path.starts_with("..") {
+            causes.invalid(&name, &item.path, "must not start with '..'");
+        }
+        mode(item.mode, &path.child("mode"), causes);
+    }
+}
+
 fn mode(mode: Option<i32>, path: &Path<'_>, causes: &mut Causes) {
     if let Some(mode) = mode.filter(|mode| !(0..=0o777).contains(mode)) {
         causes.invalid(path, mode, MODE);
@@ -148,7 +201,7 @@ fn mode(mode: Option<i32>, path: &Path<'_>, causes: &mut Causes) {
 }
 
 /// Whether a path stays below where it begins.
-fn descending(name: &str, path: &Path<'_>, causes: &mut Causes) -> bool {
+pub(super) fn descending(name: &str, path: &Path<'_>, causes: &mut Causes) -> bool {
     if name.starts_with('/') {
         causes.invalid(path, name, "must be a relative path");
         return false;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use stint_common::annotations::DRAINING_CONDITION;
 use stint_common::time::format_seconds;
 use stint_common::wire::{Machine, WorkerLease, WorkerState};
 
@@ -127,14 +128,25 @@ impl Seen {
         } else {
             ("True", "KubeletReady", "the worker renews its lease")
         };
-        json!([{
+        let mut conditions = vec![json!({
             "type": "Ready",
             "status": status,
             "lastHeartbeatTime": heartbeat,
             "lastTransitionTime": since,
             "reason": reason,
             "message": message,
-        }])
+        })];
+        if self.lease.state == WorkerState::Draining {
+            conditions.push(json!({
+                // Being cordoned is a wish, and this is the worker's answer.
+                "type": DRAINING_CONDITION,
+                "status": "True",
+                "lastHeartbeatTime": heartbeat,
+                "reason": "Cordoned",
+                "message": "the worker has heard that it is to take no more pods",
+            }));
+        }
+        Value::Array(conditions)
     }
 }
 
@@ -193,6 +205,7 @@ mod tests {
         assert_eq!(node["metadata"]["annotations"]["c"], "d");
         assert_eq!(node["metadata"]["resourceVersion"], "9");
         assert_eq!(node["spec"]["taints"][0]["key"], UNSCHEDULABLE);
+        assert_eq!(node["status"]["conditions"][1]["type"], DRAINING_CONDITION);
         let later = Seen { renewed: (11, Timestamp::MAX), ..seen(WorkerState::Ready, None) };
         let (one, other) = (later.object(), seen(WorkerState::Ready, None).object());
         assert_eq!(without_heartbeat(&one), without_heartbeat(&other));

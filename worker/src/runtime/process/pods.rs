@@ -26,6 +26,8 @@ use crate::runtime::StartError;
 
 /// The pod by which it is tried out what can be done here.
 pub(super) const TRIAL: &str = "trial";
+/// A pod's directory of volumes.
+const VOLUMES: &str = "volumes";
 /// Memory that is a directory for everybody, where only root may mount its own.
 const SHARED_MEMORY: &str = "/dev/shm";
 
@@ -38,10 +40,11 @@ pub(super) struct Pods {
     made: Mutex<HashMap<Arc<str>, Vec<Limited>>>,
 }
 
-/// A volume that may hold so much, and that no file system limits.
+/// A directory that may hold so much, and that no file system limits.
 #[derive(Clone, Debug)]
 struct Limited {
-    name: Arc<str>,
+    /// The volume, or all volumes of a pod.
+    name: Option<Arc<str>>,
     path: PathBuf,
     bytes: u64,
 }
@@ -61,7 +64,7 @@ impl Pods {
     /// Makes the volumes of a pod, if they are not there, and says what the container mounts.
     pub(super) fn make_ready(&self, setup: &Setup) -> Result<Vec<Bind>, StartError> {
         let worker = |source| StartError::Worker { what: "making a pod's volumes", source };
-        if setup.mounts.is_empty() && !setup.security.read_only_root {
+        if setup.mounts.is_empty() && !setup.security.read_only_root && setup.leaves_at.is_none() {
             return Ok(Vec::new());
         }
         {
@@ -98,7 +101,7 @@ impl Pods {
     }
 
     fn volume(&self, pod: &str, name: &str) -> PathBuf {
-        self.root.join(pod).join("volumes").join(name)
+        self.root.join(pod).join(VOLUMES).join(name)
     }
 
     /// Pods with a volume that holds more than it may, and what is to be said of it.
@@ -111,7 +114,16 @@ impl Pods {
         let over = limited.into_iter().filter(|(_, it)| size_of(&it.path) > it.bytes);
         let told = over.map(|(pod, Limited { name, bytes, .. })| {
             // Kubelet's own words.
-            (pod, format!("Usage of EmptyDir volume {name:?} exceeds the limit \"{bytes}\". "))
+            let message = match name {
+                Some(name) => {
+                    format!("Usage of EmptyDir volume {name:?} exceeds the limit \"{bytes}\". ")
+                }
+                None => format!(
+                    "Pod ephemeral local storage usage exceeds the total limit of containers \
+                     {bytes}. "
+                ),
+            };
+            (pod, message)
         });
         told.collect()
     }
@@ -131,16 +143,21 @@ impl Pods {
                     own(&path, 0o777, 0o2000, setup.volume_group)?;
                     let measured = !(*memory && rights::may_mount());
                     if let Some(bytes) = limit.filter(|_| measured) {
-                        limited.push(Limited { name: volume.name.clone(), path, bytes });
+                        limited.push(Limited { name: Some(volume.name.clone()), path, bytes });
                     }
                 }
-                VolumeSource::Files(files) => {
+                VolumeSource::Files { files, memory } => {
                     fs::create_dir_all(&path)?;
+                    let path = if *memory { self.in_memory(setup, volume, None)? } else { path };
                     for (name, content) in files {
                         write(&path, name, content, setup.volume_group)?;
                     }
                 }
             }
+        }
+        if let Some(bytes) = setup.disk {
+            let path = self.root.join(&*setup.pod).join(VOLUMES);
+            limited.push(Limited { name: None, path, bytes });
         }
         Ok(limited)
     }
@@ -172,10 +189,12 @@ impl Pods {
             VolumeSource::Host { path, kind } => self
                 .host(Path::new(&**path), *kind)
                 .map_err(|text| container(format!("volume {:?}: {text}", volume.name))),
-            VolumeSource::Empty { memory: true, .. } if !rights::may_mount() => {
+            VolumeSource::Empty { memory: true, .. } | VolumeSource::Files { memory: true, .. }
+                if !rights::may_mount() =>
+            {
                 Ok(self.memory.join(pod).join(&*volume.name))
             }
-            VolumeSource::Empty { .. } | VolumeSource::Files(_) => {
+            VolumeSource::Empty { .. } | VolumeSource::Files { .. } => {
                 Ok(self.volume(pod, &volume.name))
             }
         }
@@ -317,14 +336,22 @@ fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What a directory takes up on disk, as far as it can be looked at.
+/// What a directory takes up on its disk, as far as it can be looked at.
 fn size_of(directory: &Path) -> u64 {
+    fs::metadata(directory).map_or(0, |meta| size_on(meta.dev(), directory))
+}
+
+/// What is mounted in it is on another device: in memory.
+fn size_on(device: u64, directory: &Path) -> u64 {
     let mut bytes = 0_u64;
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let Ok(meta) = entry.metadata() else { continue };
+        let Ok(meta) = fs::symlink_metadata(entry.path()) else { continue };
+        if meta.dev() != device {
+            continue;
+        }
         bytes = bytes.saturating_add(meta.blocks().saturating_mul(512));
         if meta.is_dir() {
-            bytes = bytes.saturating_add(size_of(&entry.path()));
+            bytes = bytes.saturating_add(size_on(device, &entry.path()));
         }
     }
     bytes

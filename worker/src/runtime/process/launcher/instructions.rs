@@ -27,6 +27,8 @@ pub(in super::super) struct Instructions {
     pub(super) staging: PathBuf,
     /// As whom, and with what rights.
     pub(super) security: Security,
+    /// Where filters on system calls lie.
+    pub(super) profiles: PathBuf,
     /// The name of its host.
     pub(super) hostname: Option<Arc<str>>,
     /// Only tries whether all this can be done, and executes nothing.

@@ -16,6 +16,7 @@ mod mounts;
 mod namespaces;
 mod read_only;
 mod run;
+mod seccomp;
 mod start;
 mod talk;
 

@@ -11,7 +11,7 @@ use super::super::program::Programs;
 use super::super::spawn;
 use super::identity::{self, Home};
 use super::instructions::{Failure, Instructions};
-use super::{mounts, namespaces, talk};
+use super::{mounts, namespaces, seccomp, talk};
 use crate::launch::LaunchSpec;
 use crate::runtime::StartError;
 
@@ -41,6 +41,7 @@ fn run(instructions: Instructions, socket: &mut UnixStream) -> Result<(), Failur
         std::fs::write(file, "0")
             .map_err(|error| Failure::system("joining the container's cgroup", error))?;
     }
+    let filter = seccomp::prepare(&instructions.security, &instructions.profiles)?;
     namespaces::enter(&instructions)?;
     if instructions.has_own_view() {
         mounts::arrange(&instructions)?;
@@ -56,6 +57,8 @@ fn run(instructions: Instructions, socket: &mut UnixStream) -> Result<(), Failur
     let program =
         Programs::default().find(&spec).ok_or_else(|| failure(spawn::not_found(&spec)))?;
     tell(socket)?;
+    // The very last: what else is done here need not be allowed to the program.
+    filter.as_ref().map_or(Ok(()), seccomp::apply)?;
     let error = spawn::command(&program, &spec).stdin(Stdio::null()).exec();
     Err(failure(spawn::start_error(error, &program, &spec)))
 }

@@ -1,6 +1,8 @@
 //! The spawner's side: starts a launcher, tells it what to do, hears what became of it.
 
+use std::fs::Permissions;
 use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use crate::launch::{LaunchSpec, Setup};
 use crate::logs::Capture;
 use crate::runtime::{RunId, StartError};
 
+/// The worker's directory of seccomp profiles, named as the kubelet's.
+const PROFILES: &str = "seccomp";
 /// While the launcher says nothing, whether it is still wanted is looked at so often.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -39,6 +43,14 @@ pub(in super::super) fn start(
         let (source, sub_path) = (Path::new(&*directory).to_owned(), Arc::from(""));
         binds.push(Bind { source, sub_path, target: directory, read_only: false });
     }
+    if let Some((file, target)) = &setup.leaves_at {
+        let source = Path::new(&**file).to_owned();
+        leave_room(&source).map_err(|source| StartError::Worker {
+            what: "making a file for a termination message",
+            source,
+        })?;
+        binds.push(Bind { source, sub_path: "".into(), target: target.clone(), read_only: false });
+    }
     let marker = Marker { life: shared.life, run };
     let mut env = spec.env.clone();
     env.push((Marker::name(), marker.value().into()));
@@ -51,11 +63,17 @@ pub(in super::super) fn start(
         binds,
         staging: shared.pods.staging(&setup.pod),
         security: setup.security.clone(),
+        profiles: shared.data_dir.join(PROFILES),
         hostname: setup.hostname.clone(),
         try_out: false,
     };
     let pid = carry_out(shared, marker, &instructions, Some(capture), || is_killed(shared, run))?;
     Ok((pid, cgroup))
+}
+
+/// An empty file that everybody may write to.
+fn leave_room(path: &Path) -> io::Result<()> {
+    std::fs::File::create(path)?.set_permissions(Permissions::from_mode(0o666))
 }
 
 /// Whether containers can have views of files of their own here; if not, why.
