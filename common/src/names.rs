@@ -6,6 +6,7 @@
 //! <p>.work.<class>.<shard>.<job-uid>.<slot>.<attempt>   a pod to be run
 //! <p>.pod.<shard>.<job-uid>.<slot>.<attempt>            a pod's life after pending
 //! <p>.order.<shard>.<job-uid>.<slot>.<attempt>          a word from outside to a pod
+//! <p>.order.<shard>.<job-uid>.<slot>.<attempt>.word     what clients say of a pod
 //! <p>.log.<ns>.<job-uid>.<slot>.<attempt>.<container>   output, in chunks
 //! <p>.event.<ns>.<kind>.<uid>.<name>                    Kubernetes Events
 //! <p>.nudge.<worker>                                    core NATS: orders, again and again
@@ -22,6 +23,8 @@ pub const ALL_NAMESPACES: &str = "_all";
 pub const DEFAULT_CLASS: &str = "default";
 /// The only shard until several owners share the Jobs; in the subjects from the first day.
 pub const SHARD: &str = "0";
+/// Ends the subject of what clients say of a pod.
+const WORD: &str = ".word";
 /// Header of a request's trace context (W3C).
 pub const TRACEPARENT: &str = "traceparent";
 /// Header of a request's vendor trace state (W3C).
@@ -207,7 +210,13 @@ impl Names {
         format!("{}.order.{SHARD}.{pod}", self.prefix)
     }
 
-    /// All orders, or those to one Job's pods.
+    /// What clients say of a pod. Among the orders, so that it goes with them.
+    #[must_use]
+    pub fn word(&self, pod: PodId) -> String {
+        format!("{}.order.{SHARD}.{pod}{WORD}", self.prefix)
+    }
+
+    /// All orders and words, or those to one Job's pods.
     #[must_use]
     pub fn orders(&self, job: Option<JobUid>) -> String {
         match job {
@@ -295,6 +304,9 @@ impl Names {
         let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix('.')?;
         let (kind, rest) = rest.split_once('.')?;
         let (_shard, rest) = rest.split_once('.')?;
+        if let (Some(pod), "order") = (rest.strip_suffix(WORD), kind) {
+            return Some(PodsSubject::Word(pod.parse().ok()?));
+        }
         let pod = rest.parse().ok()?;
         match kind {
             "pod" => Some(PodsSubject::Pod(pod)),
@@ -338,6 +350,17 @@ pub enum PodsSubject {
     Pod(PodId),
     /// An order to a pod.
     Order(PodId),
+    /// What clients say of a pod.
+    Word(PodId),
+}
+
+impl PodsSubject {
+    /// Which pod it is about.
+    #[must_use]
+    pub fn pod(self) -> PodId {
+        let (Self::Pod(pod) | Self::Order(pod) | Self::Word(pod)) = self;
+        pod
+    }
 }
 
 /// Dots separate subject tokens; Kubernetes names may hold them but never `_`.

@@ -42,7 +42,7 @@ fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-fn revision(object: &Value) -> u64 {
+fn revision(object: &Value) -> u128 {
     let text = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     text.parse().unwrap_or_else(|_| panic!("no resourceVersion: {object}"))
 }

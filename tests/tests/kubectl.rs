@@ -7,6 +7,8 @@
 mod change;
 #[path = "kubectl/cron.rs"]
 mod cron;
+#[path = "kubectl/drain.rs"]
+mod drain;
 #[path = "kubectl/look.rs"]
 mod look;
 #[path = "kubectl/run.rs"]
@@ -66,15 +68,19 @@ impl Said {
     }
 }
 
-/// `None` where there is no `kubectl`.
+/// `kubectl` in the world that all share; `None` where there is none.
 async fn kubectl(namespace: &str) -> Option<Kubectl> {
+    kubectl_in(World::shared(STINT).await, namespace).await
+}
+
+/// `None` where there is no `kubectl`.
+async fn kubectl_in(world: Arc<World>, namespace: &str) -> Option<Kubectl> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program = std::env::split_paths(&path).map(|dir| dir.join("kubectl"));
     let Some(program) = program.into_iter().find(|file| file.is_file()) else {
         eprintln!("SKIPPED: there is no kubectl on the PATH");
         return None;
     };
-    let world = World::shared(STINT).await;
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     let server = format!("http://{}", world.http("coordinator-0").address);
     let config = std::process::Command::new(STINT)

@@ -11,6 +11,7 @@ mod order;
 mod pod;
 mod seal;
 mod template;
+mod word;
 mod work;
 
 pub use class::{Allocatable, Class, Expression, Need, Offer, Request, Taint, Term, Toleration};
@@ -25,6 +26,7 @@ pub use pod::{
 };
 pub use seal::{Over, Seal};
 pub use template::{Template, TraceContext, TraceLimits};
+pub use word::PodWord;
 pub use work::{IndexFailures, WorkItem};
 
 /// The version that this build writes into each record.

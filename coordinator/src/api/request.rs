@@ -8,7 +8,7 @@ use stint_common::metrics::{self, Asked};
 use stint_common::time::Instant;
 
 use super::delete_options::with_body;
-use super::resources::{ApiResource, Part, Verb, Verbs};
+use super::resources::{ApiResource, Part, Verb, Verbs, group_version};
 use crate::registry::objects::{Changed, Kind};
 use crate::registry::{
     Answer, Error, EventForm, LogStream, Options, Registry, WatchStream, is_apply,
@@ -104,6 +104,7 @@ async fn have_done(registry: &Arc<Registry>, mut request: Request<'_>) -> Result
         Verbs::Events(form) => events(registry, form, request).await,
         Verbs::Nodes => nodes(registry, request).await,
         Verbs::Services => services(registry, &request),
+        Verbs::Absent => absent(registry, &request),
         // Over NATS its own permissions say who may do what.
         Verbs::Reviews => Err(Error::NoSuchResource),
     }
@@ -232,6 +233,20 @@ async fn pods(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, E
                 registry.watch_pods(request.namespace, request.options).await?,
             ));
         }
+        (None, Verb::Update) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry
+                .update_pod(namespace, name, request.body, request.content_type, options)
+                .await?
+        }
+        (None, Verb::Patch) if is_apply(request.content_type) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.apply_pod(namespace, name, request.body, options).await?
+        }
+        (None, Verb::Patch) => {
+            let (namespace, name) = (request.namespace()?, request.name()?);
+            registry.patch_pod(namespace, name, request.body, request.content_type, options).await?
+        }
         (None, Verb::Delete) => {
             registry.delete_pod(request.namespace()?, request.name()?, options).await?
         }
@@ -246,7 +261,7 @@ async fn pods(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, E
             let (namespace, name) = (request.namespace()?, request.name()?);
             registry.evict_pod(namespace, name, request.body, options).await?
         }
-        (None, Verb::Create | Verb::Update | Verb::Patch) | (Some(_), _) => {
+        (None, Verb::Create) | (Some(_), _) => {
             return Err(request.not_allowed());
         }
     };
@@ -263,6 +278,7 @@ async fn objects(
     let part = match request.part {
         None => Changed::Object,
         Some(Part::Status) => Changed::Status,
+        Some(Part::Finalize) => Changed::Finalize,
         Some(_) => return Err(request.not_allowed()),
     };
     let place = || if kind.is_namespaced() { request.namespace() } else { Ok("") };
@@ -277,6 +293,11 @@ async fn objects(
         Verb::Update => {
             let place = (place()?, request.name()?);
             registry.update_object(kind, place, part, body, content_type, options).await?
+        }
+        Verb::Patch if is_apply(content_type) && part == Changed::Object => {
+            let place = (place()?, request.name()?);
+            let (answer, created) = registry.apply_object(kind, place, body, options).await?;
+            return Ok(if created { Reply::Created(answer) } else { Reply::Object(answer) });
         }
         Verb::Patch => {
             let place = (place()?, request.name()?);
@@ -311,6 +332,12 @@ async fn events(
             let (namespace, name) = (place()?, request.name()?);
             registry.update_event(form, namespace, name, body, content_type, options).await?
         }
+        Verb::Patch if is_apply(content_type) => {
+            let (namespace, name) = (place()?, request.name()?);
+            let applied = registry.apply_event(form, namespace, name, body, options).await?;
+            let (answer, created) = applied;
+            return Ok(if created { Reply::Created(answer) } else { Reply::Object(answer) });
+        }
         Verb::Patch => {
             let (namespace, name) = (place()?, request.name()?);
             registry.patch_event(form, namespace, name, body, content_type, options).await?
@@ -332,6 +359,9 @@ async fn nodes(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, 
         (None, Verb::Update) => {
             registry.update_node(request.name()?, body, *content_type, options).await?
         }
+        (None, Verb::Patch) if is_apply(*content_type) => {
+            registry.apply_node(request.name()?, body, options).await?
+        }
         (None, Verb::Patch) => {
             registry.patch_node(request.name()?, body, *content_type, options).await?
         }
@@ -349,6 +379,21 @@ fn services(registry: &Registry, request: &Request<'_>) -> Result<Reply, Error> 
         (None, Verb::List) => registry.list_services(request.namespace, options)?,
         (None, Verb::Watch) => {
             return Ok(Reply::Watch(registry.watch_services(request.namespace, options)?));
+        }
+        _ => return Err(request.not_allowed()),
+    };
+    Ok(Reply::Object(plain(object)))
+}
+
+fn absent(registry: &Registry, request: &Request<'_>) -> Result<Reply, Error> {
+    let about = request.resource.about;
+    let api_version = group_version(about.group, request.resource.version);
+    let object = match (request.part, request.verb) {
+        (None, Verb::Get) => registry.get_none(about, request.name()?)?,
+        (None, Verb::List) => registry.list_none(about, &api_version),
+        (None, Verb::Watch) => {
+            let stream = registry.watch_none(about, &api_version, &request.options);
+            return Ok(Reply::Watch(stream));
         }
         _ => return Err(request.not_allowed()),
     };

@@ -3,13 +3,14 @@
 
 use crate::registry::EventForm;
 use crate::registry::error::{
-    ACCESS_REVIEWS, CONFIG_MAPS, CRON_JOBS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES, NODES, PODS,
-    RULES_REVIEWS, Resource, SECRETS, SELF_REVIEWS, SERVICE_ACCOUNTS, SERVICES,
+    ACCESS_REVIEWS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES,
+    NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, RULES_REVIEWS, Resource, SECRETS,
+    SELF_REVIEWS, SERVICE_ACCOUNTS, SERVICES,
 };
 use crate::registry::objects::{Kind, kind};
 
 /// Everything there is.
-pub(crate) static RESOURCES: [&ApiResource; 14] = [
+pub(crate) static RESOURCES: [&ApiResource; 17] = [
     &CONFIG_MAPS_V1,
     &EVENTS_V1,
     &NAMESPACES_V1,
@@ -18,12 +19,15 @@ pub(crate) static RESOURCES: [&ApiResource; 14] = [
     &SECRETS_V1,
     &SERVICES_V1,
     &SERVICE_ACCOUNTS_V1,
+    &REPLICATION_CONTROLLERS_V1,
     &CRON_JOBS_V1,
     &JOBS_V1,
     &EVENTS_K8S_V1,
     &ACCESS_REVIEWS_V1,
     &RULES_REVIEWS_V1,
     &SELF_REVIEWS_V1,
+    &DAEMON_SETS_V1,
+    &REPLICA_SETS_V1,
 ];
 
 static EVENTS_V1: ApiResource = ApiResource {
@@ -103,8 +107,16 @@ static NAMESPACES_V1: ApiResource = ApiResource {
         Verb::Update,
         Verb::Watch,
     ],
-    subresources: &[],
+    subresources: &[
+        Subresource::own(Part::Finalize, "Namespace", &[Verb::Update]),
+        Subresource::own(Part::Status, "Namespace", &[Verb::Get, Verb::Patch, Verb::Update]),
+    ],
 };
+
+static REPLICATION_CONTROLLERS_V1: ApiResource =
+    ApiResource::absent(REPLICATION_CONTROLLERS, "replicationcontroller", &["rc"]);
+static DAEMON_SETS_V1: ApiResource = ApiResource::absent(DAEMON_SETS, "daemonset", &["ds"]);
+static REPLICA_SETS_V1: ApiResource = ApiResource::absent(REPLICA_SETS, "replicaset", &["rs"]);
 
 static SECRETS_V1: ApiResource = ApiResource {
     served_by: Verbs::Objects(&kind::SECRET),
@@ -169,7 +181,15 @@ static PODS_V1: ApiResource = ApiResource {
     short_names: &["po"],
     categories: &["all"],
     namespaced: true,
-    verbs: &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List, Verb::Watch],
+    verbs: &[
+        Verb::Delete,
+        Verb::DeleteCollection,
+        Verb::Get,
+        Verb::List,
+        Verb::Patch,
+        Verb::Update,
+        Verb::Watch,
+    ],
     subresources: &[
         Subresource {
             part: Part::Eviction,
@@ -249,6 +269,8 @@ pub(crate) enum Verbs {
     Nodes,
     /// The one Service.
     Services,
+    /// Of which there are none, and clients look all the same.
+    Absent,
     /// What one may, which the front end that asks who one is answers itself.
     Reviews,
 }
@@ -260,6 +282,8 @@ pub(crate) enum Part {
     Status,
     /// `log`: what a container wrote.
     Log,
+    /// `finalize`: the object, of which writes change what it waits for.
+    Finalize,
     /// `rerun`: Jobs that run a finished one again.
     Rerun,
     /// `eviction`: has the object go.
@@ -303,6 +327,25 @@ impl ApiResource {
         }
     }
 
+    /// Of which there are none.
+    const fn absent(
+        about: Resource,
+        singular: &'static str,
+        short_names: &'static [&'static str],
+    ) -> Self {
+        Self {
+            served_by: Verbs::Absent,
+            about,
+            version: "v1",
+            singular,
+            short_names,
+            categories: &["all"],
+            namespaced: true,
+            verbs: &[Verb::Get, Verb::List, Verb::Watch],
+            subresources: &[],
+        }
+    }
+
     /// The subresource of this name.
     pub(crate) fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|sub| sub.part.name() == name)
@@ -322,6 +365,7 @@ impl Part {
         match self {
             Self::Status => "status",
             Self::Log => "log",
+            Self::Finalize => "finalize",
             Self::Rerun => "rerun",
             Self::Eviction => "eviction",
         }
@@ -331,7 +375,7 @@ impl Part {
     pub(crate) const fn is_bytes(self) -> bool {
         match self {
             Self::Log => true,
-            Self::Status | Self::Rerun | Self::Eviction => false,
+            Self::Status | Self::Finalize | Self::Rerun | Self::Eviction => false,
         }
     }
 }

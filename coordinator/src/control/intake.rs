@@ -168,7 +168,7 @@ impl Owner {
                 }
             }
             Some(PodsSubject::Order(_)) => self.take_order(pod, entry, now),
-            None => {}
+            Some(PodsSubject::Word(_)) | None => {}
         }
     }
 

@@ -9,11 +9,12 @@ use stint_common::nats::{Expect, Outcome, Write};
 use uuid::Uuid;
 
 use super::Error;
-use super::apply_job::keep_account;
+use super::apply_request::keep_account;
 use super::convert::StoredJob;
 use super::error::JOBS;
 use super::jobs::{Answer, MAX_JOB_BYTES};
 use super::options::Options;
+use super::patch::schema::JOB;
 use super::store::Registry;
 use super::target::modified;
 use crate::job::Extent;
@@ -85,7 +86,7 @@ impl Registry {
             let before = self.read_job(namespace, name).await?;
             let mut job = before.clone();
             let warnings = change(&mut job)?;
-            keep_account(&before, &mut job, options);
+            keep_account(&before.object, &mut job.object, options, &JOB);
             if options.dry_run || job.is_as(&before) {
                 return Ok(Written { job, warnings });
             }

@@ -34,6 +34,15 @@ pub const CONFIG_MAPS: Resource = Resource { group: "", plural: "configmaps", ki
 pub const SECRETS: Resource = Resource { group: "", plural: "secrets", kind: "Secret" };
 /// CronJobs.
 pub const CRON_JOBS: Resource = Resource { group: "batch", plural: "cronjobs", kind: "CronJob" };
+/// Replication controllers, of which there are none.
+pub const REPLICATION_CONTROLLERS: Resource =
+    Resource { group: "", plural: "replicationcontrollers", kind: "ReplicationController" };
+/// Daemon sets, of which there are none.
+pub const DAEMON_SETS: Resource =
+    Resource { group: "apps", plural: "daemonsets", kind: "DaemonSet" };
+/// Replica sets, of which there are none.
+pub const REPLICA_SETS: Resource =
+    Resource { group: "apps", plural: "replicasets", kind: "ReplicaSet" };
 /// Services.
 pub const SERVICES: Resource = Resource { group: "", plural: "services", kind: "Service" };
 /// Service accounts.

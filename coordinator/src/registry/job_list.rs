@@ -8,7 +8,7 @@ use super::Error;
 use super::change::Written;
 use super::convert::{StoredJob, may_be_selected};
 use super::jobs::Answer;
-use super::options::{Options, RevisionMatch};
+use super::options::{Options, RevisionMatch, plain_revision};
 use super::store::Registry;
 use crate::store::Object;
 
@@ -61,11 +61,12 @@ impl Registry {
         match options.resource_version {
             // What there is here, however old.
             Some(0) => {}
-            Some(revision) => self.replica.wait_for(revision).await,
+            Some(revision) => self.replica.wait_for(plain_revision(revision)).await,
             None => drop(self.replica.fresh_of(resource).await?),
         }
         let (objects, revision) = self.replica.list(resource, namespace);
-        let Some(wanted) = options.resource_version else { return Ok((objects, revision)) };
+        let wanted = options.resource_version.map(plain_revision);
+        let Some(wanted) = wanted else { return Ok((objects, revision)) };
         if wanted > revision {
             return Err(Error::TooLargeRevision { wanted, current: revision });
         }

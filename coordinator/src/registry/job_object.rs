@@ -3,6 +3,8 @@
 //!
 //! Takes a plain view of the status, so that the API does not depend on how Jobs are decided.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use stint_common::id::Revision;
@@ -73,7 +75,7 @@ pub fn job_object(stored: &Value, status: &StatusView, revision: Revision) -> Va
 }
 
 /// Writes `metadata.resourceVersion`.
-pub fn set_revision(object: &mut Value, revision: Revision) {
+pub fn set_revision(object: &mut Value, revision: impl Display) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".to_owned(), Value::from(revision.to_string()));
     }

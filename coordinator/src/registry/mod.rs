@@ -2,8 +2,10 @@
 //!
 //! Both front ends call the same functions; neither holds a rule.
 
+mod absent;
 pub mod apply;
 mod apply_job;
+mod apply_request;
 mod change;
 mod collection;
 mod convert;
@@ -11,7 +13,6 @@ mod cron;
 mod deletion;
 pub mod error;
 mod events;
-mod evict;
 mod job_list;
 pub mod job_object;
 mod jobs;
@@ -23,7 +24,11 @@ pub mod patch;
 pub mod pod_object;
 mod pod_status;
 mod pods;
+mod pods_change;
 mod pods_delete;
+mod pods_feed;
+mod pods_position;
+mod pods_watch;
 mod rerun;
 mod scheduling;
 pub mod selector;
@@ -34,7 +39,7 @@ mod target;
 mod watch;
 
 pub use crate::admission::MAX_BODY_BYTES;
-pub use apply_job::is_apply;
+pub use apply_request::is_apply;
 pub use cron::{CronName, CronNews};
 pub use deletion::{FOREGROUND, ORPHAN};
 pub use error::Error;

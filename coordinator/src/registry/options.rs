@@ -33,7 +33,7 @@ pub struct Options {
     pub continue_after: Option<String>,
     /// `resourceVersion`: where a list or watch begins; of a delete,
     /// `preconditions.resourceVersion`.
-    pub resource_version: Option<u64>,
+    pub resource_version: Option<u128>,
     /// `resourceVersionMatch`: what `resourceVersion` means to a list, or to a watch's beginning.
     pub revision_match: Option<RevisionMatch>,
     /// `sendInitialEvents`: whether a watch begins with the objects there are.
@@ -114,7 +114,7 @@ impl Options {
             fields: selector("fieldSelector", text("fieldSelector"))?,
             limit: size("limit")?.unwrap_or(0),
             continue_after: text("continue"),
-            resource_version: parsed("resourceVersion")?,
+            resource_version: number("resourceVersion", text("resourceVersion"))?,
             revision_match: revision_match(text("resourceVersionMatch").as_deref())?,
             initial_events: text("sendInitialEvents")
                 .map(|value| flag("sendInitialEvents", Some(&value)))
@@ -163,6 +163,11 @@ fn trace(
 
 /// Bytes of baggage that are handed on (W3C Baggage, limits).
 const LONGEST_BAGGAGE: usize = 8192;
+
+/// A revision of anything but pods.
+pub(super) fn plain_revision(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
 
 fn bad(name: &str, value: &str, allowed: &str) -> Error {
     Error::BadRequest(format!("{name}: invalid value {value:?}: {allowed}"))

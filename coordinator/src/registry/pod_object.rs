@@ -7,12 +7,13 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use stint_common::annotations::TIMES;
-use stint_common::id::{PodId, Revision};
+use stint_common::id::PodId;
 use stint_common::pod_meta::{self, PodSource, TRACKING_FINALIZER};
 use stint_common::time::{after, format_seconds};
-use stint_common::wire::{IndexFailures, PodRecord, PodState};
+use stint_common::wire::{IndexFailures, PodRecord, PodState, PodWord};
 
 use super::pod_status::{PodName, status};
+use super::pods_position::PodsPosition;
 
 /// What is known of a pod besides its template.
 #[derive(Clone, Debug)]
@@ -23,12 +24,14 @@ pub struct PodView<'a> {
     pub record: Option<&'a PodRecord>,
     /// Set when it was told to end.
     pub deletion: Option<Deletion>,
+    /// What clients say of it, in place of what it was made with.
+    pub word: Option<&'a PodWord>,
     /// Whether its end is still to be counted.
     pub finalizer: bool,
     /// How often its index has failed before, with a back-off limit per index.
     pub index_failures: Option<IndexFailures>,
     /// `metadata.resourceVersion`, when there is one to show.
-    pub revision: Option<Revision>,
+    pub(super) revision: Option<PodsPosition>,
 }
 
 /// That a pod was told to end.
@@ -38,6 +41,8 @@ pub struct Deletion {
     pub at: Timestamp,
     /// How long it may take.
     pub grace_seconds: u32,
+    /// Whether it was evicted.
+    pub evicted: bool,
 }
 
 /// The pod `pod` of a Job, as a client sees it.
@@ -104,10 +109,11 @@ fn metadata(
         put("deletionTimestamp", Value::from(format_seconds(after(deletion.at, grace))));
         put("deletionGracePeriodSeconds", Value::from(deletion.grace_seconds));
     }
-    if !about.labels.is_empty() {
-        put("labels", json!(about.labels));
+    let labels = view.word.map_or(&about.labels, |word| &word.labels);
+    if !labels.is_empty() {
+        put("labels", json!(labels));
     }
-    let mut annotations = about.annotations;
+    let mut annotations = view.word.map_or(&about.annotations, |word| &word.annotations).clone();
     if let Some(record) = view.record {
         annotations.insert(TIMES.to_owned(), times(record));
     }
@@ -125,8 +131,14 @@ fn metadata(
             "blockOwnerDeletion": true,
         }]),
     );
-    if view.finalizer {
-        put("finalizers", json!([TRACKING_FINALIZER]));
+    let own = view.finalizer.then_some(TRACKING_FINALIZER);
+    let others = view.word.map_or(&[][..], |word| &word.finalizers);
+    let finalizers: Vec<&str> = own.into_iter().chain(others.iter().map(String::as_str)).collect();
+    if !finalizers.is_empty() {
+        put("finalizers", json!(finalizers));
+    }
+    if let Some(managed) = view.word.and_then(|word| word.managed_fields.as_ref()) {
+        put("managedFields", managed.clone());
     }
     Value::Object(metadata)
 }

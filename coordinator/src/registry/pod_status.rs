@@ -44,7 +44,9 @@ pub(super) fn status(spec: &Value, view: &PodView<'_>, name: PodName<'_>) -> Val
     put("phase", json!(phase(spec, &record.state)));
     let main = main_statuses(spec, &record.state, name);
     let init = init_statuses(spec, &record.state, name);
-    put("conditions", Value::Array(conditions(spec, record, &main, &init)));
+    let mut conditions = conditions(spec, record, &main, &init);
+    conditions.extend(eviction(view));
+    put("conditions", Value::Array(conditions));
     if let PodState::Terminated(end) = &record.state {
         for (name, text) in [("reason", &end.reason), ("message", &end.message)] {
             if !text.is_empty() {
@@ -182,6 +184,13 @@ fn disruptions(record: &PodRecord) -> Vec<Value> {
     let PodState::Terminated(end) = &record.state else { return Vec::new() };
     let each = end.conditions.iter();
     each.map(|it| condition(&it.kind, true, (&it.reason, &it.message), it.at)).collect()
+}
+
+/// As the API server notes it down when it takes an eviction.
+fn eviction(view: &PodView<'_>) -> Option<Value> {
+    let deletion = view.deletion.filter(|deletion| deletion.evicted)?;
+    let reason = ("EvictionByEvictionAPI", "Eviction API: evicting");
+    Some(condition("DisruptionTarget", true, reason, deletion.at))
 }
 
 fn condition(kind: &str, holds: bool, (reason, message): (&str, &str), at: Timestamp) -> Value {

@@ -5,23 +5,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stint_common::id::{PodId, Revision};
+use stint_common::id::PodId;
 use stint_common::names::{PodsSubject, parse_pod_name, pod_generate_name};
-use stint_common::nats::{Entry, Expect, Outcome, Tail, TailEvent, Write};
+use stint_common::nats::{Entry, Tail, TailEvent};
 use stint_common::pod_meta::{
     CONTROLLER_UID, JOB_NAME, LEGACY_CONTROLLER_UID, LEGACY_JOB_NAME, PodSource,
 };
-use stint_common::time::now;
 use stint_common::wire::{
-    IndexFailures, NOT_STARTED, Order, OrderKind, PodRecord, PodState, VERSION,
+    IndexFailures, NOT_STARTED, Order, OrderKind, PodRecord, PodState, PodWord,
 };
 
 use super::Error;
 use super::convert::StoredJob;
 use super::error::PODS;
-use super::jobs::Answer;
 use super::options::Options;
 use super::pod_object::{Deletion, PodView, pod_object};
+use super::pods_position::PodsPosition;
 use super::scheduling::{is_unclaimed, unschedulable};
 use super::selector::LabelSelector;
 use super::store::Registry;
@@ -31,7 +30,10 @@ use crate::store::Object;
 #[derive(Clone, Debug, Default)]
 pub(super) struct PodNews {
     pub(super) record: Option<PodRecord>,
-    pub(super) order: Option<OrderKind>,
+    pub(super) order: Option<Order>,
+    /// What clients say of it, and the revision of that.
+    pub(super) word: Option<PodWord>,
+    pub(super) word_revision: u64,
     pub(super) revision: u64,
 }
 
@@ -41,11 +43,35 @@ impl PodNews {
         match subject {
             PodsSubject::Pod(_) => self.record = serde_json::from_slice(payload).ok(),
             PodsSubject::Order(_) => {
-                self.order = serde_json::from_slice::<Order>(payload).ok().map(|order| order.kind);
+                self.order = serde_json::from_slice(payload).ok();
+            }
+            PodsSubject::Word(_) => {
+                self.word = serde_json::from_slice(payload).ok();
+                self.word_revision = revision;
             }
         }
         self.revision = self.revision.max(revision);
     }
+
+    /// A client's word of it was stored.
+    pub(super) fn spoken(&mut self, revision: u64) {
+        self.word_revision = revision;
+        self.revision = self.revision.max(revision);
+    }
+
+    /// Whether it is over.
+    pub(super) fn has_ended(&self) -> bool {
+        let state = self.record.as_ref().map(|record| &record.state);
+        matches!(state, Some(PodState::Terminated(_)))
+    }
+}
+
+/// Pods as a list gives them.
+pub(super) struct PodsPage {
+    pub(super) items: Vec<Value>,
+    pub(super) position: PodsPosition,
+    /// The list goes on behind this pod.
+    more: Option<PodId>,
 }
 
 /// A pod, found by its name.
@@ -85,9 +111,9 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
         PodState::Claimed | PodState::Running(_) => None,
     });
     let unclaimed = news.record.is_none();
-    if end.is_some_and(|end| news.order.is_some() || end.reason == NOT_STARTED)
-        || (unclaimed && closed)
-    {
+    let stopped = end.is_some_and(|end| news.order.is_some() || end.reason == NOT_STARTED);
+    let held = news.word.as_ref().is_some_and(|word| !word.finalizers.is_empty());
+    if (stopped || (unclaimed && closed)) && !held {
         return None;
     }
     let status = &job.record.status;
@@ -110,10 +136,8 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
             .or(created)
             .unwrap_or_default(),
         record: news.record.as_ref(),
-        deletion: news.order.as_ref().map(|OrderKind::Stop { grace_seconds, at, .. }| Deletion {
-            at: *at,
-            grace_seconds: *grace_seconds,
-        }),
+        deletion: news.order.as_ref().map(deletion),
+        word: news.word.as_ref(),
         finalizer: !closed || uncounted,
         index_failures: match &news.record {
             Some(record) => record.index_failures,
@@ -122,9 +146,14 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
                 .per_index()
                 .then_some(IndexFailures { counted: slot.failures, ignored: slot.ignored }),
         },
-        revision: Some(Revision(news.revision.max(1))),
+        revision: Some(PodsPosition { jobs: job.revision, slots: 0, pods: news.revision.max(1) }),
     };
     Some(pod_object(job.namespace(), source, pod, &view))
+}
+
+fn deletion(order: &Order) -> Deletion {
+    let OrderKind::Stop { grace_seconds, at, .. } = &order.kind;
+    Deletion { at: *at, grace_seconds: *grace_seconds, evicted: order.evicted }
 }
 
 impl Registry {
@@ -138,14 +167,31 @@ impl Registry {
         namespace: Option<&str>,
         options: &Options,
     ) -> Result<Value, Error> {
-        self.replica.fresh().await?;
+        let page = self.page_of_pods(namespace, options).await?;
+        let mut metadata = json!({"resourceVersion": page.position.to_string()});
+        if let Some(more) = page.more {
+            metadata["continue"] = Value::from(more.to_string());
+        }
+        let items = page.items;
+        Ok(json!({"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items}))
+    }
+
+    /// What a list of pods gives, and where in the two streams it was made.
+    pub(super) async fn page_of_pods(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<PodsPage, Error> {
         let matches =
             options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
-        let jobs = self.jobs_with_pods(namespace, options)?;
+        // From before the list on, so that a watch can go on from it.
+        drop(self.pods_feed().await);
+        self.replica.fresh().await?;
+        let (jobs, applied) = self.jobs_with_pods(namespace, options)?;
         // Asked for first, so that the list is not older than it says.
         let revision = self.pods_revision().await?;
         let (news, newest) = self.read_news(&jobs).await;
-        let revision = revision.max(newest);
+        let position = PodsPosition { jobs: applied, slots: 0, pods: revision.max(newest) };
         let after = options.continue_after.as_deref().map(read_continue).transpose()?;
         // The list goes on behind the pod that the page before ended with; a Job that is gone since
         // then takes its place in the order along, so the page after it begins with the Job that
@@ -184,20 +230,17 @@ impl Registry {
                 }
             }
         }
-        let mut metadata = json!({"resourceVersion": revision.to_string()});
-        if let Some(more) = more {
-            metadata["continue"] = Value::from(more.to_string());
-        }
-        Ok(json!({"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items}))
+        Ok(PodsPage { items, position, more })
     }
 
-    /// Jobs whose pods a request can mean: the selector may name one.
+    /// Jobs whose pods a request can mean: the selector may name one. And the revision that this is
+    /// of.
     pub(super) fn jobs_with_pods(
         &self,
         namespace: Option<&str>,
         options: &Options,
-    ) -> Result<Vec<StoredJob>, Error> {
-        let (objects, _) = self.replica.list("jobs", namespace);
+    ) -> Result<(Vec<StoredJob>, u64), Error> {
+        let (objects, revision) = self.replica.list("jobs", namespace);
         let mut jobs = Vec::new();
         for object in objects {
             let by_hand = has_own_labels(&object);
@@ -209,7 +252,7 @@ impl Registry {
                 jobs.push(job);
             }
         }
-        Ok(jobs)
+        Ok((jobs, revision))
     }
 
     /// What the pods' stream holds of these Jobs, and the stream's last sequence among it.
@@ -234,7 +277,7 @@ impl Registry {
 
     pub(super) fn take_news(&self, news: &mut HashMap<PodId, PodNews>, entry: &Entry) {
         let Some(subject) = self.jet.names.parse_pods_subject(&entry.subject) else { return };
-        let (PodsSubject::Pod(pod) | PodsSubject::Order(pod)) = subject;
+        let pod = subject.pod();
         news.entry(pod).or_default().take(subject, &entry.payload, entry.sequence);
     }
 
@@ -266,7 +309,7 @@ impl Registry {
             let Some(pod) = pod else { continue };
             let names = &self.jet.names;
             let mut news = PodNews::default();
-            for subject in [names.pod(pod), names.order(pod)] {
+            for subject in [names.pod(pod), names.order(pod), names.word(pod)] {
                 if let Some(stored) = self.jet.read_last(&names.pods_stream(), &subject).await?
                     && let Some(kind) = names.parse_pods_subject(&subject)
                 {
@@ -298,90 +341,11 @@ impl Registry {
         }
         candidates
     }
-
-    /// Tells a pod to end: an order, which its worker is nudged about until it has ended.
-    ///
-    /// # Errors
-    ///
-    /// 404; 409 (preconditions); 503 when JetStream is away.
-    pub async fn delete_pod(
-        &self,
-        namespace: &str,
-        name: &str,
-        options: &Options,
-    ) -> Result<Answer, Error> {
-        let mut found = self.find_pod(namespace, name).await?;
-        let object = found.object().ok_or_else(|| found.is_gone(name))?;
-        if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != found.pod.uid().to_string()) {
-            let uid_there = found.pod.uid();
-            let reason = format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_there}"
-            );
-            return Err(Error::Conflict { resource: PODS, name: name.to_owned(), reason });
-        }
-        let ended = object["status"]["phase"]
-            .as_str()
-            .is_some_and(|phase| phase == "Succeeded" || phase == "Failed");
-        if found.news.order.is_some() || options.dry_run || ended {
-            // An ended pod's record is what its counting rests on: it goes with its Job.
-            return Ok(Answer { object, warnings: ended_warning(ended) });
-        }
-        let kind = OrderKind::Stop {
-            grace_seconds: options.grace_seconds.unwrap_or(found.grace_seconds()),
-            at: now(),
-            reason: "Pod was deleted".to_owned(),
-        };
-        if let Some(revision) = self.order(found.pod, kind.clone(), false).await? {
-            found.news.revision = revision;
-            found.news.order = Some(kind);
-        }
-        Ok(Answer { object: found.object().unwrap_or(object), warnings: Vec::new() })
-    }
-}
-
-impl Registry {
-    /// Writes an order to a pod; gives its revision, or `None` if there is one already.
-    pub(super) async fn order(
-        &self,
-        pod: PodId,
-        kind: OrderKind,
-        evicted: bool,
-    ) -> Result<Option<u64>, Error> {
-        let nonce = self.next_nonce();
-        let order = Order { v: VERSION, writer: self.writer, nonce, kind, evicted };
-        let payload = serde_json::to_vec(&order)
-            .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
-        let subject = self.jet.names.order(pod);
-        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
-        match self.pods.write(write).await {
-            Outcome::Stored(revision) => Ok(Some(revision)),
-            Outcome::Lost(_) => Ok(None),
-            Outcome::Refused(reason) => {
-                Err(Error::Unavailable(format!("the order was not stored: {reason}")))
-            }
-        }
-    }
-}
-
-impl FoundPod {
-    /// How long it may take to end, by its template.
-    pub(super) fn grace_seconds(&self) -> u32 {
-        let template = &self.job.object["spec"]["template"]["spec"];
-        let grace = template["terminationGracePeriodSeconds"].as_u64();
-        grace.and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30)
-    }
 }
 
 fn read_continue(token: &str) -> Result<PodId, Error> {
     let bad = || "continue key is not valid: it must come from the list before".to_owned();
     token.parse().map_err(|_| Error::BadRequest(bad()))
-}
-
-fn ended_warning(ended: bool) -> Vec<String> {
-    if !ended {
-        return Vec::new();
-    }
-    vec!["the pod has ended; its record is kept with its Job and goes with it".to_owned()]
 }
 
 fn not_found(name: &str) -> Error {

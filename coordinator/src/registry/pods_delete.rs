@@ -1,11 +1,104 @@
-//! Deleting whatever pods match.
+//! Having pods end: deleting and evicting one, and whatever pods match.
+
+use serde_json::{Value, json};
+use stint_common::id::PodId;
+use stint_common::nats::{Expect, Outcome, Write};
+use stint_common::time::now;
+use stint_common::wire::{Order, OrderKind, VERSION};
 
 use super::Error;
+use super::error::PODS;
 use super::jobs::Answer;
 use super::options::Options;
+use super::pods::FoundPod;
+use super::pods_position::PodsPosition;
 use super::store::Registry;
+use super::target::{Target, modified};
 
 impl Registry {
+    /// Tells a pod to end: an order, which its worker is nudged about until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// 404; 409 (preconditions); 503 when JetStream is away.
+    pub async fn delete_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let mut found = self.find_pod(namespace, name).await?;
+        let object = found.object().ok_or_else(|| found.is_gone(name))?;
+        found.preconditions(name, options)?;
+        let ended = has_ended(&object);
+        if found.news.order.is_some() || options.dry_run || ended {
+            // An ended pod's record is what its counting rests on: it goes with its Job.
+            return Ok(Answer { object, warnings: ended_warning(ended) });
+        }
+        self.stop_pod(&mut found, options.grace_seconds, false).await?;
+        Ok(Answer { object: found.object().unwrap_or(object), warnings: Vec::new() })
+    }
+
+    /// Evicts a pod: as it is deleted, and if it fails, that is a disruption.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a body that is no `Eviction` of this pod; 404; 409 (preconditions); 503 when
+    /// JetStream is away.
+    pub async fn evict_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let eviction = read(body, name)?;
+        let options = delete_options(&eviction, options)?;
+        let mut found = self.find_pod(namespace, name).await?;
+        let object = found.object().ok_or_else(|| found.is_gone(name))?;
+        found.preconditions(name, &options)?;
+        if found.news.order.is_none() && !has_ended(&object) && !options.dry_run {
+            self.stop_pod(&mut found, options.grace_seconds, true).await?;
+        }
+        let done = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
+        });
+        Ok(Answer { object: done, warnings: Vec::new() })
+    }
+
+    /// Writes an order to a pod, unless one is there already.
+    async fn stop_pod(
+        &self,
+        found: &mut FoundPod,
+        grace_seconds: Option<u32>,
+        evicted: bool,
+    ) -> Result<(), Error> {
+        let reason = if evicted { "Pod was evicted" } else { "Pod was deleted" }.to_owned();
+        let grace_seconds = grace_seconds.unwrap_or(found.grace_seconds());
+        let kind = OrderKind::Stop { grace_seconds, at: now(), reason };
+        let order =
+            Order { v: VERSION, writer: self.writer, nonce: self.next_nonce(), kind, evicted };
+        if let Some(revision) = self.order(found.pod, &order).await? {
+            found.news.revision = revision;
+            found.news.order = Some(order);
+        }
+        Ok(())
+    }
+
+    async fn order(&self, pod: PodId, order: &Order) -> Result<Option<u64>, Error> {
+        let payload = serde_json::to_vec(order)
+            .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
+        let subject = self.jet.names.order(pod);
+        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
+        match self.pods.write(write).await {
+            Outcome::Stored(revision) => Ok(Some(revision)),
+            Outcome::Lost(_) => Ok(None),
+            Outcome::Refused(reason) => {
+                Err(Error::Unavailable(format!("the order was not stored: {reason}")))
+            }
+        }
+    }
+
     /// Deletes every pod of a namespace that matches the selectors, each as
     /// [`Registry::delete_pod`] does; what is gone meanwhile is passed over.
     ///
@@ -23,4 +116,84 @@ impl Registry {
         )
         .await
     }
+}
+
+impl FoundPod {
+    /// A write that names a revision means the pod as it was then, and no other.
+    pub(super) fn same_revision(&self, name: &str, new: &Value) -> Result<(), Error> {
+        let meant = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if meant.is_empty() || meant.parse().is_ok_and(|number| self.is_as_of(number)) {
+            return Ok(());
+        }
+        Err(modified(PODS, name))
+    }
+
+    /// A delete may mean one pod of the name, or one revision of it, and no other.
+    fn preconditions(&self, name: &str, options: &Options) -> Result<(), Error> {
+        let (uid, revision) = (self.pod.uid().to_string(), self.news.revision);
+        let same = options.resource_version.is_none_or(|number| self.is_as_of(number));
+        let wanted = options.resource_version.filter(|_| !same);
+        let options = Options { resource_version: wanted, ..options.clone() };
+        Target { resource: PODS, name, uid, revision }.preconditions(&options)
+    }
+
+    /// Whether nothing was said of the pod since one was at a place in the streams.
+    fn is_as_of(&self, number: u128) -> bool {
+        PodsPosition::read(number).pods >= self.news.revision
+    }
+
+    /// How long it may take to end, by its template.
+    fn grace_seconds(&self) -> u32 {
+        let template = &self.job.object["spec"]["template"]["spec"];
+        let grace = template["terminationGracePeriodSeconds"].as_u64();
+        grace.and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30)
+    }
+}
+
+fn has_ended(pod: &Value) -> bool {
+    ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase)
+}
+
+fn ended_warning(ended: bool) -> Vec<String> {
+    if !ended {
+        return Vec::new();
+    }
+    vec!["the pod has ended; its record is kept with its Job and goes with it".to_owned()]
+}
+
+/// An `Eviction`; one that is empty means the pod of the request.
+fn read(body: &[u8], name: &str) -> Result<Value, Error> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(json!({}));
+    }
+    let bad = |what: &dyn std::fmt::Display| {
+        Error::BadRequest(format!("the body of an eviction must be an Eviction: {what}"))
+    };
+    let eviction: Value = serde_json::from_slice(body).map_err(|error| bad(&error))?;
+    let kind = eviction["kind"].as_str().unwrap_or("Eviction");
+    if kind != "Eviction" {
+        return Err(bad(&format!("it is a {kind}")));
+    }
+    let named = eviction["metadata"]["name"].as_str().unwrap_or_default();
+    if !["", name].contains(&named) {
+        return Err(bad(&format!("it is of {named}, and the request of {name}")));
+    }
+    Ok(eviction)
+}
+
+/// `deleteOptions` of an eviction, read as those of a delete are.
+fn delete_options(eviction: &Value, options: &Options) -> Result<Options, Error> {
+    let wanted = &eviction["deleteOptions"];
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Array(items) => items.first().and_then(Value::as_str).map(str::to_owned),
+        Value::Null | Value::Bool(_) | Value::Object(_) => None,
+    };
+    let own = Options::read(|name| match name {
+        "gracePeriodSeconds" | "dryRun" => text(&wanted[name]),
+        "uid" | "resourceVersion" => text(&wanted["preconditions"][name]),
+        _ => None,
+    })?;
+    Ok(Options { dry_run: own.dry_run || options.dry_run, ..own })
 }

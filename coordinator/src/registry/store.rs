@@ -1,14 +1,15 @@
 //! What the verbs work on: the replica to read from, the committers to write through.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use stint_common::id::Incarnation;
 use stint_common::names::Names;
 use stint_common::nats::{Committer, Jet, ReadError};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::Error;
+use super::pods_feed::PodsFeed;
 use crate::store::Replica;
 use crate::trace::Settings;
 
@@ -24,9 +25,8 @@ pub struct Registry {
     nonce: AtomicU64,
     /// How the spans of Jobs created here are spread.
     pub(super) traces: Settings,
-    /// Where the pods' stream was when pods were first asked for: what was gone by then is not
-    /// known here, so no watch goes on from before.
-    pods_horizon: OnceCell<u64>,
+    /// What happens to pods, as long as somebody asks.
+    pods_feed: Mutex<Weak<PodsFeed>>,
 }
 
 impl Registry {
@@ -43,7 +43,7 @@ impl Registry {
             writer: Incarnation::random(),
             nonce: AtomicU64::new(0),
             traces: Settings::default(),
-            pods_horizon: OnceCell::new(),
+            pods_feed: Mutex::new(Weak::new()),
         }
     }
 
@@ -69,13 +69,19 @@ impl Registry {
             let stored = self.jet.read_last(&names.pods_stream(), &subject).await?;
             last = last.max(stored.map_or(0, |stored| stored.sequence));
         }
-        self.pods_horizon.get_or_init(|| std::future::ready(last)).await;
         Ok(last)
     }
 
-    /// Since when it is known here which pods are gone.
-    pub(super) fn pods_horizon(&self) -> u64 {
-        self.pods_horizon.get().copied().unwrap_or(u64::MAX)
+    /// What happens to pods, from now on at the latest.
+    pub(super) async fn pods_feed(&self) -> Arc<PodsFeed> {
+        let mut slot = self.pods_feed.lock().await;
+        if let Some(feed) = slot.upgrade().filter(|feed| !feed.is_over()) {
+            feed.touch();
+            return feed;
+        }
+        let feed = PodsFeed::start(self.jet.clone(), Arc::clone(&self.replica)).await;
+        *slot = Arc::downgrade(&feed);
+        feed
     }
 
     /// The names under which everything lives.

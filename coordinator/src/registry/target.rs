@@ -39,7 +39,8 @@ impl Target<'_> {
         if let Some(wanted) = options.uid.as_ref().filter(|wanted| **wanted != self.uid) {
             return refuse("UID", wanted, &self.uid);
         }
-        if let Some(wanted) = options.resource_version.filter(|wanted| *wanted != self.revision) {
+        let wanted = options.resource_version;
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != u128::from(self.revision)) {
             return refuse("ResourceVersion", &wanted, &self.revision);
         }
         Ok(())

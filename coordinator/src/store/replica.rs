@@ -108,6 +108,8 @@ struct State {
     /// Reading was interrupted after this revision, and tombstones that were removed since may have
     /// been missed.
     interrupted: Option<u64>,
+    /// Tombstones of Jobs up to this revision have been removed.
+    removed: u64,
     /// Such tombstones were missed: there may be objects here that are gone.
     stale: bool,
     /// Where the owner hears what is read.
@@ -204,6 +206,18 @@ impl Replica {
     #[must_use]
     pub fn applied(&self) -> u64 {
         *self.applied.borrow()
+    }
+
+    /// Tells when more has become known.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// The revision of the last change of any object of a resource, also of one that is gone.
+    #[must_use]
+    pub fn newest(&self, resource: &str) -> u64 {
+        self.state().newest(resource)
     }
 
     /// Waits until every Job that was stored before the call is known here.
@@ -399,6 +413,7 @@ impl State {
     /// nothing stands in the way of a new Job of their names.
     fn pass(&mut self, horizon: &[u8]) {
         let Ok(Horizon { removed, .. }) = serde_json::from_slice(horizon) else { return };
+        self.removed = self.removed.max(removed);
         self.tombstones
             .retain(|(resource, ..), tombstone| resource != "jobs" || tombstone.revision > removed);
         self.stale |= self.interrupted.is_some_and(|after| removed > after);
@@ -428,10 +443,23 @@ impl State {
         log.push(Change { object, added: before.is_none(), before, gone });
     }
 
-    /// What came before the start is the state, not news: watches begin here.
+    /// What came before the start is the state, not news: watches begin here, or with whatever
+    /// happened to their objects last.
     fn forget_logs(&mut self) {
-        self.logs.clear();
+        let log = |resource: &&str| {
+            let horizon = self.newest(resource);
+            ((*resource).to_owned(), Log { changes: VecDeque::new(), bytes: 0, horizon })
+        };
+        self.logs = RESOURCES.iter().map(log).collect();
         self.horizon = self.applied;
+    }
+
+    fn newest(&self, resource: &str) -> u64 {
+        let live = self.live.iter().map(|((kind, ..), object)| (kind, object.revision));
+        let gone = self.tombstones.iter().map(|((kind, ..), gone)| (kind, gone.revision));
+        let all = live.chain(gone).filter(|(kind, _)| *kind == resource);
+        let removed = if resource == "jobs" { self.removed } else { 0 };
+        all.map(|(_, revision)| revision).fold(removed, u64::max)
     }
 }
 
@@ -458,16 +486,26 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// The next changes, oldest first; waits for them. Safe to cancel.
+    /// The changes that are known by now, oldest first.
     ///
     /// # Errors
     ///
     /// When the log no longer reaches back to where this watch is.
+    pub fn poll(&mut self) -> Result<Vec<Change>, WatchError> {
+        let (changes, cursor) =
+            self.replica.changes_after(self.resource, self.cursor, self.readings)?;
+        self.cursor = cursor;
+        Ok(changes)
+    }
+
+    /// The next changes, oldest first; waits for them. Safe to cancel.
+    ///
+    /// # Errors
+    ///
+    /// As [`Watcher::poll`].
     pub async fn next(&mut self) -> Result<Vec<Change>, WatchError> {
         loop {
-            let (changes, cursor) =
-                self.replica.changes_after(self.resource, self.cursor, self.readings)?;
-            self.cursor = cursor;
+            let changes = self.poll()?;
             if !changes.is_empty() {
                 return Ok(changes);
             }

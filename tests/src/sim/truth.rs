@@ -319,6 +319,7 @@ impl Observer for Watching {
         match names.parse_pods_subject(subject) {
             Some(PodsSubject::Pod(pod)) => truth.take_pod(pod, payload),
             Some(PodsSubject::Order(pod)) => truth.pods.entry(pod).or_default().ordered = true,
+            Some(PodsSubject::Word(_)) => {}
             None => {}
         }
     }

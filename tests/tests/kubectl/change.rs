@@ -111,3 +111,34 @@ async fn the_server_applies() {
     kubectl.run(&format!("create -f {file}")).await.ok();
     kubectl.run(&format!("apply --server-side -f {file}")).await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_are_labelled_and_applied() {
+    let Some(kubectl) = kubectl("kubectl-pods").await else { return };
+    let file = kubectl.file("l.yaml", &manifest("l", "", "exec sleep 600"));
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    kubectl.run("wait --for=jsonpath={.status.ready}=1 job/l --timeout=60s").await.ok();
+    let pod = kubectl.run("get pods -o name").await.ok().trim().to_owned();
+    assert_eq!(
+        kubectl.run(&format!("label {pod} tier=web")).await.ok(),
+        format!("{pod} labeled\n")
+    );
+    assert_eq!(kubectl.run("get pods -l tier=web -o name").await.ok(), format!("{pod}\n"));
+    kubectl.run(&format!("annotate {pod} note=kept")).await.ok();
+    assert_eq!(kubectl.json(&pod).await["metadata"]["annotations"]["note"], "kept");
+    let patch = r#"{"spec":{"activeDeadlineSeconds":5}}"#;
+    let refused = kubectl.run(&format!("patch {pod} -p {patch}")).await.fails();
+    assert!(refused.contains("spec: Forbidden"), "{refused}");
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  a: '1'\n";
+    let file = kubectl.file("c.yaml", text);
+    let apply = format!("apply --server-side -f {file}");
+    for _ in 0..2 {
+        let said = kubectl.run(&apply).await.ok();
+        assert_eq!(said, "configmap/settings serverside-applied\n");
+    }
+    kubectl.file("c.yaml", &text.replace("a: '1'", "b: '2'"));
+    kubectl.run(&apply).await.ok();
+    let data = kubectl.json("configmap/settings").await["data"].clone();
+    assert_eq!(data, serde_json::json!({"b": "2"}));
+    kubectl.run("delete job l").await.ok();
+}

@@ -172,6 +172,24 @@ pub fn update_status(
     admitted(whole, warnings, causes)
 }
 
+/// Admits the stored object with other finalizers in its spec.
+///
+/// # Errors
+///
+/// When they are none (400).
+pub fn update_finalizers(
+    rules: &Rules,
+    whole: Body,
+    context: UpdateContext,
+) -> Result<AdmittedObject, Rejection> {
+    let Read { mut object, warnings } =
+        (rules.read)(whole, context.field_validation, rules.identity)?;
+    if object["spec"]["finalizers"].is_null() {
+        object["spec"] = Value::Object(Map::new());
+    }
+    admitted(object, warnings, Causes::default())
+}
+
 /// Carries over what a client cannot change.
 fn carry_metadata(new: &mut Value, old: &Value) -> Result<(), Rejection> {
     let old = old["metadata"].as_object().cloned().unwrap_or_default();

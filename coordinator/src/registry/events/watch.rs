@@ -8,12 +8,13 @@ use stint_common::nats::{Entry, Tail, TailEvent};
 use tokio::sync::mpsc;
 
 use super::{EventForm, StoredEvent, check_fields};
+use crate::registry::options::plain_revision;
 use crate::registry::watch::{
     Beginning, Bookmarks, DEFAULT_TIMEOUT, EVENTS, WatchStream, bookmark, event,
 };
 use crate::registry::{Error, Options, Registry};
 
-/// Nobody listens any more, or not fast enough.
+/// Nobody listens any more.
 struct CutOff;
 
 struct EventWatch {
@@ -43,7 +44,7 @@ impl Registry {
         check_fields(&options.fields)?;
         let beginning = Beginning::of(&options);
         let (there, now) = match beginning.after {
-            Some(after) => (Vec::new(), after),
+            Some(after) => (Vec::new(), plain_revision(after)),
             None => {
                 let (events, now) = self.read_events(namespace, &options).await?;
                 (events.into_values().collect(), now)
@@ -78,9 +79,11 @@ impl EventWatch {
         loop {
             let done = tokio::select! {
                 () = self.sender.closed() => return,
-                () = bookmarks.due() => self.sender.try_send(self.mark(false)).map_err(|_| CutOff),
+                () = bookmarks.due() => {
+                    self.sender.send(self.mark(false)).await.map_err(|_| CutOff)
+                }
                 entries = self.tail.next() => match entries {
-                    Some(TailEvent::Entries(entries)) => self.take(&entries),
+                    Some(TailEvent::Entries(entries)) => self.take(&entries).await,
                     Some(TailEvent::CaughtUp | TailEvent::Resumed(_)) => Ok(()),
                     // It ends, and whoever watches lists anew.
                     Some(TailEvent::WentBack) | None => return,
@@ -92,12 +95,12 @@ impl EventWatch {
         }
     }
 
-    fn take(&mut self, entries: &[Entry]) -> Result<(), CutOff> {
+    async fn take(&mut self, entries: &[Entry]) -> Result<(), CutOff> {
         for entry in entries {
             self.revision = entry.sequence;
             let Some(stored) = StoredEvent::of(entry) else { continue };
             if let Some(news) = self.news(&stored, false) {
-                self.sender.try_send(news).map_err(|_| CutOff)?;
+                self.sender.send(news).await.map_err(|_| CutOff)?;
             }
         }
         Ok(())

@@ -1,6 +1,5 @@
 //! Writing Events: clients may tell what happened, and say so again, as their libraries do.
 
-use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use stint_common::id::JobUid;
 use stint_common::nats::{Expect, Outcome, Write};
@@ -8,8 +7,8 @@ use stint_common::time::now;
 
 use super::{EventForm, GONE, StoredEvent};
 use crate::admission::{self, Body, CreateContext, UpdateContext, plain};
+use crate::registry::apply_request::{Apply, keep_account};
 use crate::registry::change::TRIES;
-use crate::registry::collection::AT_ONCE;
 use crate::registry::jobs::name_suffix;
 use crate::registry::patch::{Patch, schema};
 use crate::registry::target::modified;
@@ -30,6 +29,49 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let body = decode(form, body, content_type)?;
+        self.create_event_once(form, namespace, body, None, options).await
+    }
+
+    /// Applies (server side) an Event; whether that created it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::create_event`] and [`Registry::update_event`]; 409 for fields that others
+    /// have said something else about, 422 without a `fieldManager`.
+    pub async fn apply_event(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        name: &str,
+        body: &[u8],
+        options: &Options,
+    ) -> Result<(Answer, bool), Error> {
+        let apply = Apply::read(decode(form, body, None)?, name, options)?;
+        let change =
+            |old: &Value| apply.to(old, &schema::PLAIN).map(|(new, managed)| (new, Some(managed)));
+        for _ in 0..TRIES {
+            match self.change_event(form, namespace, name, options, change).await {
+                Err(Error::NotFound { .. }) => {}
+                outcome => return outcome.map(|answer| (answer, false)),
+            }
+            let (new, managed) = apply.anew(&schema::PLAIN)?;
+            let created = self.create_event_once(form, namespace, new, Some(managed), options);
+            match created.await {
+                Err(Error::AlreadyExists { .. }) => {}
+                outcome => return outcome.map(|answer| (answer, true)),
+            }
+        }
+        Err(Apply::gives_up(form.about(), name))
+    }
+
+    async fn create_event_once(
+        &self,
+        form: EventForm,
+        namespace: &str,
+        body: Body,
+        managed: Option<Value>,
+        options: &Options,
+    ) -> Result<Answer, Error> {
         let named = body.value["metadata"]["name"].as_str().unwrap_or_default();
         self.enter_namespace(form.about(), named, namespace, options).await?;
         let suffix = name_suffix();
@@ -41,7 +83,11 @@ impl Registry {
             name_suffix: &suffix,
         };
         let admitted = plain::create(form.rules(), body, &context);
-        let admitted = admitted.map_err(|rejection| Error::of_rejected(form.about(), rejection))?;
+        let mut admitted =
+            admitted.map_err(|rejection| Error::of_rejected(form.about(), rejection))?;
+        if let Some(managed) = managed {
+            admitted.object["metadata"]["managedFields"] = managed;
+        }
         let event = form.store(&admitted.object);
         let name = event["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let exists = || Error::AlreadyExists { resource: form.about(), name: name.clone() };
@@ -120,7 +166,7 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let body = decode(form, body, content_type)?;
-        self.change_event(form, namespace, name, options, |_| Ok(body.clone())).await
+        self.change_event(form, namespace, name, options, |_| Ok((body.clone(), None))).await
     }
 
     /// Applies a patch to an Event.
@@ -138,7 +184,7 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let patch = Patch::read(body, content_type)?;
-        let change = |old: &Value| Ok(patch.apply(old, &schema::PLAIN)?);
+        let change = |old: &Value| Ok((patch.apply(old, &schema::PLAIN)?, None));
         self.change_event(form, namespace, name, options, change).await
     }
 
@@ -148,18 +194,22 @@ impl Registry {
         namespace: &str,
         name: &str,
         options: &Options,
-        change: impl Fn(&Value) -> Result<Body, Error>,
+        change: impl Fn(&Value) -> Result<(Body, Option<Value>), Error>,
     ) -> Result<Answer, Error> {
         let context = UpdateContext { field_validation: options.field_validation };
         for _ in 0..TRIES {
             let (subject, stored) = self.read_event(form, namespace, name).await?;
             let old = form.show(&stored.event);
-            let new = change(&old)?;
+            let (new, managed) = change(&old)?;
             stored.target(form).same_revision(&new.value)?;
             let text = new.value.to_string();
             let admitted = plain::update(form.rules(), &old, new, context);
-            let admitted =
+            let mut admitted =
                 admitted.map_err(|error| Error::of_patched(form.about(), error, &text))?;
+            match managed {
+                Some(managed) => admitted.object["metadata"]["managedFields"] = managed,
+                None => keep_account(&old, &mut admitted.object, options, &schema::PLAIN),
+            }
             let event = form.store(&admitted.object);
             let answer = |event: &Value| Answer {
                 object: form.show(event),
@@ -191,17 +241,9 @@ impl Registry {
     ) -> Result<Answer, Error> {
         for _ in 0..TRIES {
             let (subject, stored) = self.read_event(form, namespace, name).await?;
-            let uid = stored.event["metadata"]["uid"].as_str().unwrap_or_default();
-            if options.uid.as_ref().is_some_and(|wanted| wanted != uid) {
-                let reason = format!("Precondition failed: UID in object meta: {uid}");
-                let name = name.to_owned();
-                return Err(Error::Conflict { resource: form.about(), name, reason });
-            }
-            let done = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-                "details": {"name": name, "kind": form.about().plural, "uid": uid},
-            });
-            let done = Answer { object: done, warnings: Vec::new() };
+            let target = stored.target(form);
+            target.preconditions(options)?;
+            let done = Answer { object: target.deleted(), warnings: Vec::new() };
             if options.dry_run {
                 return Ok(done);
             }
@@ -227,20 +269,10 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let list = self.list_events(form, Some(namespace), options).await?;
-        let items = list["items"].as_array().into_iter().flatten();
-        let names: Vec<String> =
-            items.filter_map(|it| it["metadata"]["name"].as_str()).map(str::to_owned).collect();
-        let mut deletes = futures_util::stream::iter(names)
-            .map(|name| async move { self.delete_event(form, namespace, &name, options).await })
-            .buffered(AT_ONCE);
-        while let Some(outcome) = deletes.next().await {
-            match outcome {
-                Ok(_) | Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        drop(deletes);
-        Ok(Answer { object: list, warnings: Vec::new() })
+        self.delete_each(list, |name| async move {
+            self.delete_event(form, namespace, &name, options).await
+        })
+        .await
     }
 }
 

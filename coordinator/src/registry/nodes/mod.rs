@@ -11,6 +11,7 @@ use stint_common::names::ALL_NAMESPACES;
 use stint_common::nats::{Expect, Outcome, Write};
 use stint_common::wire::{Nudge, VERSION};
 
+use super::apply_request::{Apply, keep_account};
 use super::change::TRIES;
 use super::error::{MODIFIED, NODES};
 use super::jobs::Answer;
@@ -119,7 +120,7 @@ impl Registry {
     ) -> Result<Answer, Error> {
         let rejected = |rejection| Error::of_rejected(NODES, rejection);
         let body = admission::decode_as(body, content_type, NODES.kind).map_err(rejected)?;
-        self.change_node(name, options, |_| Ok(body.clone())).await
+        self.change_node(name, options, |_| Ok((body.clone(), None))).await
     }
 
     /// Applies a patch to what clients say of a node.
@@ -135,24 +136,49 @@ impl Registry {
         options: &Options,
     ) -> Result<Answer, Error> {
         let patch = Patch::read(body, content_type)?;
-        self.change_node(name, options, |old| Ok(patch.apply(old, &schema::NODE)?)).await
+        let change = |old: &Value| Ok((patch.apply(old, &schema::NODE)?, None));
+        self.change_node(name, options, change).await
+    }
+
+    /// Applies (server side) what somebody says of a node. It makes none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::update_node`]; 409 for fields that others have said something else about, 422
+    /// without a `fieldManager`.
+    pub async fn apply_node(
+        &self,
+        name: &str,
+        body: &[u8],
+        options: &Options,
+    ) -> Result<Answer, Error> {
+        let rejected = |rejection| Error::of_rejected(NODES, rejection);
+        let body = admission::decode_as(body, None, NODES.kind).map_err(rejected)?;
+        let apply = Apply::read(body, name, options)?;
+        let change =
+            |old: &Value| apply.to(old, &schema::NODE).map(|(new, managed)| (new, Some(managed)));
+        self.change_node(name, options, change).await
     }
 
     async fn change_node(
         &self,
         name: &str,
         options: &Options,
-        change: impl Fn(&Value) -> Result<Body, Error>,
+        change: impl Fn(&Value) -> Result<(Body, Option<Value>), Error>,
     ) -> Result<Answer, Error> {
         let context = UpdateContext { field_validation: options.field_validation };
         for _ in 0..TRIES {
             let mut seen = self.read_node(name).await?;
             let old = seen.object();
-            let new = change(&old)?;
+            let (new, managed) = change(&old)?;
             same_revision(&seen, &new.value)?;
             let text = new.value.to_string();
             let admitted = plain::update(&plain::NODE, &old, new, context);
-            let admitted = admitted.map_err(|error| Error::of_patched(NODES, error, &text))?;
+            let mut admitted = admitted.map_err(|error| Error::of_patched(NODES, error, &text))?;
+            match managed {
+                Some(managed) => admitted.object["metadata"]["managedFields"] = managed,
+                None => keep_account(&old, &mut admitted.object, options, &schema::NODE),
+            }
             let word = word(&seen, &admitted.object);
             let same = seen.word.as_ref().is_some_and(|before| before.object == word);
             let expect = Expect::Sequence(seen.word_revision());
@@ -217,8 +243,10 @@ fn word(seen: &Seen, node: &Value) -> Value {
     let mut labels = node["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     labels.retain(|name, value| own.get(name) != Some(value));
     let mut metadata = json!({"name": seen.lease.worker, "labels": labels});
-    if let Some(annotations) = node["metadata"].get("annotations") {
-        metadata["annotations"] = annotations.clone();
+    for name in ["annotations", "managedFields"] {
+        if let Some(value) = node["metadata"].get(name) {
+            metadata[name] = value.clone();
+        }
     }
     let unschedulable = node["spec"]["unschedulable"] == true;
     json!({"metadata": metadata, "spec": {"unschedulable": unschedulable}})

@@ -62,8 +62,10 @@ impl Seen {
             "creationTimestamp": format_seconds(self.lease.started_at),
             "labels": labels,
         });
-        if let Some(annotations) = said["metadata"].get("annotations") {
-            metadata["annotations"] = annotations.clone();
+        for name in ["annotations", "managedFields"] {
+            if let Some(value) = said["metadata"].get(name) {
+                metadata[name] = value.clone();
+            }
         }
         let mut spec = json!({});
         if self.is_cordoned() {

@@ -11,13 +11,14 @@ use tokio::sync::mpsc;
 use super::view::without_heartbeat;
 use super::{WORKERS, check_fields, is_selected};
 use crate::registry::error::NODES;
+use crate::registry::options::plain_revision;
 use crate::registry::watch::{
     Beginning, Bookmarks, DEFAULT_TIMEOUT, EVENTS, WatchStream, bookmark, event, expired,
 };
 use crate::registry::{Error, Options, Registry};
 use crate::store::{Change, WatchError, Watcher};
 
-/// Nobody listens any more, or not fast enough.
+/// Nobody listens any more.
 struct CutOff;
 
 struct NodeWatch {
@@ -42,7 +43,7 @@ impl Registry {
         check_fields(&options)?;
         let beginning = Beginning::of(&options);
         let (leases, now) = self.list_at("leases", Some(WORKERS), &Options::default()).await?;
-        let from = beginning.after.unwrap_or(now);
+        let from = beginning.after.map_or(now, plain_revision);
         let (sender, stream) = mpsc::channel(EVENTS);
         let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let mut watch = NodeWatch {
@@ -87,10 +88,10 @@ impl NodeWatch {
                 () = self.sender.closed() => return,
                 () = bookmarks.due() => {
                     let revision = self.leases.cursor().min(self.words.cursor());
-                    self.send(bookmark("v1", NODES.kind, revision, false))
+                    self.send(bookmark("v1", NODES.kind, revision, false)).await
                 }
-                changes = self.leases.next() => self.take(changes, Some(WORKERS)),
-                changes = self.words.next() => self.take(changes, None),
+                changes = self.leases.next() => self.take(changes, Some(WORKERS)).await,
+                changes = self.words.next() => self.take(changes, None).await,
             };
             if done.is_err() {
                 return;
@@ -98,7 +99,7 @@ impl NodeWatch {
         }
     }
 
-    fn take(
+    async fn take(
         &mut self,
         changes: Result<Vec<Change>, WatchError>,
         namespace: Option<&str>,
@@ -106,7 +107,7 @@ impl NodeWatch {
         let changes = match changes {
             Ok(changes) => changes,
             Err(error) => {
-                self.send(expired(error))?;
+                self.send(expired(error)).await?;
                 return Err(CutOff);
             }
         };
@@ -115,7 +116,7 @@ impl NodeWatch {
                 continue;
             }
             if let Some(event) = self.news(&change.object.name) {
-                self.send(event)?;
+                self.send(event).await?;
             }
         }
         Ok(())
@@ -148,7 +149,7 @@ impl NodeWatch {
         is_selected(&node, &self.options).then_some(node)
     }
 
-    fn send(&self, event: Value) -> Result<(), CutOff> {
-        self.sender.try_send(event).map_err(|_| CutOff)
+    async fn send(&self, event: Value) -> Result<(), CutOff> {
+        self.sender.send(event).await.map_err(|_| CutOff)
     }
 }

@@ -5,6 +5,7 @@
 //! the replica once it is as far as the stream, writes by compare-and-set against the stream's
 //! leader.
 
+mod apply;
 pub mod kind;
 mod namespaces;
 mod read;

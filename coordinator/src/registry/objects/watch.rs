@@ -12,6 +12,7 @@ use super::kind::Kind;
 use super::read::is_selected;
 use super::stored::StoredObject;
 use crate::registry::job_object::set_revision;
+use crate::registry::options::plain_revision;
 use crate::registry::watch::{
     Beginning, Bookmarks, DEFAULT_TIMEOUT, EVENTS, WatchStream, bookmark, event, expired,
 };
@@ -36,7 +37,7 @@ impl Registry {
         let namespace = namespace.filter(|_| kind.is_namespaced()).map(str::to_owned);
         let beginning = Beginning::of(&options);
         let (mut there, from) = match beginning.after {
-            Some(revision) => (Vec::new(), revision),
+            Some(revision) => (Vec::new(), plain_revision(revision)),
             None => self.list_at(kind.about.plural, namespace.as_deref(), &options).await?,
         };
         if !beginning.with_objects {
@@ -82,7 +83,7 @@ impl ObjectWatch {
             let changes = tokio::select! {
                 () = self.sender.closed() => return,
                 () = bookmarks.due() => {
-                    if self.sender.try_send(self.bookmark(false)).is_err() {
+                    if self.sender.send(self.bookmark(false)).await.is_err() {
                         return;
                     }
                     continue;
@@ -91,11 +92,12 @@ impl ObjectWatch {
             };
             let changes = match changes {
                 Ok(changes) => changes,
-                Err(error) => return drop(self.sender.try_send(expired(error))),
+                Err(error) => return drop(self.sender.send(expired(error)).await),
             };
-            for event in changes.iter().filter_map(|change| self.translate(change)) {
-                // A watcher that does not keep up is cut off, not waited for.
-                if self.sender.try_send(event).is_err() {
+            for change in &changes {
+                if let Some(event) = self.translate(change)
+                    && self.sender.send(event).await.is_err()
+                {
                     return;
                 }
             }

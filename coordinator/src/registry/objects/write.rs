@@ -11,6 +11,7 @@ use super::kind::Kind;
 use super::read::place;
 use super::stored::{StoredObject, raw};
 use crate::admission::{self, Body, CreateContext, Rejection, UpdateContext, plain};
+use crate::registry::apply_request::keep_account;
 use crate::registry::change::TRIES;
 use crate::registry::jobs::{NAME_TRIES, name_suffix};
 use crate::registry::patch::Patch;
@@ -28,7 +29,7 @@ pub(in crate::registry) struct Written {
 }
 
 impl Written {
-    fn answer(self) -> Answer {
+    pub(super) fn answer(self) -> Answer {
         Answer { object: self.stored.view(), warnings: self.warnings }
     }
 
@@ -65,7 +66,8 @@ impl Registry {
         let mut tries = 0;
         loop {
             tries += 1;
-            let outcome = self.create_object_once(kind, namespace, body.clone(), options).await;
+            let outcome =
+                self.create_object_once(kind, namespace, body.clone(), None, options).await;
             match outcome {
                 Err(Error::AlreadyExists { resource, name }) if generated => {
                     if tries >= NAME_TRIES {
@@ -77,11 +79,13 @@ impl Registry {
         }
     }
 
-    async fn create_object_once(
+    /// Creates an object under one name; with `managedFields`, if it is applied.
+    pub(super) async fn create_object_once(
         &self,
         kind: &Kind,
         namespace: &str,
         body: Body,
+        managed: Option<Value>,
         options: &Options,
     ) -> Result<Answer, Error> {
         let suffix = name_suffix();
@@ -93,8 +97,11 @@ impl Registry {
             name_suffix: &suffix,
         };
         let admitted = plain::create(kind.rules, body, &context);
-        let plain::AdmittedObject { object, warnings } =
+        let plain::AdmittedObject { mut object, warnings } =
             admitted.map_err(|rejection| kind.rejected(rejection))?;
+        if let Some(managed) = managed {
+            object["metadata"]["managedFields"] = managed;
+        }
         let mut stored = StoredObject { object, gone: false, revision: 0 };
         let name = stored.name().to_owned();
         if options.dry_run {
@@ -172,6 +179,7 @@ impl Registry {
             let before = self.read_object(kind, namespace, name).await?;
             let mut stored = before.clone();
             let warnings = change(&mut stored)?;
+            keep_account(&before.object, &mut stored.object, options, kind.schema);
             let same = stored.object == before.object && stored.gone == before.gone;
             if options.dry_run || same {
                 return Ok(Written { stored, warnings });
@@ -320,11 +328,13 @@ pub enum Changed {
     Object,
     /// The status alone.
     Status,
+    /// Of a namespace, what must happen before it goes: `spec.finalizers` alone.
+    Finalize,
 }
 
 impl Kind {
     /// Takes a changed object in, if it is admitted.
-    fn take(
+    pub(super) fn take(
         &self,
         stored: &mut StoredObject,
         new: Body,
@@ -337,18 +347,23 @@ impl Kind {
         let admitted = match part {
             Changed::Object => plain::update(self.rules, &stored.view(), new, context),
             Changed::Status => plain::update_status(self.rules, &stored.view(), new, context),
+            Changed::Finalize => {
+                let mut whole = Body { value: stored.view(), duplicates: new.duplicates };
+                whole.value["spec"]["finalizers"] = new.value["spec"]["finalizers"].clone();
+                plain::update_finalizers(self.rules, whole, context)
+            }
         };
         let admitted = admitted.map_err(rejected)?;
         stored.set_object(admitted.object, self);
         Ok(admitted.warnings)
     }
 
-    fn decode(&self, body: &[u8], content_type: Option<&str>) -> Result<Body, Error> {
+    pub(super) fn decode(&self, body: &[u8], content_type: Option<&str>) -> Result<Body, Error> {
         admission::decode_as(body, content_type, self.about.kind)
             .map_err(|rejection| self.rejected(rejection))
     }
 
-    fn rejected(&self, rejection: Rejection) -> Error {
+    pub(super) fn rejected(&self, rejection: Rejection) -> Error {
         Error::of_rejected(self.about, rejection)
     }
 }

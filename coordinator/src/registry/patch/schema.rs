@@ -85,6 +85,15 @@ pub static CRON_JOB: Schema =
 
 static CRON_JOB_SPEC: Schema = Schema { members: &[object("jobTemplate", &JOB)] };
 
+/// A pod.
+pub static POD: Schema = Schema {
+    members: &[
+        object("metadata", &OBJECT_META),
+        object("spec", &POD_SPEC),
+        object("status", &JOB_STATUS),
+    ],
+};
+
 /// A service account.
 pub static SERVICE_ACCOUNT: Schema = Schema {
     members: &[

@@ -48,11 +48,12 @@ fn show(record: Option<&PodRecord>, deletion: Option<Deletion>) -> Value {
 
 fn show_of(template: &Value, record: Option<&PodRecord>, deletion: Option<Deletion>) -> Value {
     let source = PodSource { job_name: "pi", indexed: true, template };
-    let revision = Some(Revision(5));
+    let revision = Some(PodsPosition { jobs: 2, slots: 0, pods: 5 });
     let view = PodView {
         created_at: at(T0),
         record,
         deletion,
+        word: None,
         finalizer: true,
         index_failures: record.and_then(|record| record.index_failures),
         revision,
@@ -104,7 +105,7 @@ fn a_new_pod_is_pending_and_owned() {
     assert_eq!(metadata["finalizers"], json!(["batch.kubernetes.io/job-tracking"]));
     assert_eq!(metadata["labels"]["batch.kubernetes.io/job-completion-index"], "2");
     assert_eq!(metadata["generateName"], "pi-2-");
-    assert_eq!(metadata["resourceVersion"], "5");
+    assert_eq!(metadata["resourceVersion"], "500000000000020000000000");
     assert_eq!(shown["spec"]["hostname"], "pi-2");
     assert_eq!(shown["spec"]["containers"][0]["env"][0]["name"], "JOB_COMPLETION_INDEX");
     assert_eq!(shown["spec"].get("nodeName"), None);
@@ -143,7 +144,8 @@ fn a_running_pod_is_ready_when_its_worker_says_so() {
 #[test]
 fn an_ended_pod_tells_how() {
     let record = ended(Outcome::Failed, Exit::Signal(9));
-    let shown = show(Some(&record), Some(Deletion { at: at(T1), grace_seconds: 30 }));
+    let shown =
+        show(Some(&record), Some(Deletion { at: at(T1), grace_seconds: 30, evicted: false }));
     assert_eq!(shown["status"]["phase"], "Failed");
     assert_eq!(condition(&shown, "Ready")["reason"], "PodFailed");
     assert_eq!(condition(&shown, "DisruptionTarget")["message"], "lost");
