@@ -1,8 +1,8 @@
 //! Clients that are not ours, in several languages, and many of them at once; and what all of them
 //! rest on: watches without gaps, writes that lose nothing.
 //!
-//! Programs in Python run in an environment that `pip` makes, once, in the build's directory. Where
-//! that cannot be done the test says so, and does nothing.
+//! Programs in Python run in an environment that `pip` makes, once, in the build's directory.
+//! Where that cannot be done the test says so, and does nothing.
 
 #![cfg(test)]
 

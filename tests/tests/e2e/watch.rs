@@ -123,13 +123,15 @@ async fn a_watch_ends_when_its_client_goes_away() {
     let api = world.api("default");
     let before = readers(&world).await;
     let watch = api.open("pods.watch", &[]).await;
+    let another = api.open("pods.watch", &[]).await;
     until("the watch stands", Duration::from_secs(10), || async {
         (readers(&world).await > before).then_some(())
     })
     .await;
-    drop(watch);
-    // All watches of a coordinator share one reader, which stays for a while.
-    until("the coordinator lets go of it", Duration::from_secs(90), || async {
+    assert_eq!(readers(&world).await, before + 1, "one reader serves all watches");
+    drop((watch, another));
+    // It stays for half a minute, for those that come back.
+    until("the coordinator lets go of it", Duration::from_secs(180), || async {
         (readers(&world).await <= before).then_some(())
     })
     .await;

@@ -61,8 +61,8 @@ async fn what_happened_is_counted_and_dashboards_find_all_they_ask_for() {
     let (world, http, api) = shared("metrics").await;
     let worker = measured_worker(&world, "worker-measured").await;
     let before = read(&http).await;
-    // More than the other worker has room for.
-    let script = "echo hi; sleep 0.3; [ $JOB_COMPLETION_INDEX != 3 ]";
+    // More than the other worker has room for. The failure, which stops the rest, comes last.
+    let script = "echo hi; sleep 0.3; [ $JOB_COMPLETION_INDEX != 3 ] || { sleep 10; exit 1; }";
     let mut manifest = job("counted").indexed().completions(60).script(script).build();
     manifest["spec"]["parallelism"] = json!(60);
     manifest["spec"]["backoffLimit"] = json!(0);
