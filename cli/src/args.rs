@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod look;
 mod machine;
+mod nats;
 mod node;
 mod run;
 mod server;
@@ -25,9 +26,10 @@ pub use demo::{DemoArgs, DemoCountArgs, DemoMergeArgs};
 pub use look::{
     DoctorArgs, DoctorForm, EventType, EventsArgs, ExplainArgs, TopArgs, TraceArgs, TraceForm,
 };
+pub use nats::NatsArgs;
 pub use node::{CordonArgs, DrainArgs};
 pub use run::{AdHocArgs, ProgressStyle, RunArgs};
-pub use server::{CoordinatorArgs, DevArgs, LaunchArgs, MachineArgs, NatsArgs, WorkerArgs};
+pub use server::{CoordinatorArgs, DevArgs, LaunchArgs, MachineArgs, WorkerArgs};
 
 /// Kubernetes Jobs without Kubernetes.
 #[derive(Debug, Parser)]

@@ -22,11 +22,13 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, Request, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
+use stint_common::config::NatsConfig;
 use stint_common::names::{self, Names};
+use stint_common::nats::as_whom;
 use tokio::sync::watch as watch_channel;
 
 pub use call::Call;
-pub use connection::{Auth, Flags, Settings};
+pub use connection::{Flags, resolve};
 pub use context::ContextError;
 pub use error::{Error, Status};
 pub use stream::{Frame, Stream};
@@ -34,6 +36,8 @@ pub use watch::{Event, Watch};
 
 /// Longest wait for an answer. A coordinator answers within milliseconds, or is being replaced.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+/// Longest wait for a server to take the connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A connection to the API. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,18 +64,19 @@ impl Client {
     /// # Errors
     ///
     /// When no server answers, or it refuses the credentials.
-    pub async fn connect(settings: &Settings) -> Result<Self, Error> {
+    pub async fn connect(settings: &NatsConfig) -> Result<Self, Error> {
         let url = settings.url.clone();
         let (count, losses) = watch_channel::channel(0_u64);
-        let nats = settings
-            .options()?
+        let nats = as_whom(settings)
+            .map_err(Error::Credentials)?
+            .connection_timeout(CONNECT_LIMIT)
             .event_callback(move |event| {
                 if matches!(event, async_nats::Event::Disconnected) {
                     count.send_modify(|count| *count += 1);
                 }
                 std::future::ready(())
             })
-            .connect(url.as_str())
+            .connect(settings.servers())
             .await
             .map_err(|source| Error::Connect { url: url.clone(), source })?;
         Ok(Self { nats, names: Names::default(), url, losses })

@@ -2,15 +2,17 @@
 //!
 //! Shells call the program again, with `COMPLETE` set, at each completion.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
 use serde_json::Value;
+use stint_common::config::Auth;
 
 use crate::args::Cli;
-use crate::client::{Call, Client, Flags, Settings};
+use crate::client::{Call, Client, Flags, resolve};
 use crate::{config_file, paths};
 
 /// Whoever presses a key does not wait longer.
@@ -79,12 +81,20 @@ fn jobs() -> Vec<CompletionCandidate> {
 async fn list() -> Option<Vec<CompletionCandidate>> {
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let file = config_file::load().ok()?;
+    let path = |name: &str| variable(name).map(PathBuf::from);
+    let creds = path("NATS_CREDS").map(Auth::Creds);
+    let password = variable("NATS_PASSWORD").unwrap_or_default();
+    let user = variable("NATS_USER").map(|user| Auth::Password(user, password));
     let flags = Flags {
         url: variable("STINT_NATS_URL").or_else(|| variable("NATS_URL")),
-        creds: variable("NATS_CREDS").map(Into::into),
         context: variable("NATS_CONTEXT"),
+        auth: creds.or(user),
+        ca: path("NATS_CA"),
+        certificate: path("NATS_CERT").zip(path("NATS_KEY")),
+        inbox_prefix: variable("STINT_INBOX_PREFIX"),
     };
-    let settings = Settings::resolve(flags.or(&file), paths::config_home().as_deref()).ok()?;
+    let home = paths::config_home();
+    let settings = resolve(flags.or(&file), home.as_deref(), "stint completion").ok()?;
     let client = Client::connect(&settings).await.ok()?;
     let namespace = variable("STINT_NAMESPACE").or(file.namespace);
     let namespace = namespace.unwrap_or_else(|| "default".to_owned());

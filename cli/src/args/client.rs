@@ -6,23 +6,15 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
+use super::NatsArgs;
+
 /// How to reach the API, and in which namespace to look.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectArgs {
-    /// NATS servers, comma separated [also NATS_URL; default: a context of `nats`, or this
-    /// machine].
-    #[arg(long, env = "STINT_NATS_URL", value_name = "URL")]
-    pub nats: Option<String>,
-    /// What `NATS_URL` says; a place for it, so that the environment is read here only.
-    #[arg(long, env = "NATS_URL", hide = true)]
-    pub nats_url: Option<String>,
-    /// Credentials file (JWT and nkey).
-    #[arg(long, env = "NATS_CREDS", value_name = "FILE")]
-    pub creds: Option<PathBuf>,
-    /// Context of the `nats` command.
-    #[arg(long, env = "NATS_CONTEXT", value_name = "NAME")]
-    pub context: Option<String>,
+    /// How to reach NATS.
+    #[command(flatten)]
+    pub nats: NatsArgs,
     /// Namespace.
     #[arg(short, long, env = "STINT_NAMESPACE", default_value = "default", value_name = "NAME")]
     pub namespace: String,

@@ -7,21 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 use stint_worker::machine::Machine;
 
+use super::NatsArgs;
 use super::machine;
-
-/// How a server role reaches NATS.
-#[derive(Clone, Debug, Args)]
-pub struct NatsArgs {
-    /// NATS servers, comma separated [also NATS_URL; default: nats://127.0.0.1:4222].
-    #[arg(long, env = "STINT_NATS_URL", value_name = "URL")]
-    pub nats: Option<String>,
-    /// What `NATS_URL` says; a place for it, so that the environment is read here only.
-    #[arg(long, env = "NATS_URL", hide = true)]
-    pub nats_url: Option<String>,
-    /// Credentials file (JWT and nkey).
-    #[arg(long, env = "NATS_CREDS", value_name = "FILE")]
-    pub creds: Option<PathBuf>,
-}
 
 /// `stint dev`.
 #[derive(Clone, Debug, Args)]
@@ -86,7 +73,7 @@ pub struct CoordinatorArgs {
     /// from.
     #[arg(long, env = "STINT_KEEP_PODS", value_name = "N", default_value_t = 100_000)]
     pub keep_pods: usize,
-    /// How long the last state of a deleted Job is kept, for coordinators that were away.
+    /// How long the last state of a deleted object is kept, for coordinators that were away.
     #[arg(long, env = "STINT_KEEP_DELETED", value_name = "SECONDS", default_value_t = 3600.0, value_parser = seconds)]
     pub keep_deleted: f64,
 }
@@ -233,6 +220,13 @@ pub struct WorkerArgs {
     /// periods are longer.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub shutdown_seconds: u32,
+    /// Take the place of the worker that uses the data directory: it ends, its pods go on here.
+    #[arg(long)]
+    pub take_over: bool,
+    /// Pods are processes of the worker itself, and end with it, instead of a supervisor's, which
+    /// lets the worker be restarted and upgraded under them.
+    #[arg(long, conflicts_with = "take_over")]
+    pub no_supervisor: bool,
 }
 
 /// The hidden launcher.

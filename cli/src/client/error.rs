@@ -1,6 +1,7 @@
 //! Why the API did not do what was asked.
 
 use serde_json::Value;
+use stint_common::nats::CredentialsError;
 
 use super::ContextError;
 use crate::config_file::ConfigError;
@@ -16,14 +17,8 @@ pub enum Error {
     #[error("using the configuration file")]
     ConfigFile(#[source] ConfigError),
     /// A credentials, key or seed file cannot be read.
-    #[error("reading {path}")]
-    Credentials {
-        /// Which file.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Credentials(CredentialsError),
     /// No NATS server answers, or it refuses us.
     #[error("cannot connect to NATS at {url}")]
     Connect {
@@ -97,7 +92,7 @@ impl Error {
             Self::Refused { status, .. } => matches!(status.code, 429 | 500 | 502..=504),
             Self::Context(_)
             | Self::ConfigFile(_)
-            | Self::Credentials { .. }
+            | Self::Credentials(_)
             | Self::Connect { .. }
             | Self::TooBig { .. }
             | Self::Malformed { .. } => false,
@@ -113,10 +108,9 @@ impl Error {
                 500.. | 429 => Exit::Unreachable,
                 _ => Exit::Usage,
             },
-            Self::Context(_)
-            | Self::ConfigFile(_)
-            | Self::Credentials { .. }
-            | Self::TooBig { .. } => Exit::Usage,
+            Self::Context(_) | Self::ConfigFile(_) | Self::Credentials(_) | Self::TooBig { .. } => {
+                Exit::Usage
+            }
             Self::Connect { .. }
             | Self::NoCoordinator { .. }
             | Self::Silent { .. }
@@ -139,7 +133,7 @@ impl Error {
             Self::Refused { status, .. } => status.try_next(),
             Self::Context(_)
             | Self::ConfigFile(_)
-            | Self::Credentials { .. }
+            | Self::Credentials(_)
             | Self::Lost { .. }
             | Self::TooBig { .. }
             | Self::Malformed { .. } => None,

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use serde_json::json;
+use stint_common::config::Auth;
 
 use super::print::out;
 use super::session::flags;
 use crate::args::{ConfigArgs, ConfigCommand, ConfigViewArgs, LogArgs, LogFormat, StructuredForm};
-use crate::client::{Auth, Flags, Settings};
+use crate::client::{Flags, resolve};
 use crate::config_file::{self, ConfigFile};
 use crate::exit::{Exit, Expected};
 use crate::output::table::Table;
@@ -49,9 +50,9 @@ pub(super) fn unusable(error: config_file::ConfigError) -> Expected {
 }
 
 fn held(args: &ConfigViewArgs, log: &LogArgs, file: &ConfigFile) -> anyhow::Result<Vec<Held>> {
-    let typed = flags(&args.connect);
+    let typed = flags(args.connect.nats.clone());
     let config_home = paths::config_home();
-    let settings = Settings::resolve(typed.clone().or(file), config_home.as_deref())?;
+    let settings = resolve(typed.clone().or(file), config_home.as_deref(), "stint")?;
     let path = config_file::path();
     let place = path.as_deref().map_or_else(|| "the file".to_owned(), show);
     let from = |value: &str, variables: &[&str], in_file: Option<&String>| {
@@ -81,9 +82,13 @@ fn held(args: &ConfigViewArgs, log: &LogArgs, file: &ConfigFile) -> anyhow::Resu
     };
     let of_form = from(form, &["STINT_LOG_FORMAT"], file.log_format.as_ref());
     let auth = auth(&settings.auth);
-    let creds = typed.creds.as_deref().map(show).unwrap_or_default();
-    let of_auth = from(&creds, &["NATS_CREDS"], None);
-    let of_auth = match (typed.creds.is_some(), settings.auth == Auth::None) {
+    let typed_as = match &typed.auth {
+        Some(Auth::Creds(path)) => show(path),
+        Some(Auth::Password(user, _)) => user.clone(),
+        _ => String::new(),
+    };
+    let of_auth = from(&typed_as, &["NATS_CREDS", "NATS_USER"], None);
+    let of_auth = match (typed.auth.is_some(), settings.auth == Auth::None) {
         (true, _) => said(of_auth, "a flag"),
         (false, true) => "default".to_owned(),
         (false, false) if file.creds.is_some() => place.clone(),

@@ -18,14 +18,14 @@ pub(super) async fn run(args: CoordinatorArgs) -> anyhow::Result<Exit> {
         None => None,
     };
     let config = Config {
-        nats: nats_config(args.nats, "stint coordinator"),
+        nats: nats_config(args.nats, "stint coordinator")?,
         replicas: usize::from(args.replicas),
         http,
         traces: trace::Settings {
             shard_pods: args.trace_shard_pods,
             max_spans: args.trace_max_spans,
         },
-        keep: Keep { pods: args.keep_pods, deleted: seconds(args.keep_deleted) },
+        keep: Keep { pods: args.keep_pods, deleted: seconds(args.keep_deleted), ..Keep::default() },
     };
     let metrics = metrics::start(metrics::Role::Coordinator, config.http.is_some());
     let exit = until_stopped(|ready, shutdown| serve::run(config, ready, shutdown)).await;

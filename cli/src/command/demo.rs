@@ -13,7 +13,7 @@ use super::logs;
 use super::manifests;
 use super::run::trace_id;
 use super::session::Session;
-use crate::args::{ConnectArgs, DemoArgs, ProgressStyle};
+use crate::args::{ConnectArgs, DemoArgs, NatsArgs, ProgressStyle};
 use crate::demo::count::share;
 use crate::demo::input;
 use crate::demo::jobs::Plan;
@@ -162,10 +162,7 @@ async fn start(stint: &Path, scratch: &Path) -> anyhow::Result<Dev> {
 
 fn connection(url: &str) -> ConnectArgs {
     ConnectArgs {
-        nats: Some(url.to_owned()),
-        nats_url: None,
-        creds: None,
-        context: None,
+        nats: NatsArgs { nats: Some(url.to_owned()), ..NatsArgs::default() },
         namespace: "default".to_owned(),
     }
 }

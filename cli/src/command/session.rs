@@ -1,21 +1,13 @@
 //! A connection for one command: the namespace it looks in, warnings shown to the user.
 
 use serde_json::Value;
-
-use crate::args::ConnectArgs;
-use crate::client::{Call, Client, Error, Flags, Settings, Watch};
-use crate::resource::Resource;
-use crate::{config_file, paths};
+use stint_common::config::Auth;
 use stint_common::names::ALL_NAMESPACES;
 
-/// How to connect, as the command line and the environment say.
-pub(super) fn flags(args: &ConnectArgs) -> Flags {
-    Flags {
-        url: args.nats.clone().or_else(|| args.nats_url.clone()),
-        creds: args.creds.clone(),
-        context: args.context.clone(),
-    }
-}
+use crate::args::{ConnectArgs, NatsArgs};
+use crate::client::{Call, Client, Error, Flags, Watch, resolve};
+use crate::resource::Resource;
+use crate::{config_file, paths};
 
 /// A connection and a namespace.
 pub(super) struct Session {
@@ -26,7 +18,8 @@ pub(super) struct Session {
 impl Session {
     pub(super) async fn open(args: &ConnectArgs) -> Result<Self, Error> {
         let file = config_file::load().map_err(Error::ConfigFile)?;
-        let settings = Settings::resolve(flags(args).or(&file), paths::config_home().as_deref())?;
+        let flags = flags(args.nats.clone()).or(&file);
+        let settings = resolve(flags, paths::config_home().as_deref(), "stint")?;
         let client = Client::connect(&settings).await?;
         Ok(Self { client, namespace: args.namespace.clone() })
     }
@@ -97,5 +90,19 @@ impl Session {
     pub(super) async fn list(&self, list: Call, limit: usize) -> Result<Vec<Value>, Error> {
         let mut page = self.request(&list.option("limit", limit)).await?;
         Ok(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+}
+
+/// What the command line and the environment say of NATS.
+pub(super) fn flags(args: NatsArgs) -> Flags {
+    let password = args.password.unwrap_or_default();
+    let auth = args.creds.map(Auth::Creds);
+    Flags {
+        url: args.nats.or(args.nats_url),
+        context: args.context,
+        auth: auth.or_else(|| args.user.map(|user| Auth::Password(user, password))),
+        ca: args.ca,
+        certificate: args.cert.zip(args.key),
+        inbox_prefix: args.inbox_prefix,
     }
 }

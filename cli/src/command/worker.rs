@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Context as _;
 use stint_common::{metrics, task};
 use stint_worker::scrape;
-use stint_worker::serve::{self, Config};
+use stint_worker::serve::{self, Config, Stop};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::serve::{nats_config, seconds, until_stopped};
@@ -20,7 +22,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         return Err(Expected::usage(what).into());
     }
     let config = Config {
-        nats: nats_config(args.nats, "stint worker"),
+        nats: nats_config(args.nats, "stint worker")?,
         data_dir: args
             .data
             .or_else(|| paths::data_dir().map(|base| base.join("worker")))
@@ -32,7 +34,10 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         renew: seconds(renew),
         grace: seconds(args.grace_seconds),
         shutdown_seconds: args.shutdown_seconds,
+        supervised: !args.no_supervisor,
+        take_over: args.take_over,
     };
+    let hand_over = on_hand_over().context("taking over signals")?;
     let metrics = metrics::start(metrics::Role::Worker, args.metrics.is_some());
     let page = match args.metrics {
         Some(address) => Some(page(address).await?),
@@ -40,7 +45,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
     };
     let run = async |ready, shutdown: CancellationToken| {
         let scraped = page.map(|page| task::spawn(scrape::serve(page, shutdown.clone())));
-        let outcome = serve::run(config, ready, shutdown.clone()).await;
+        let outcome =
+            serve::run(config, ready, Stop { shutdown: shutdown.clone(), hand_over }).await;
         shutdown.cancel();
         if let Some(scraped) = scraped
             && let Err(error) = scraped.await
@@ -64,4 +70,17 @@ async fn page(address: SocketAddr) -> Result<scrape::Listener, Expected> {
     })?;
     println!("STINT_METRICS=http://{}/metrics", listener.address());
     Ok(listener)
+}
+
+/// SIGUSR1: this process is to end, and its pods are to go on.
+fn on_hand_over() -> std::io::Result<CancellationToken> {
+    let mut asked = signal(SignalKind::user_defined1())?;
+    let hand_over = CancellationToken::new();
+    let told = hand_over.clone();
+    tokio::spawn(async move {
+        if asked.recv().await.is_some() {
+            told.cancel();
+        }
+    });
+    Ok(hand_over)
 }

@@ -1,12 +1,13 @@
 //! Connecting: refuses servers that lose acknowledged data, finds out what the server can do.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event};
 
 use super::{Jet, Reconnects};
-use crate::config::NatsConfig;
+use crate::config::{Auth, NatsConfig};
 
 /// Older servers can lose a whole stream when they are killed (nats-server issue 6888).
 pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 10, 23);
@@ -34,15 +35,9 @@ pub enum ConnectError {
         #[source]
         source: async_nats::ConnectError,
     },
-    /// The credentials file cannot be used.
-    #[error("reading NATS credentials from {path}")]
-    Credentials {
-        /// Which file.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// Who we are cannot be said.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The server is older than [`MINIMUM_SERVER`].
     #[error(
         "nats-server {version} at {url} is too old: versions before 2.10.23 can lose a whole stream \
@@ -75,6 +70,17 @@ pub enum ConnectError {
     },
 }
 
+/// A file that says who we are cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("reading NATS credentials from {path}")]
+pub struct CredentialsError {
+    /// Which file.
+    pub path: String,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
+}
+
 /// Connects, and stays connected: the connection mends itself for as long as it lives. Gives core
 /// NATS beside JetStream, for a front end.
 ///
@@ -92,7 +98,7 @@ pub async fn connect(config: &NatsConfig) -> Result<(Client, Jet), ConnectError>
         async move { tracing::debug!(event = text, "nats connection") }
     });
     let client = options
-        .connect(config.url.as_str())
+        .connect(config.servers())
         .await
         .map_err(|source| ConnectError::Connect { url: config.url.clone(), source })?;
     let info = client.server_info();
@@ -124,20 +130,48 @@ impl Jet {
 }
 
 fn options(config: &NatsConfig) -> Result<ConnectOptions, ConnectError> {
-    let options = ConnectOptions::new()
-        .name(&config.connection_name)
-        .ping_interval(PING_INTERVAL)
+    Ok(as_whom(config)?
         .max_reconnects(None)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .reconnect_delay_callback(|attempts| {
             let steps = u32::try_from(attempts).unwrap_or(u32::MAX);
             Duration::from_millis(20).saturating_mul(steps).min(RECONNECT_CAP)
-        });
-    let Some(path) = &config.creds else { return Ok(options) };
-    let credentials_error =
-        |source| ConnectError::Credentials { path: path.display().to_string(), source };
-    let text = std::fs::read_to_string(path).map_err(credentials_error)?;
-    options.credentials(&text).map_err(credentials_error)
+        }))
+}
+
+/// What every connection of ours needs, a client's too: its name, who it is, TLS, where it gets its
+/// answers.
+///
+/// # Errors
+///
+/// When a file that says who we are cannot be read, or is not what it should be.
+pub fn as_whom(config: &NatsConfig) -> Result<ConnectOptions, CredentialsError> {
+    let mut options =
+        ConnectOptions::new().name(&config.connection_name).ping_interval(PING_INTERVAL);
+    options = match &config.auth {
+        Auth::None => options,
+        Auth::Creds(path) => options
+            .credentials(&read(path)?)
+            .map_err(|source| CredentialsError { path: path.display().to_string(), source })?,
+        Auth::Nkey(path) => options.nkey(read(path)?.trim().to_owned()),
+        Auth::Password(user, password) => options.user_and_password(user.clone(), password.clone()),
+        Auth::Token(token) => options.token(token.clone()),
+    };
+    if let Some(prefix) = &config.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
+    }
+    if let Some(ca) = &config.tls.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    if let Some((certificate, key)) = &config.tls.certificate {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    Ok(if config.tls.first { options.tls_first() } else { options })
+}
+
+fn read(path: &Path) -> Result<String, CredentialsError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| CredentialsError { path: path.display().to_string(), source })
 }
 
 /// `2.15.1` or `2.12.0-beta.1` as numbers; what cannot be read counts as 0.

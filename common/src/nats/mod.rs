@@ -24,7 +24,9 @@ mod tail;
 
 pub use api::{AskError, Refusal};
 pub use commit::{Committer, Current, Expect, Outcome, Write};
-pub use connect::{ConnectError, MINIMUM_PAYLOAD, MINIMUM_SERVER, connect};
+pub use connect::{
+    ConnectError, CredentialsError, MINIMUM_PAYLOAD, MINIMUM_SERVER, as_whom, connect,
+};
 pub use delivery::{Delivery, parse_delivery};
 pub use jet::Jet;
 pub use port::{Outgoing, Port, PortError, Subscription};

@@ -133,11 +133,6 @@ enum BeginError {
     Ask(#[from] AskError),
 }
 
-#[derive(Deserialize)]
-struct Created {
-    name: String,
-}
-
 /// What a stream says of itself.
 #[derive(Deserialize)]
 struct Info {
@@ -258,10 +253,24 @@ impl Reader {
             0 => DeliverPolicy::All,
             last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
         };
+        // An inbox is named at random, and so is the consumer.
+        let unique = inbox.split_once('.').map_or(&*inbox, |(_, rest)| rest);
+        let name = format!("tail-{}", unique.replace('.', "-"));
+        let (filter_subject, filter_subjects) = match &*self.filters {
+            [one] => (one.clone(), Vec::new()),
+            several => (String::new(), several.to_vec()),
+        };
+        // With a single filter in the subject, the server's permissions can say what may be read.
+        let operation = match &*self.filters {
+            [one] => format!("CONSUMER.CREATE.{}.{name}.{one}", self.stream),
+            _ => format!("CONSUMER.CREATE.{}.{name}", self.stream),
+        };
         let config = pull::Config {
+            name: Some(name.clone()),
             deliver_policy,
             ack_policy: AckPolicy::None,
-            filter_subjects: self.filters.clone(),
+            filter_subject,
+            filter_subjects,
             memory_storage: true,
             num_replicas: 1,
             inactive_threshold: Duration::from_secs(60),
@@ -270,8 +279,7 @@ impl Reader {
         let body = json!({
             "stream_name": self.stream, "config": config.into_consumer_config(), "action": "create",
         });
-        let operation = format!("CONSUMER.CREATE.{}", self.stream);
-        let Created { name } = self.jet.ask(&operation, &body).await?;
+        let _made: Value = self.jet.ask(&operation, &body).await?;
         let cursor = Cursor {
             pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", self.stream),
             name,

@@ -9,6 +9,9 @@ use super::consumer::{Consumer, Pull};
 use super::stream::Stream;
 use super::{LinkId, Server};
 
+/// Subjects in one answer; the real server gives 100,000.
+const PAGE: usize = 3000;
+
 fn refusal(code: u16, err_code: u32, description: &str) -> Value {
     json!({"error": {"code": code, "err_code": err_code, "description": description}})
 }
@@ -23,10 +26,21 @@ impl Server {
         let tokens: Vec<&str> = operation.split('.').collect();
         let answer = match tokens.as_slice() {
             ["STREAM", "INFO", name] => match self.streams.get(*name) {
-                Some(stream) => json!({
-                    "config": stream.config, "created": self.time(0),
-                    "state": {"last_seq": stream.last_sequence},
-                }),
+                Some(stream) => {
+                    let mut info = json!({
+                        "config": stream.config, "created": self.time(0),
+                        "state": {"last_seq": stream.last_sequence},
+                    });
+                    if let Some(filter) = body["subjects_filter"].as_str() {
+                        let subjects = stream.subjects(filter);
+                        info["total"] = json!(subjects.len());
+                        let offset = body["offset"].as_u64().unwrap_or(0);
+                        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                        let page = subjects.into_iter().skip(offset).take(PAGE);
+                        info["state"]["subjects"] = page.collect();
+                    }
+                    info
+                }
                 None => no_stream(),
             },
             ["STREAM", "CREATE", name] => self.create_stream(name, &body),
@@ -47,12 +61,8 @@ impl Server {
                     None => refusal(404, 10014, "consumer not found"),
                 }
             }
-            ["CONSUMER", "CREATE", stream] => {
-                self.consumers_made += 1;
-                let name = format!("made{}", self.consumers_made);
-                self.create_consumer(stream, &name, &body)
-            }
-            ["CONSUMER", "CREATE", stream, name] => self.create_consumer(stream, name, &body),
+            // What follows is the filter, which the body says too.
+            ["CONSUMER", "CREATE", stream, name, ..] => self.create_consumer(stream, name, &body),
             ["CONSUMER", "DELETE", stream, name] => {
                 let stream = self.streams.get_mut(*stream);
                 match stream.and_then(|stream| stream.consumers.remove(*name)) {
@@ -153,13 +163,11 @@ impl Server {
             body[name].as_u64().filter(|nanos| *nanos > 0).map(|nanos| nanos / 1_000_000)
         };
         consumer.active_at = now;
-        consumer.waiting.push_back(Pull {
-            link,
-            reply,
-            left: body["batch"].as_u64().unwrap_or(1),
-            expires: millis("expires").map(|after| now + after),
-            heartbeat: millis("idle_heartbeat").map(|every| (every, now + every)),
-        });
+        let expires = millis("expires").map(|after| now + after);
+        let heartbeat = millis("idle_heartbeat").map(|every| (every, now + every));
+        let left = body["batch"].as_u64().unwrap_or(1);
+        consumer.waiting.push_back(Pull { link, reply, left, expires, heartbeat });
+        self.expect(expires.into_iter().chain(heartbeat.map(|(_, at)| at)));
         self.pump(stream_name);
     }
 }

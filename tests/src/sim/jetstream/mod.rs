@@ -20,6 +20,9 @@ use super::rng::Rng;
 pub use publish::MAX_PAYLOAD;
 use stream::{Pattern, Stream};
 
+/// Of a Stint.
+const STREAMS: usize = 5;
+
 /// Milliseconds since the beginning of the simulation.
 pub type Millis = u64;
 
@@ -59,6 +62,9 @@ pub trait Observer: Send {
     fn removed(&mut self, subject: &str, purged: bool);
 }
 
+/// A copy of a server's directory.
+pub struct Copied(BTreeMap<String, Stream>);
+
 /// The server.
 pub struct Server {
     streams: BTreeMap<String, Stream>,
@@ -68,7 +74,7 @@ pub struct Server {
     now: Millis,
     epoch: Timestamp,
     rng: Rng,
-    consumers_made: u64,
+    timer: Option<Millis>,
     /// What it does wrong.
     pub lapses: Lapses,
     /// Who sees.
@@ -87,7 +93,7 @@ impl Server {
             now: 0,
             epoch,
             rng,
-            consumers_made: 0,
+            timer: None,
             lapses: Lapses::default(),
             observer: None,
         }
@@ -116,6 +122,9 @@ impl Server {
         }
         let listened = Pattern::new(subject);
         for consumer in self.streams.values_mut().flat_map(|stream| stream.consumers.values_mut()) {
+            if consumer.waiting.is_empty() {
+                continue;
+            }
             consumer.waiting.retain(|pull| pull.link != link || !listened.matches(&pull.reply));
         }
     }
@@ -150,8 +159,13 @@ impl Server {
     /// The next time at which [`Server::tick`] has something to do.
     #[must_use]
     pub fn next_timer(&self) -> Option<Millis> {
-        let consumers = self.streams.values().flat_map(|stream| stream.consumers.values());
-        consumers.filter_map(consumer::Consumer::next_timer).min()
+        self.timer
+    }
+
+    /// Asked after everything that consumers may wait for from now on. What they no longer wait for
+    /// rings in vain.
+    fn expect(&mut self, at: impl IntoIterator<Item = Millis>) {
+        self.timer = self.timer.into_iter().chain(at).min();
     }
 
     /// Time has passed.
@@ -172,6 +186,8 @@ impl Server {
             self.say(link, &reply, code, Some(headers));
         }
         names.iter().for_each(|name| self.pump(name));
+        let consumers = self.streams.values().flat_map(|stream| stream.consumers.values());
+        self.timer = consumers.filter_map(consumer::Consumer::next_timer).min();
     }
 
     /// It is killed and started again: connections, consumers in memory, half batches and answers
@@ -188,6 +204,19 @@ impl Server {
                 stream.consumers.clear();
             }
         }
+    }
+
+    /// What its directory holds; nothing before all streams were made: nobody makes them again.
+    #[must_use]
+    pub fn copy(&self) -> Option<Copied> {
+        (self.streams.len() == STREAMS).then(|| Copied(self.streams.clone()))
+    }
+
+    /// An older copy of its directory is put back while it does not run.
+    pub fn put_back(&mut self, copied: Copied) {
+        self.streams = copied.0;
+        self.crash();
+        self.timer = Some(self.now);
     }
 
     /// What stands at a subject: for checks.
@@ -274,6 +303,7 @@ impl Server {
             }
         }
         stream.consumers = consumers;
+        self.expect(due.iter().filter_map(|(_, due)| due.deadline));
         for (consumer, due) in due {
             let Some(stream) = self.streams.get(name) else { return };
             let Some(stored) = stream.messages.get(&due.sequence).cloned() else { continue };
