@@ -212,6 +212,8 @@ fn worker(options: &Options, data: &DataDir, url: &str, number: u32) -> Program 
         program.arguments.extend(["--slots".into(), slots.to_string().into()]);
     }
     program.arguments.extend(options.worker_arguments.iter().cloned());
+    // What `stint dev` starts ends with it, however it ends.
+    program.arguments.push("--no-supervisor".into());
     program.output = output(options, data, &name);
     Program { name, ..program }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use stint::{command, report};
 use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
+use stint_worker::supervisor;
 
 /// The coordinator makes and drops hundreds of small values a Job, on several threads: with the
 /// system's allocator a third of its time goes there.
@@ -21,12 +22,21 @@ fn main() -> ExitCode {
         _ => {}
     }
     // The main thread is lent to the worker's process runtime, which reaps orphans there.
-    match with_main_thread(run) {
+    match with_main_thread(play) {
         Ok(exit) => exit,
         Err(error) => {
             eprintln!("stint: cannot start a thread: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn play() -> ExitCode {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map_while(|it| it.into_string().ok()).collect();
+    match arguments.split_first() {
+        Some((first, rest)) if first == supervisor::SUBCOMMAND => supervisor::main(rest),
+        _ => run(),
     }
 }
 

@@ -227,6 +227,25 @@ impl World {
         self.take(part).kill();
     }
 
+    /// The supervisor of a worker's pods, while there is one.
+    #[must_use]
+    pub fn supervisor(&self, part: &str) -> Option<i32> {
+        supervisor_in(&self.dir.path().join(part))
+    }
+
+    /// `kill -9` for a worker's agent and its supervisor at the same time.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such part.
+    pub fn kill_with_supervisor(&self, part: &str) {
+        let supervisor = self.supervisor(part);
+        self.kill(part);
+        if let Some(pid) = supervisor {
+            crate::proc::signal(pid, Signal::SIGKILL);
+        }
+    }
+
     /// Takes a part out of the world's hands.
     ///
     /// # Panics
@@ -336,7 +355,21 @@ impl Drop for World {
         while let Some((_, part)) = parts.pop_last() {
             drop(part);
         }
+        // Supervisors outlive their agents.
+        let inside = std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten();
+        for pid in inside.filter_map(|entry| supervisor_in(&entry.path())) {
+            crate::proc::signal(pid, Signal::SIGKILL);
+        }
     }
+}
+
+/// The process that holds the supervisor's lock in a worker's data directory.
+fn supervisor_in(data: &Path) -> Option<i32> {
+    let lock = std::fs::File::open(data.join("supervisor.lock")).ok()?;
+    if lock.try_lock_shared().is_ok() {
+        return None;
+    }
+    crate::proc::pid_in(&data.join("supervisor.lock"))
 }
 
 /// A connection that comes back by itself.

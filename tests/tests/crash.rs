@@ -5,6 +5,8 @@
 
 #![cfg(test)]
 
+#[path = "crash/agent.rs"]
+mod agent;
 #[path = "crash/away.rs"]
 mod away;
 #[path = "crash/deletion.rs"]

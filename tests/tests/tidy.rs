@@ -45,7 +45,7 @@ const IMPURE: [&str; 17] = [
 ];
 
 /// Imports point down: what a module may not name of its own crate.
-const DOWN: [(&str, &[&str]); 16] = [
+const DOWN: [(&str, &[&str]); 17] = [
     ("coordinator/src/job", &["admission", "store", "registry", "control", "api", "serve"]),
     ("coordinator/src/admission", &["job", "store", "registry", "control", "api", "serve"]),
     (
@@ -57,11 +57,12 @@ const DOWN: [(&str, &[&str]); 16] = [
     ("coordinator/src/control", &["admission", "registry", "api", "serve"]),
     ("coordinator/src/tend", &["job", "admission", "store", "control", "api", "serve"]),
     ("coordinator/src/api", &["job", "admission", "store", "control", "serve"]),
-    ("worker/src/pod", &["launch", "logs", "runtime", "agent", "serve"]),
-    ("worker/src/launch", &["logs", "runtime", "agent", "serve"]),
-    ("worker/src/logs", &["pod", "launch", "runtime", "agent", "serve"]),
-    ("worker/src/runtime", &["pod", "agent", "serve"]),
-    ("worker/src/agent", &["machine", "serve"]),
+    ("worker/src/pod", &["launch", "logs", "runtime", "supervisor", "agent", "serve"]),
+    ("worker/src/launch", &["logs", "runtime", "supervisor", "agent", "serve"]),
+    ("worker/src/logs", &["pod", "launch", "runtime", "supervisor", "agent", "serve"]),
+    ("worker/src/runtime", &["pod", "supervisor", "agent", "serve"]),
+    ("worker/src/supervisor", &["pod", "agent", "machine", "serve"]),
+    ("worker/src/agent", &["supervisor", "machine", "serve"]),
     ("worker/src/machine", &["serve"]),
     ("cli/src/args", &["command", "client", "output"]),
     ("cli/src/output", &["command", "client"]),

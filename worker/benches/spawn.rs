@@ -202,9 +202,9 @@ impl Stage {
                     over += 1;
                 }
                 RuntimeEvent::NotStarted { error, .. } => panic!("{error}"),
-                other @ (RuntimeEvent::Overfull { .. } | RuntimeEvent::OutOfMemory { .. }) => {
-                    panic!("{other:?}")
-                }
+                other @ (RuntimeEvent::Overfull { .. }
+                | RuntimeEvent::OutOfMemory { .. }
+                | RuntimeEvent::Died) => panic!("{other:?}"),
             }
         }
         rate(pods, start.elapsed())

@@ -8,3 +8,4 @@ pub mod pod;
 pub mod runtime;
 pub mod scrape;
 pub mod serve;
+pub mod supervisor;

@@ -19,11 +19,15 @@ use stint_common::wire::{self, Offer, VERSION, WorkerLease, WorkerState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Ending, Fence, HelloError, Home, HomeError, Keeper, Settings};
+use crate::agent::{Agent, Ending, Fence, HelloError, Home, HomeError, Keeper, Orders, Settings};
 use crate::launch::Host;
 use crate::machine::Machine;
 use crate::runtime::process::{self, ProcessRuntime};
 use crate::runtime::{Runtime, RuntimeEvent};
+use crate::supervisor::{self, SupervisedRuntime};
+
+/// An agent that is told to hand over has ended within this time.
+const HAND_OVER: Duration = Duration::from_secs(30);
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -46,6 +50,20 @@ pub struct Config {
     pub grace: Duration,
     /// At shutdown pods have so many seconds to end by themselves after TERM, if they ask for more.
     pub shutdown_seconds: u32,
+    /// Pods are processes of a supervisor, and outlive this process; else they end with it.
+    pub supervised: bool,
+    /// Another agent that uses the data directory is told to hand its pods over.
+    pub take_over: bool,
+}
+
+/// How a worker is told to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// It stops its pods, and ends when their ends are written.
+    pub shutdown: CancellationToken,
+    /// It ends and leaves its pods to the next agent on the same data directory. Without a
+    /// supervisor they end with it.
+    pub hand_over: CancellationToken,
 }
 
 impl Config {
@@ -62,6 +80,8 @@ impl Config {
             renew: Duration::from_secs(15),
             grace: Duration::from_secs(10),
             shutdown_seconds: 30,
+            supervised: true,
+            take_over: false,
         }
     }
 }
@@ -81,6 +101,9 @@ pub enum ServeError {
     /// The machine refuses what is needed to run pods.
     #[error("getting ready to run pods")]
     Runtime(#[from] process::OpenError),
+    /// There is no supervisor to run pods.
+    #[error("finding or starting the supervisor")]
+    Supervisor(#[from] supervisor::FindError),
     /// The lease could not be taken.
     #[error("taking the lease")]
     Hello(#[from] HelloError),
@@ -106,19 +129,23 @@ type Sink = mpsc::UnboundedSender<RuntimeEvent>;
 ///
 /// When JetStream cannot be reached at start, its server is too old, the data directory is in use,
 /// or another live worker has the name.
-pub async fn run(
-    config: Config,
-    ready: CancellationToken,
-    shutdown: CancellationToken,
-) -> Result<(), ServeError> {
+pub async fn run(config: Config, ready: CancellationToken, stop: Stop) -> Result<(), ServeError> {
     let host_paths = config.machine.host_paths.clone();
+    if config.supervised {
+        let open = move |data_dir: PathBuf, life: Incarnation, sink: Sink| {
+            let sink = move |event| drop(sink.send(event));
+            let config = supervisor::Config { data_dir, life, host_paths: host_paths.clone() };
+            SupervisedRuntime::open(&config, sink).map_err(ServeError::from)
+        };
+        return run_with(config, open, ready, stop).await;
+    }
     let open = move |data_dir: PathBuf, life: Incarnation, sink: Sink| {
         let sink = move |event| drop(sink.send(event));
         let host_paths = host_paths.clone();
         let config = process::Config { host_paths, ..process::Config::new(data_dir, life) };
         ProcessRuntime::open(config, sink).map_err(ServeError::from)
     };
-    run_with(config, open, ready, shutdown).await
+    run_with(config, open, ready, stop).await
 }
 
 /// Runs a worker over another runtime: `open` makes one for each life.
@@ -130,9 +157,10 @@ pub async fn run_with<R: Runtime>(
     config: Config,
     open: impl Fn(PathBuf, Incarnation, Sink) -> Result<R, ServeError>,
     ready: CancellationToken,
-    shutdown: CancellationToken,
+    stop: Stop,
 ) -> Result<(), ServeError> {
-    let home = Home::open(&config.data_dir)?;
+    let take_over = config.take_over.then_some(HAND_OVER);
+    let home = Home::open(&config.data_dir, take_over)?;
     let hostname = hostname();
     let name = config.name.clone().unwrap_or_else(|| hostname.to_ascii_lowercase());
     check_name(&name)?;
@@ -155,18 +183,26 @@ pub async fn run_with<R: Runtime>(
         machine: machine::look(address(), cpus()),
     };
     loop {
-        let me = Incarnation::random();
         // Events wait here unbounded in form only: there are three for each run, and runs are
         // bounded.
         let (sink, heard) = mpsc::unbounded_channel();
-        let runtime = Arc::new(open(home.path.clone(), me, sink)?);
+        let fresh = Incarnation::random();
+        let runtime = Arc::new(open(home.path.clone(), fresh, sink)?);
+        let me = runtime.life().unwrap_or(fresh);
         let fence = Fence::start(&runtime);
-        let life = Life { me, runtime, fence, heard };
-        match worker.live(life, &ready, &shutdown).await? {
-            Ending::Shutdown => return Ok(()),
-            Ending::Lost => {
-                tracing::warn!(worker = worker.name, "beginning a new life");
-            }
+        let life = Life { me, runtime: Arc::clone(&runtime), fence, heard };
+        let ending = worker.live(life, &ready, &stop).await?;
+        if ending == Ending::HandedOver {
+            return Ok(());
+        }
+        // Waits for the ends of processes.
+        let closed = tokio::task::spawn_blocking(move || runtime.close()).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "ending what ran the pods");
+        }
+        match ending {
+            Ending::Shutdown | Ending::HandedOver => return Ok(()),
+            Ending::Lost => tracing::warn!(worker = worker.name, "beginning a new life"),
         }
     }
 }
@@ -227,13 +263,17 @@ impl Worker {
         &self,
         life: Life<R>,
         ready: &CancellationToken,
-        shutdown: &CancellationToken,
+        stop: &Stop,
     ) -> Result<Ending, ServeError> {
         let Life { me, runtime, fence, heard } = life;
         let (jet, objects) = (self.jet.clone(), self.objects.clone());
         let keeper = Keeper::new(jet.clone(), objects, Arc::clone(&fence), self.renew);
         let offer = self.told.offer(self.slots, &self.hostname, &runtime.abilities());
-        let hello = keeper.hello(self.first_lease(me, offer.clone())).await?;
+        let hello = keeper.hello(self.first_lease(me, offer.clone()), runtime.has_kept()).await;
+        let hello = match hello {
+            Err(HelloError::Over) => return Ok(Ending::Lost),
+            hello => hello?,
+        };
         let host = self.host.clone().with(offer.allocatable.clone(), self.told.pids);
         let devices = self.told.devices.clone();
         let settings = Settings {
@@ -245,13 +285,19 @@ impl Worker {
         };
         let agent = Agent::new(settings, me, runtime, fence, jet, host);
         let agent = agent.map_err(ServeError::Data)?;
-        let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
-        let keeping = task::spawn(keep(keeper, hello, stop.clone(), lost.clone()));
+        let (over, lost) = (CancellationToken::new(), CancellationToken::new());
+        let keeping = task::spawn(keep(keeper, hello, over.clone(), lost.clone()));
         ready.cancel();
         tracing::info!(worker = self.name, slots = self.slots, incarnation = %me, "taking pods");
-        let ending =
-            agent.run(heard, shutdown.clone(), lost).await.map_err(ServeError::Subscribe)?;
-        stop.cancel();
+        let (shutdown, hand_over) = (stop.shutdown.clone(), stop.hand_over.clone());
+        let orders = Orders { shutdown, hand_over, lost };
+        let ending = agent.run(heard, orders).await.map_err(ServeError::Subscribe)?;
+        if ending != Ending::Shutdown {
+            // Without goodbye: the chain goes on, or pods were left whose ends are not written.
+            keeping.abort();
+            return Ok(ending);
+        }
+        over.cancel();
         if let Err(error) = keeping.await {
             tracing::error!(%error, "the lease's keeper ended badly");
         }
@@ -281,10 +327,10 @@ impl Worker {
 async fn keep(
     keeper: Keeper,
     hello: crate::agent::Hello,
-    stop: CancellationToken,
+    over: CancellationToken,
     lost: CancellationToken,
 ) {
-    if keeper.keep(hello, stop).await {
+    if keeper.keep(hello, over).await {
         lost.cancel();
     }
 }

@@ -1,4 +1,7 @@
-//! Reading a subject's last message from the stream's leader: a direct get may be stale.
+//! Reading from the stream's leader (a direct get may be stale): a subject's last message, and
+//! which subjects there are.
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -64,7 +67,46 @@ struct RawMessage {
     time: Timestamp,
 }
 
+#[derive(Deserialize)]
+struct Page {
+    state: PageState,
+    /// How many subjects there are, on all pages.
+    #[serde(default)]
+    total: usize,
+}
+
+#[derive(Deserialize)]
+struct PageState {
+    /// How many messages stand at each subject.
+    #[serde(default)]
+    subjects: Option<BTreeMap<String, u64>>,
+}
+
 impl Jet {
+    /// The subjects matching `filter` at which something stands, from the leader. The server gives
+    /// them in pages of 100,000, which may be larger than its largest message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Jet::read_last`].
+    pub async fn subjects(&self, stream: &str, filter: &str) -> Result<Vec<String>, ReadError> {
+        let mut found = Vec::new();
+        loop {
+            let body = json!({ "subjects_filter": filter, "offset": found.len() });
+            let page: Result<Page, _> = self.ask(&format!("STREAM.INFO.{stream}"), &body).await;
+            let page = page.map_err(|source| {
+                let (stream, subject) = (stream.to_owned(), filter.to_owned());
+                ReadError::Ask { stream, subject, source }
+            })?;
+            let subjects = page.state.subjects.unwrap_or_default();
+            let is_last = subjects.is_empty();
+            found.extend(subjects.into_keys());
+            if is_last || found.len() >= page.total {
+                return Ok(found);
+            }
+        }
+    }
+
     /// The last message at `subject` (wildcards allowed), from the leader; `None` if there is none.
     ///
     /// # Errors
@@ -85,6 +127,20 @@ impl Jet {
     /// As [`Jet::read_last`].
     pub async fn read_at(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, ReadError> {
         self.read(stream, &format!("message {sequence}"), &json!({ "seq": sequence })).await
+    }
+
+    /// The first message at `subject` from a sequence on, from the leader; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Jet::read_last`].
+    pub async fn read_next(
+        &self,
+        stream: &str,
+        subject: &str,
+        from: u64,
+    ) -> Result<Option<Stored>, ReadError> {
+        self.read(stream, subject, &json!({ "seq": from, "next_by_subj": subject })).await
     }
 
     async fn read(

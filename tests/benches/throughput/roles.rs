@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use stint_common::config::NatsConfig;
 use stint_worker::runtime::noop::NoopRuntime;
 use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
+use stint_worker::serve::Stop;
+use stint_worker::supervisor;
 use tokio_util::sync::CancellationToken;
 
 /// Plays the part that the arguments name, if they name one.
@@ -13,6 +15,10 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
     let (part, rest) = arguments.split_first()?;
     if part == launcher::SUBCOMMAND {
         return Some(launcher::main());
+    }
+    if part == supervisor::SUBCOMMAND {
+        let rest = rest.to_vec();
+        return with_main_thread(move || supervisor::main(&rest)).ok();
     }
     if part != watchdog::SUBCOMMAND && !part.starts_with("role-") {
         return None;
@@ -45,6 +51,7 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
                 }
                 "role-worker" => {
                     let config = worker(nats, &data, &name, slots);
+                    let stop = Stop { shutdown: stop, ..Stop::default() };
                     stint_worker::serve::run(config, ready, stop).await.map_err(anyhow::Error::from)
                 }
                 "role-noop" => {
@@ -52,6 +59,7 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
                     let open = |_, _, sink: tokio::sync::mpsc::UnboundedSender<_>| {
                         Ok(NoopRuntime::new(move |event| drop(sink.send(event))))
                     };
+                    let stop = Stop { shutdown: stop, ..Stop::default() };
                     let worker = stint_worker::serve::run_with(config, open, ready, stop);
                     worker.await.map_err(anyhow::Error::from)
                 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use stint::{command, report};
 use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
+use stint_worker::supervisor;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -13,12 +14,20 @@ fn main() -> ExitCode {
         Some(launcher::SUBCOMMAND) => return launcher::main(),
         _ => {}
     }
-    match with_main_thread(run) {
+    match with_main_thread(play) {
         Ok(exit) => exit,
         Err(error) => {
             eprintln!("stint: cannot start a thread: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn play() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((first, rest)) if first == supervisor::SUBCOMMAND => supervisor::main(rest),
+        _ => run(),
     }
 }
 

@@ -1,17 +1,19 @@
 //! Coordinators and workers: production code as simulated processes.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stint_common::id::{Incarnation, draw};
 use stint_common::names::Names;
 use stint_common::nats::{Committer, Jet, SetUpError};
+use stint_coordinator::control::Keep;
 use stint_coordinator::registry::Registry;
 use stint_coordinator::{control, serve};
 use stint_worker::agent::{Ending, Fence, LOOK};
 use stint_worker::launch::Host;
 use stint_worker::machine::Machine as Told;
-use stint_worker::serve::{Life, Worker};
+use stint_worker::serve::{Life, Stop, Worker};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,8 @@ use super::truth::SharedTruth;
 
 /// The lease of simulated workers: long enough for every usual delay, short enough for short runs.
 pub const LEASE: Duration = Duration::from_secs(6);
+/// How long a template may be without its Job.
+pub const STRAYS: Duration = Duration::from_secs(60);
 const RENEW: Duration = Duration::from_millis(1500);
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -31,9 +35,9 @@ fn jet(port: SimPort) -> Jet {
     Jet::new(Arc::new(port), Names::default(), true, reconnects)
 }
 
-async fn assemble(jet: Jet) -> Result<(Registry, control::Shared), SetUpError> {
+async fn assemble(jet: Jet, keep: Keep) -> Result<(Registry, control::Shared), SetUpError> {
     let owns = watch::Sender::new(false);
-    serve::assemble(jet, 1, control::Keep::default(), None, owns).await
+    serve::assemble(jet, 1, keep, None, owns).await
 }
 
 /// A process and its connection.
@@ -69,17 +73,17 @@ pub struct Coordinator {
 impl Coordinator {
     /// Starts one.
     #[must_use]
-    pub fn start(net: &Net, process: Process) -> Self {
+    pub fn start(net: &Net, process: Process, keep: Keep) -> Self {
         let (role, jet) = Role::new(net, process);
         let registry = Arc::default();
         let coordinator = Self { role, registry };
-        coordinator.role.process.run(coordinator.clone().serve(jet));
+        coordinator.role.process.run(coordinator.clone().serve(jet, keep));
         coordinator
     }
 
-    async fn serve(self, jet: Jet) {
+    async fn serve(self, jet: Jet, keep: Keep) {
         // One that cannot begin is started again by what looks after it.
-        if let Ok((registry, shared)) = assemble(jet).await {
+        if let Ok((registry, shared)) = assemble(jet, keep).await {
             *self.registry.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(Arc::new(registry));
             control::run(shared, self.role.shutdown.clone()).await;
@@ -107,6 +111,8 @@ pub struct Home {
     pub slots: u32,
     /// Decides what its pods do.
     pub seed: u64,
+    /// What pods can ask of it.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A worker.
@@ -148,7 +154,7 @@ impl Agent {
             renew: RENEW,
             grace: GRACE,
             shutdown_seconds: 5,
-            told: Told { memory: Some(1 << 30), ..Told::default() },
+            told: Told { memory: Some(1 << 30), labels: home.labels.clone(), ..Told::default() },
             machine: stint_common::wire::Machine::default(),
         };
         loop {
@@ -162,9 +168,11 @@ impl Agent {
             process.run(keep(fence.clone(), machine.clone()));
             let life = Life { me, runtime: Arc::new(machine), fence, heard };
             let ready = CancellationToken::new();
-            match worker.live(life, &ready, &self.role.shutdown).await {
+            let shutdown = self.role.shutdown.clone();
+            let stop = Stop { shutdown, ..Stop::default() };
+            match worker.live(life, &ready, &stop).await {
                 Ok(Ending::Lost) => {}
-                Ok(Ending::Shutdown) | Err(_) => break,
+                Ok(Ending::Shutdown | Ending::HandedOver) | Err(_) => break,
             }
         }
         self.role.process.kill();

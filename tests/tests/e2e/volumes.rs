@@ -178,7 +178,7 @@ async fn what_a_killed_worker_left_is_cleared_away_by_its_next_life() {
     let pods = world.path().join("worker-0/pods");
     let uid = api.pods("left").await[0]["metadata"]["uid"].as_str().unwrap().to_owned();
     assert!(pods.join(&uid).exists());
-    world.kill("worker-0");
+    world.kill_with_supervisor("worker-0");
     eventually("the process is gone", || !proc::lives(pid)).await;
     world.play("worker-0");
     eventually("its directory is gone", || !pods.join(&uid).exists()).await;

@@ -120,8 +120,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn run_exec(&mut self, id: PodId, action: ActionId, argv: &[Arc<str>]) {
-        self.last_run += 1;
-        let run = RunId(self.last_run);
+        let run = self.next_run();
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let trace = pod_context(id, pod.ready.trace.as_ref());
         let Some(acting) = pod.actions.iter_mut().find(|it| it.id == action) else { return };
@@ -138,6 +137,28 @@ impl<R: Runtime> Agent<R> {
         self.runs.insert(run, id);
         if let Err(error) = self.runtime.start(run, spec) {
             self.action_not_started(run, &error);
+        }
+    }
+
+    /// Goes on with an action of an earlier agent: its run, if it was one that the runtime knows. A
+    /// hook that was a request is made again, since nobody knows what came of it.
+    pub(super) fn take_up_action(
+        &mut self,
+        id: PodId,
+        (action, index, kind): (ActionId, usize, ActionKind),
+        run: Option<(RunId, Option<LogReader>)>,
+    ) {
+        match run {
+            Some((run, logs)) => {
+                let Some(pod) = self.pods.get_mut(&id) else { return };
+                pod.actions.push(Acting { id: action, index, kind, how: How::Run(run, logs) });
+                self.runs.insert(run, id);
+            }
+            None if matches!(kind, ActionKind::Probe(_)) => {
+                let outcome = ActionOutcome::Unknown;
+                self.pending.push_back((id, Event::ActionDone { action, outcome }));
+            }
+            None => self.run_action(id, action, index, kind),
         }
     }
 
@@ -197,6 +218,7 @@ impl<R: Runtime> Agent<R> {
             tracing::debug!(pod = %id, ?kind, code, said, "a hook or probe failed");
         }
         self.runs.remove(&run);
+        self.to_forget.push(run);
         let good = exit == Exit::Code(0);
         let outcome = if good { ActionOutcome::Succeeded } else { ActionOutcome::Failed };
         self.action_over(id, action, outcome);
@@ -209,6 +231,8 @@ impl<R: Runtime> Agent<R> {
         let (action, kind) = (acting.id, acting.kind);
         acting.how = How::Later;
         self.runs.remove(&run);
+        self.to_forget.push(run);
+        self.note_anew(id);
         match error {
             StartError::Worker { .. } if !matches!(kind, ActionKind::Probe(_)) => {
                 self.retries.insert((after(now(), START_AGAIN), id, Target::Action(action)));

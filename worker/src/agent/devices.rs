@@ -43,6 +43,15 @@ impl Devices {
     }
 
     /// A pod that had these is over.
+    /// Takes those that a pod of an earlier agent has.
+    pub(super) fn take(&mut self, assigned: &Assigned) {
+        for (name, numbers) in assigned {
+            if let Some((_, free)) = self.kinds.get_mut(name) {
+                free.retain(|number| !numbers.contains(number));
+            }
+        }
+    }
+
     pub(super) fn release(&mut self, assigned: Assigned) {
         for (name, numbers) in assigned {
             if let Some((_, free)) = self.kinds.get_mut(&name) {

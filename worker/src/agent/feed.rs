@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use stint_common::names::Names;
 use stint_common::time::Instant;
 use stint_common::wire::Class;
@@ -17,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(25);
 const HOT: Duration = Duration::from_millis(500);
 
 /// What an item's class says of its pod.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kind {
     /// The class's name.
     pub(super) name: Arc<str>,

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use stint_common::metrics;
+pub(super) use stint_common::time::boottime_ms;
 use tokio::sync::Notify;
 
 use crate::runtime::Runtime;
@@ -16,20 +16,12 @@ use crate::runtime::Runtime;
 /// How often the fence looks; far below the grace that a lost worker is given.
 pub const LOOK: Duration = Duration::from_millis(250);
 
-/// Milliseconds on the clock that leases count on.
-pub(super) fn boottime_ms() -> i64 {
-    #[cfg(feature = "test-util")]
-    if let Some(stage) = stint_common::stage::current() {
-        return stage.boottime_ms();
-    }
-    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// Whether this worker may run pods now. Shared.
 #[derive(Debug)]
 pub struct Fence {
     proven_until: AtomicI64,
+    /// What the runtime was told of it.
+    told: AtomicI64,
     frozen: AtomicBool,
     cordoned: AtomicBool,
     cordon_changed: Notify,
@@ -41,6 +33,7 @@ impl Fence {
     pub fn closed() -> Arc<Self> {
         Arc::new(Self {
             proven_until: AtomicI64::new(0),
+            told: AtomicI64::new(0),
             frozen: AtomicBool::new(false),
             cordoned: AtomicBool::new(false),
             cordon_changed: Notify::new(),
@@ -91,9 +84,13 @@ impl Fence {
 
     /// Stops the runtime's pods when the proof is over, and lets them go on when it is back.
     pub fn look(&self, runtime: &impl Runtime) {
-        if self.proven_until.load(Ordering::SeqCst) == 0 {
+        let until = self.proven_until.load(Ordering::SeqCst);
+        if until == 0 {
             // Nothing can have been started before the first proof.
             return;
+        }
+        if self.told.swap(until, Ordering::SeqCst) != until {
+            runtime.prove(until);
         }
         let open = self.is_open();
         let frozen = self.frozen.load(Ordering::SeqCst);

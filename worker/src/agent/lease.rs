@@ -31,6 +31,9 @@ pub enum HelloError {
         /// Where the other runs.
         hostname: String,
     },
+    /// It is this life's, which is over.
+    #[error("this life of the worker is over: its lease was lost")]
+    Over,
     /// The store refuses the lease.
     #[error("the lease was refused: {0}")]
     Refused(String),
@@ -59,24 +62,32 @@ impl Keeper {
         Self { jet, objects, fence, renew }
     }
 
-    /// Says hello: the older life's chain ends here. What it left must have been swept before.
+    /// Says hello: the older life's chain ends here. What it left must have been swept before. A
+    /// life that goes on with another agent goes on with its chain; one that `has_pods` must.
     ///
     /// # Errors
     ///
-    /// When another worker of this name is alive, or the store does not take the lease.
-    pub async fn hello(&self, lease: WorkerLease) -> Result<Hello, HelloError> {
-        let subject = self.jet.names.worker_lease(&lease.worker);
+    /// When another worker of this name is alive, this life is over, or the store does not take the
+    /// lease.
+    pub async fn hello(&self, first: WorkerLease, has_pods: bool) -> Result<Hello, HelloError> {
+        let subject = self.jet.names.worker_lease(&first.worker);
         loop {
+            let mut lease = first.clone();
             let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
             let expect = stored.as_ref().map_or(0, |stored| stored.sequence);
             let before = stored.and_then(|stored| serde_json::from_slice(&stored.payload).ok());
-            if let Some(before) = before
-                && is_anothers(&before, &lease)
-            {
-                return Err(HelloError::NameTaken {
-                    name: before.worker,
-                    hostname: before.hostname,
-                });
+            let before: Option<WorkerLease> = before;
+            if let Some(before) = before.as_ref().filter(|before| is_anothers(before, &lease)) {
+                let (name, hostname) = (before.worker.clone(), before.hostname.clone());
+                return Err(HelloError::NameTaken { name, hostname });
+            }
+            match before.filter(|before| before.incarnation == lease.incarnation) {
+                Some(own) if is_living(&own) => {
+                    (lease.renewal, lease.started_at) = (own.renewal + 1, own.started_at);
+                }
+                Some(_) => return Err(HelloError::Over),
+                None if has_pods => return Err(HelloError::Over),
+                None => {}
             }
             let sent = boottime_ms();
             match self.write(&lease, expect).await {
@@ -185,6 +196,9 @@ impl Keeper {
 
 /// Whether the name belongs to a living worker with another home.
 fn is_anothers(before: &WorkerLease, lease: &WorkerLease) -> bool {
-    let living = matches!(before.state, WorkerState::Ready | WorkerState::Draining);
-    living && before.home != lease.home
+    is_living(before) && before.home != lease.home
+}
+
+fn is_living(lease: &WorkerLease) -> bool {
+    matches!(lease.state, WorkerState::Ready | WorkerState::Draining)
 }

@@ -17,14 +17,14 @@ use super::intake::clock;
 use super::outbox::{Done, Outbox};
 use super::pods::{Output, Stage};
 use super::run::{Agent, Target};
-use super::shipping::{Destination, Shipped};
+use super::shipping::{Destination, Shipped, Told};
 use super::termination::fit;
 use crate::launch::{PreparedJob, RunFacts};
 use crate::pod::{Effect, Event};
 use crate::runtime::{RunId, Runtime, RuntimeEvent, StartError};
 
 /// A pod that ends within this time never writes that it runs.
-const REPORT_AFTER: Duration = Duration::from_millis(100);
+pub(super) const REPORT_AFTER: Duration = Duration::from_millis(100);
 /// Output is looked at by a task of its own when its container has run for so long.
 pub(super) const SHIP_AFTER: Duration = Duration::from_millis(250);
 /// A start that the machine had no room for is tried again after this.
@@ -40,6 +40,7 @@ struct Said {
 impl<R: Runtime> Agent<R> {
     /// An event for a pod's machine; what it wants done is done.
     pub(super) fn step(&mut self, id: PodId, event: Event, out: &mut Outbox) {
+        self.will_note(id, &event);
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let mut effects = std::mem::take(&mut self.effects);
         if let Err(error) = pod.machine.step(event, now(), &mut effects) {
@@ -94,13 +95,18 @@ impl<R: Runtime> Agent<R> {
     }
 
     pub(super) fn start_container(&mut self, id: PodId, index: usize, out: &mut Outbox) {
-        self.last_run += 1;
-        let run = RunId(self.last_run);
+        let again = self.next_run();
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let Some(container) = pod.containers.get_mut(index) else { return };
-        container.id = Some(run);
+        // The first run of a pod of one run was named before its claim.
+        let run = if pod.tells_itself && container.id.is_none() { pod.first_run } else { again };
+        pod.tells_itself &= run == pod.first_run;
+        let before = container.id.replace(run);
         container.output = Output::None;
         container.out_of_memory = false;
+        self.to_forget.extend(before);
+        self.note_anew(id);
+        let Some(pod) = self.pods.get_mut(&id) else { return };
         let trace = pod_context(id, pod.ready.trace.as_ref());
         let termination_log = Some(self.terminations.path(run));
         let facts = RunFacts { trace: Some(&trace), termination_log };
@@ -162,6 +168,10 @@ impl<R: Runtime> Agent<R> {
                     pod.containers[index].out_of_memory = true;
                 }
             }
+            RuntimeEvent::Died => {
+                tracing::error!("what ran the pods of this worker is gone, and they with it");
+                self.died = true;
+            }
             RuntimeEvent::NotStarted { run, error } => self.not_started(run, &error, out),
             RuntimeEvent::Exited { run, exit, at } => self.exited(run, exit, at, out),
         }
@@ -212,7 +222,7 @@ impl<R: Runtime> Agent<R> {
         }
         let Some((id, index)) = self.place(run) else { return };
         self.runs.remove(&run);
-        let destination = self.destination(id, index);
+        let destination = self.destination(id, index, run);
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let container = &mut pod.containers[index];
         self.exits.insert(run, (exit, at));
@@ -220,6 +230,9 @@ impl<R: Runtime> Agent<R> {
             Output::None => self.run_over(id, index, run, Said::default(), out),
             Output::Captured(mut reader, _) => {
                 let summary = reader.finish(exit);
+                if summary.bytes == 0 {
+                    self.to_release.push(run);
+                }
                 if summary.inline.is_some() || summary.bytes == 0 {
                     let said = Said { logs: summary, last_words: reader.last_words() };
                     self.run_over(id, index, run, said, out);
@@ -234,12 +247,13 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    fn destination(&self, id: PodId, index: usize) -> Option<Destination> {
+    fn destination(&self, id: PodId, index: usize, run: RunId) -> Option<Destination> {
         let pod = self.pods.get(&id)?;
-        let settings = pod.ready.job.as_ref().ok()?.settings();
-        let container = settings.containers.get(index)?;
+        let container = pod.machine.settings().containers.get(index)?;
         let subject = self.post.jet.names.log(&pod.ready.namespace, id, &container.name);
-        Some(Destination { logs: self.logs.clone(), subject })
+        let runtime = Arc::clone(&self.runtime);
+        let told = Told(Arc::new(move |progress| runtime.progress(run, progress)));
+        Some(Destination { logs: self.logs.clone(), subject, told })
     }
 
     /// Output of containers that have run for a while is shipped by a task each.
@@ -259,7 +273,7 @@ impl<R: Runtime> Agent<R> {
             })
             .collect();
         for (id, index, run) in due {
-            let Some(destination) = self.destination(id, index) else { continue };
+            let Some(destination) = self.destination(id, index, run) else { continue };
             let Some(pod) = self.pods.get_mut(&id) else { continue };
             let (told, exit) = tokio::sync::oneshot::channel();
             let output =
@@ -281,7 +295,9 @@ impl<R: Runtime> Agent<R> {
         out: &mut Outbox,
     ) {
         if let Some(pod) = self.pods.get_mut(&id) {
-            pod.containers[index].shipped |= shipped.any;
+            let container = &mut pod.containers[index];
+            container.shipped |= shipped.last > 0;
+            container.log_sequence = container.log_sequence.max(shipped.last);
         }
         let said = Said { logs: shipped.summary, last_words: shipped.last_words };
         self.run_over(id, index, run, said, out);
@@ -298,6 +314,7 @@ impl<R: Runtime> Agent<R> {
         let containers = self.pods.get(&id).map_or(1, |pod| pod.containers.len());
         let message = fit(message, containers);
         self.step(id, Event::ContainerExited { index, exit, at, logs, message }, out);
+        self.run_is_done(id, run);
     }
 
     fn ended(&mut self, id: PodId, end: Box<End>, out: &mut Outbox) {
@@ -349,6 +366,12 @@ impl<R: Runtime> Agent<R> {
             });
         }
         pod.end = Some(end);
+        self.close_logs(id, out);
+    }
+
+    /// Says that there are no more logs of a pod, and then writes its end.
+    pub(super) fn close_logs(&mut self, id: PodId, out: &mut Outbox) {
+        let Some(pod) = self.pods.get(&id) else { return };
         let logs: Vec<usize> =
             (0..pod.containers.len()).filter(|index| pod.containers[*index].shipped).collect();
         if logs.is_empty() {
@@ -356,7 +379,7 @@ impl<R: Runtime> Agent<R> {
             return;
         }
         let closing: Vec<Destination> =
-            logs.into_iter().filter_map(|index| self.destination(id, index)).collect();
+            logs.into_iter().filter_map(|it| self.destination(id, it, RunId(0))).collect();
         self.on_their_way.push(Box::pin(async move {
             for destination in closing {
                 destination.end().await;
@@ -405,13 +428,14 @@ impl<R: Runtime> Agent<R> {
         self.vacate(id);
         self.configuring.remove(&id);
         let Some(pod) = self.pods.remove(&id) else { return };
-        for run in pod.containers.iter().filter_map(|container| container.id) {
-            self.runs.remove(&run);
-            self.exits.remove(&run);
+        let containers = pod.containers.iter().filter_map(|container| container.id);
+        let runs: Vec<RunId> =
+            containers.chain(pod.actions.iter().filter_map(Acting::run)).collect();
+        for run in &runs {
+            self.runs.remove(run);
+            self.exits.remove(run);
         }
-        for run in pod.actions.iter().filter_map(Acting::run) {
-            self.runs.remove(&run);
-        }
+        self.forget_note(id, &runs);
         if let Some(at) = pod.wake_at {
             self.wakes.remove(&(at, id));
         }

@@ -7,10 +7,13 @@
 //! lease ─────┴─ no proof: nothing is claimed or started, the fence freezes what runs
 //! ```
 //!
-//! One task owns all of it; decisions about a pod's containers are its machine's.
+//! One task owns all of it; decisions about a pod's containers are its machine's. What it would
+//! take another agent to go on is noted with each round (`notes`), and taken up by the next
+//! (`take_up`).
 
 mod actions;
 mod ahead;
+mod claim;
 mod config;
 mod devices;
 mod disk;
@@ -20,7 +23,9 @@ mod health;
 mod identity;
 mod intake;
 mod lease;
+mod leave;
 mod life;
+mod notes;
 mod outbox;
 mod places;
 mod pods;
@@ -28,8 +33,8 @@ mod probing;
 mod room;
 mod run;
 mod shipping;
-mod shutdown;
 mod standing;
+mod take_up;
 mod templates;
 mod termination;
 mod verify;
@@ -38,4 +43,4 @@ pub use devices::DeviceKind;
 pub use fence::{Fence, LOOK};
 pub use identity::{Home, HomeError};
 pub use lease::{Hello, HelloError, Keeper};
-pub use run::{Agent, Ending, Settings};
+pub use run::{Agent, Ending, Orders, Settings};

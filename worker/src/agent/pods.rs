@@ -25,6 +25,14 @@ pub(super) struct Pod {
     pub(super) created_at: Timestamp,
     pub(super) index_failures: Option<IndexFailures>,
     pub(super) claimed_at: Timestamp,
+    /// Of the claim's record.
+    pub(super) claim_nonce: u64,
+    /// What its first run is called.
+    pub(super) first_run: RunId,
+    /// The first note and its one run tell all that there is to know.
+    pub(super) tells_itself: bool,
+    /// Its note is made anew with this round.
+    pub(super) to_be_noted: bool,
     pub(super) ready: Arc<Ready>,
     pub(super) machine: Machine,
     /// Sequence of the latest record; every write expects it.
@@ -79,6 +87,8 @@ pub(super) struct Run {
     pub(super) out_of_memory: bool,
     /// Chunks of it are in the logs' stream.
     pub(super) shipped: bool,
+    /// The last chunk of runs that are over.
+    pub(super) log_sequence: u64,
 }
 
 /// What becomes of a run's output.

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use stint_common::wire::{Allocatable, Request};
 
 /// Amounts of what a machine has. A pod takes one of `pods`, always.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Amounts {
     cpu_milli: u64,
     memory: u64,

@@ -1,6 +1,5 @@
 //! The agent's loop: select, take in, decide what to start, claim and pull, carry out.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,29 +13,25 @@ use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::metrics;
 use stint_common::nats::{Committer, Jet, PortError, Subscription, Write};
 use stint_common::time::{Instant, now, since};
-use stint_common::wire::{Exit, Nudge, Offer, PodState};
+use stint_common::wire::{Exit, Nudge, Offer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
-use super::devices::{Assigned, DeviceKind, Devices};
+use super::devices::{DeviceKind, Devices};
 use super::disk::Disk;
-use super::fence::Fence;
+use super::fence::{Fence, boottime_ms};
 use super::intake::{Intake, MOST, News, Pulled, clock};
 use super::outbox::{Done, OnItsWay, Outbox, Post};
 use super::places::Places;
-use super::pods::{Pod, Run, Stage, Timer};
-use super::room::{Amounts, Room};
-use super::templates::{Fetched, Known, Ready, Templates};
+use super::pods::{Pod, Timer};
+use super::room::Room;
+use super::templates::{Fetched, Templates};
 use super::termination::TerminationLogs;
 use crate::launch::Host;
-use crate::pod::{
-    ActionId, ContainerSettings, Effect, Event, Machine, RestartPolicy, Settings as PodSettings,
-};
-use crate::runtime::{RunId, Runtime, RuntimeEvent};
+use crate::pod::{ActionId, Effect, Event};
+use crate::runtime::{Kept, RunId, Runtime, RuntimeEvent};
 
-/// What was pulled to be ready ahead and could not be claimed goes back after this.
-const GIVE_BACK: Duration = Duration::from_millis(100);
 /// Long-running output, silent pulls and the fence are looked at this often while there are pods.
 const TICK: Duration = Duration::from_millis(100);
 /// While nothing runs, this is often enough.
@@ -74,13 +69,27 @@ pub(super) enum Target {
     Action(ActionId),
 }
 
+/// How an agent is told to stop.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// It stops its pods, and writes their ends.
+    pub shutdown: CancellationToken,
+    /// It leaves its pods to the next agent.
+    pub hand_over: CancellationToken,
+    /// This life of the worker is over.
+    pub lost: CancellationToken,
+}
+
 /// Why an agent stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It was told to; all ends are written.
     Shutdown,
-    /// This life of the worker is over: another's link stands in the lease's chain.
+    /// This life of the worker is over: another's link stands in the lease's chain, or what ran its
+    /// pods is gone.
     Lost,
+    /// It was told to leave its pods to the next agent.
+    HandedOver,
 }
 
 /// One life of a worker, from hello to its end.
@@ -112,17 +121,26 @@ pub struct Agent<R: Runtime> {
     pub(super) places: Places,
     pub(super) room: Room,
     pub(super) devices: Devices,
-    disk: Disk,
+    pub(super) disk: Disk,
     pub(super) last_run: u64,
     pub(super) shutting_down: bool,
     pub(super) terminations: TerminationLogs,
     /// Probes were told that processes may stand still.
     pub(super) paused: bool,
+    /// Pods whose notes are made anew with this round.
+    pub(super) to_be_noted: Vec<PodId>,
+    /// Runs that were over and silent.
+    pub(super) to_release: Vec<RunId>,
+    /// Runs that nobody will ask for.
+    pub(super) to_forget: Vec<RunId>,
+    /// The runtime is gone, with all that ran.
+    pub(super) died: bool,
     pub(super) pulled: VecDeque<Pulled>,
     pub(super) templates: Templates,
     held_ends: Vec<(PodId, Write)>,
     held_since: Option<Instant>,
     board: Option<Instant>,
+    pub(super) kept: Option<Kept>,
     nonce: u64,
 }
 
@@ -140,7 +158,10 @@ impl<R: Runtime> Agent<R> {
         jet: Jet,
         host: Host,
     ) -> std::io::Result<Self> {
-        let terminations = TerminationLogs::open(&settings.data_dir)?;
+        let kept = runtime.kept();
+        let terminations = TerminationLogs::open(&settings.data_dir, !kept.notes.is_empty())?;
+        // Numbers of this life must not come again: those of an earlier agent of it are all lower.
+        let nonce = if runtime.life().is_some() { boottime_ms().unsigned_abs() << 20 } else { 0 };
         let room = Room::new(&settings.offer.allocatable, settings.offer.default_cpu_milli);
         let devices = Devices::new(&settings.devices);
         let disk = Disk::new(&settings.data_dir);
@@ -177,12 +198,17 @@ impl<R: Runtime> Agent<R> {
             shutting_down: false,
             terminations,
             paused: false,
+            to_be_noted: Vec::new(),
+            to_release: Vec::new(),
+            to_forget: Vec::new(),
+            died: false,
+            kept: Some(kept),
             pulled: VecDeque::new(),
             templates: Templates::default(),
             held_ends: Vec::new(),
             held_since: None,
             board: None,
-            nonce: 0,
+            nonce,
         })
     }
 
@@ -191,7 +217,7 @@ impl<R: Runtime> Agent<R> {
         self.nonce
     }
 
-    /// Works until `shutdown` (then stops its pods and writes their ends), or until `lost`.
+    /// Takes up what an earlier agent of this life left, and works until it is told otherwise.
     ///
     /// # Errors
     ///
@@ -199,9 +225,9 @@ impl<R: Runtime> Agent<R> {
     pub async fn run(
         mut self,
         mut heard: mpsc::UnboundedReceiver<RuntimeEvent>,
-        shutdown: CancellationToken,
-        lost: CancellationToken,
+        orders: Orders,
     ) -> Result<Ending, PortError> {
+        let Orders { shutdown, hand_over, lost } = orders;
         let jet = self.post.jet.clone();
         let mut nudges = jet.subscribe(jet.names.nudge(&self.settings.name)).await?;
         let mut reconnects = jet.reconnects();
@@ -209,13 +235,18 @@ impl<R: Runtime> Agent<R> {
         let mut intake =
             Intake::start(jet, &self.settings.name, self.settings.offer.clone(), clock()).await?;
         self.share_places();
+        let mut first = Outbox::default();
+        if !self.takes_up(&lost, &mut first).await {
+            return Ok(Ending::Lost);
+        }
         loop {
-            let mut out = Outbox::default();
+            let mut out = std::mem::take(&mut first);
             if let Some(rest) = self.rest() {
                 tokio::select! {
                     biased;
                     () = lost.cancelled() => {}
                     () = shutdown.cancelled() => {}
+                    () = hand_over.cancelled() => {}
                     Some(message) = nudges.next() => self.nudged(&message.payload, &mut out),
                     () = tokio::time::sleep(rest) => {}
                 }
@@ -227,6 +258,10 @@ impl<R: Runtime> Agent<R> {
                 () = lost.cancelled() => {
                     self.runtime.kill_all();
                     return Ok(Ending::Lost);
+                }
+                () = hand_over.cancelled(), if !self.shutting_down => {
+                    self.hand_over(&mut heard, out).await;
+                    return Ok(Ending::HandedOver);
                 }
                 () = shutdown.cancelled(), if !self.shutting_down => self.shut_down(&mut out),
                 Some(done) = self.on_their_way.next() => self.arrived(done, &mut out),
@@ -244,13 +279,24 @@ impl<R: Runtime> Agent<R> {
             self.pull(&mut intake).await;
             self.hold_ends(&mut out);
             self.write_board();
+            // First the notes: what is claimed must be known to whoever comes after a sudden end.
+            self.note_round();
             let ways = out.carry_out(&self.post);
             self.on_their_way.extend(ways);
+            if self.is_over().await {
+                return Ok(Ending::Lost);
+            }
             if self.shutting_down && self.pods.is_empty() {
                 while self.on_their_way.next().await.is_some() {}
                 return Ok(Ending::Shutdown);
             }
         }
+    }
+
+    /// The number of the next run.
+    pub(super) fn next_run(&mut self) -> RunId {
+        self.last_run += 1;
+        RunId(self.last_run)
     }
 
     /// Ends of short pods wait a moment for company while more pods wait for a place: a single end
@@ -327,6 +373,11 @@ impl<R: Runtime> Agent<R> {
         intake.forget_silent(clock());
     }
 
+    /// Items that are not claimed.
+    pub(super) fn take_pulled(&mut self) -> impl Iterator<Item = Pulled> {
+        self.pulled.drain(..)
+    }
+
     fn pulled_news(&mut self, news: News) {
         match news {
             News::Item(pulled) => self.pulled.push_back(pulled),
@@ -334,7 +385,7 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    fn arrived(&mut self, done: Done, out: &mut Outbox) {
+    pub(super) fn arrived(&mut self, done: Done, out: &mut Outbox) {
         match done {
             Done::Claims(outcomes, took) => {
                 self.ahead.claimed(took);
@@ -424,163 +475,5 @@ impl<R: Runtime> Agent<R> {
         self.tell_pauses(out);
         self.ship_long_runners();
         self.tend_actions();
-    }
-
-    /// Places that are free or will soon be.
-    fn soon_free(&self) -> usize {
-        let running = self.pods.iter().filter_map(|(id, pod)| Some((id.job, pod.runs()?)));
-        self.room.free_places() + self.ahead.soon_over(running, clock())
-    }
-
-    /// Claims what can start at once, and ahead what will start within about a round trip.
-    ///
-    /// Only plain pods are claimed ahead: one that says what it takes up is claimed when that is
-    /// free.
-    fn claim(&mut self, mixed: bool, out: &mut Outbox) {
-        let at = clock();
-        if self.pulled.is_empty() {
-            return;
-        }
-        if mixed {
-            // Stable: those that came first go first among their like.
-            self.pulled.make_contiguous().sort_by_key(|pulled| Reverse(pulled.kind.priority));
-        }
-        let places = self.soon_free();
-        let mut ahead = self.not_yet_running().saturating_sub(self.room.free_places());
-        let open = self.takes_pods();
-        for _ in 0..self.pulled.len() {
-            let Some(pulled) = self.pulled.pop_front() else { break };
-            let fits = self.room.fits(&pulled.kind.amounts, &Amounts::default()) > 0;
-            let may_wait =
-                pulled.kind.plain && ahead < self.ahead.allowance(pulled.pod.job, places);
-            let allowed = open && (fits || may_wait);
-            let ready = if allowed { self.template_of(&pulled, out) } else { None };
-            match ready {
-                // An old item, of a pod whose record may be gone: it has done its work.
-                Some(ready) if ready.is_over(pulled.pod) => {
-                    out.answers.push((pulled.reply, b"+ACK"));
-                }
-                Some(ready) => {
-                    ahead += usize::from(!fits);
-                    self.claim_one(pulled, ready, out);
-                }
-                None if at.duration_since(pulled.at) >= GIVE_BACK && !allowed => {
-                    metrics::worker().gave_back();
-                    out.answers.push((pulled.reply, b"-NAK"));
-                }
-                None => self.pulled.push_back(pulled),
-            }
-        }
-    }
-
-    /// Whether more may be claimed: nothing, and nobody, is in the way, and what the machine had no
-    /// room to start has been started.
-    fn takes_pods(&mut self) -> bool {
-        let allowed = self.fence.is_open() && !self.fence.is_cordoned();
-        allowed && self.retries.is_empty() && self.disk.has_room()
-    }
-
-    fn template_of(&mut self, pulled: &Pulled, out: &mut Outbox) -> Option<Arc<Ready>> {
-        let name = (pulled.pod.job, pulled.item.template.clone());
-        match self.templates.get(&name) {
-            Some(Known::Ready(ready)) => Some(ready),
-            Some(Known::Fetching) => None,
-            None => {
-                self.templates.fetching(name.clone());
-                out.fetches.push(name);
-                None
-            }
-        }
-    }
-
-    fn claim_one(&mut self, pulled: Pulled, ready: Arc<Ready>, out: &mut Outbox) {
-        let Pulled { pod: id, item, reply, kind, .. } = pulled;
-        if let Some(pod) = self.pods.get(&id) {
-            // Delivered twice: the first delivery's claim stands or falls for both. Until it is
-            // durable the item must stay.
-            if pod.stage == Stage::Claiming {
-                self.replies.insert(id, reply);
-            } else {
-                out.answers.push((reply, b"+ACK"));
-            }
-            return;
-        }
-        let settings = match &ready.job {
-            Ok(job) => Arc::clone(job.settings()),
-            Err(_) => Arc::new(unprepared()),
-        };
-        let containers = settings.containers.iter().map(|_| Run::default()).collect();
-        let claimed_at = now();
-        let pod = Pod {
-            template: item.template,
-            created_at: item.created_at,
-            index_failures: item.index_failures,
-            claimed_at,
-            machine: Machine::new(settings, claimed_at),
-            ready,
-            sequence: 0,
-            writing: true,
-            stage: Stage::Claiming,
-            apart: false,
-            devices: Assigned::new(),
-            kind,
-            containers,
-            waits_for: None,
-            actions: Vec::new(),
-            report: None,
-            wake_at: None,
-            evicted: None,
-            end: None,
-        };
-        let nonce = self.next_nonce();
-        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Claimed);
-        out.claims.push((id, Outbox::write(self.post.jet.names.pod(id), payload, 0)));
-        self.replies.insert(id, reply);
-        self.room.claim(&pod.kind.amounts);
-        self.pods.insert(id, pod);
-    }
-
-    /// Asks for as many items as there is room for beyond what is here or on its way.
-    ///
-    /// Classes are asked in turn, those of higher priority first. One that has more to give is
-    /// asked alone; pulls of the others stand, so that what comes is heard of.
-    async fn pull(&mut self, intake: &mut Intake) {
-        let at = clock();
-        if self.shutting_down || !self.takes_pods() {
-            return;
-        }
-        let free = self.room.free_places();
-        let ahead = 2 * self.ahead.pull_allowance(self.recent, self.soon_free());
-        let mut here = Amounts::default();
-        self.pulled.iter().for_each(|pulled| here.add(&pulled.kind.amounts));
-        for index in intake.order() {
-            let feed = intake.feed(index);
-            let (quota, have) = if feed.kind.plain {
-                (free + ahead, self.not_yet_running() + self.pulled.len())
-            } else {
-                (self.room.fits(&feed.kind.amounts, &here), 0)
-            };
-            let (asked, hot) = (feed.asked, feed.is_hot(at));
-            let coming = if hot { intake.asked_of_hot(at) } else { asked };
-            let want = quota.min(MOST).saturating_sub(have + coming);
-            // Many small pulls cost the server more than few large ones.
-            if feed.may_ask(at) && want > 0 && (asked == 0 || want >= quota / 3) {
-                intake.ask(index, want, at).await;
-            }
-            if hot {
-                break;
-            }
-        }
-    }
-}
-
-/// What the machine knows of a pod whose template cannot be made ready: its one container fails to
-/// start.
-fn unprepared() -> PodSettings {
-    PodSettings {
-        containers: vec![ContainerSettings::plain(Arc::from("main"))],
-        restart_policy: RestartPolicy::Never,
-        grace_seconds: 0,
-        active_deadline: None,
     }
 }

@@ -4,14 +4,16 @@
 //! A chunk is one byte that says which stream it is of (`1`, `2`), then bytes; `.` alone ends the
 //! log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, BytesMut};
-use stint_common::nats::{Committer, Expect, Outcome, Write};
+use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
 use stint_common::wire::{Exit, LogSummary};
 use tokio::sync::oneshot;
 
 use crate::logs::{CHUNK_BYTES, LogReader, StreamName};
+use crate::runtime::Progress;
 
 /// How often output of a running container is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -23,13 +25,25 @@ const CHUNKS_A_LOOK: usize = 16;
 pub(super) struct Destination {
     pub(super) logs: Committer,
     pub(super) subject: String,
+    pub(super) told: Told,
+}
+
+/// Is told how far the output was shipped.
+#[derive(Clone)]
+pub(super) struct Told(pub(super) Arc<dyn Fn(Progress) + Send + Sync>);
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Told")
+    }
 }
 
 /// What was shipped of a run, and what its record is to say.
 #[derive(Debug)]
 pub(super) struct Shipped {
     pub(super) summary: LogSummary,
-    pub(super) any: bool,
+    /// The last chunk in the stream; 0 if there is none.
+    pub(super) last: u64,
     /// [`LogReader::last_words`].
     pub(super) last_words: String,
 }
@@ -41,10 +55,9 @@ impl Destination {
         mut reader: LogReader,
         mut exit: oneshot::Receiver<Exit>,
     ) -> Shipped {
-        let mut any = false;
+        let mut last = 0;
         let exit = loop {
-            let shipped = self.ship(&mut reader, CHUNKS_A_LOOK).await;
-            any |= shipped > 0;
+            let shipped = self.ship(&mut reader, CHUNKS_A_LOOK, &mut last).await;
             // A flood leaves no pause, but never holds the exit up for more than one look's chunks.
             let pause = if shipped == CHUNKS_A_LOOK { Duration::ZERO } else { LOOK };
             tokio::select! {
@@ -54,14 +67,15 @@ impl Destination {
             }
         };
         let summary = reader.finish(exit);
-        any |= self.ship(&mut reader, usize::MAX).await > 0;
-        Shipped { summary, any, last_words: reader.last_words() }
+        self.ship(&mut reader, usize::MAX, &mut last).await;
+        Shipped { summary, last, last_words: reader.last_words() }
     }
 
     /// Ships what is left of an ended container's output.
     pub(super) async fn finish(self, mut reader: LogReader, summary: LogSummary) -> Shipped {
-        let any = self.ship(&mut reader, usize::MAX).await > 0;
-        Shipped { summary, any, last_words: reader.last_words() }
+        let mut last = 0;
+        self.ship(&mut reader, usize::MAX, &mut last).await;
+        Shipped { summary, last, last_words: reader.last_words() }
     }
 
     /// Says that there is no more.
@@ -70,11 +84,18 @@ impl Destination {
     }
 
     /// Ships what there is now, at most `most` chunks; says how many.
-    async fn ship(&self, reader: &mut LogReader, most: usize) -> usize {
+    async fn ship(&self, reader: &mut LogReader, most: usize, last: &mut u64) -> usize {
+        let mut told = *last;
         for count in 0..most {
+            if count % CHUNKS_A_LOOK == 0 {
+                self.tell(reader, *last, &mut told);
+            }
             let chunk = match reader.poll(CHUNK_BYTES) {
                 Ok(Some(chunk)) => chunk,
-                Ok(None) => return count,
+                Ok(None) => {
+                    self.tell(reader, *last, &mut told);
+                    return count;
+                }
                 Err(error) => {
                     tracing::warn!(subject = self.subject, %error, "output cannot be read");
                     return count;
@@ -86,16 +107,58 @@ impl Destination {
                 StreamName::Stderr => b'2',
             });
             payload.put(chunk.bytes);
-            self.write(payload).await;
+            if let Some(sequence) = self.write(payload).await {
+                *last = sequence;
+            }
         }
+        self.tell(reader, *last, &mut told);
         most
     }
 
-    async fn write(&self, payload: BytesMut) {
+    /// What was shipped is not shipped again if this process dies.
+    fn tell(&self, reader: &LogReader, last: u64, told: &mut u64) {
+        if *told < last {
+            let (stdout, stderr) = reader.positions();
+            (self.told.0)(Progress { stdout, stderr, sequence: last });
+            *told = last;
+        }
+    }
+
+    async fn write(&self, payload: BytesMut) -> Option<u64> {
         let subject = self.subject.clone();
         let write = Write { subject, payload: payload.freeze(), expect: Expect::Any };
-        if let Outcome::Refused(reason) = self.logs.write(write).await {
-            tracing::warn!(subject = self.subject, reason, "output was not stored");
+        match self.logs.write(write).await {
+            Outcome::Stored(sequence) => Some(sequence),
+            Outcome::Lost(_) => None,
+            Outcome::Refused(reason) => {
+                tracing::warn!(subject = self.subject, reason, "output was not stored");
+                None
+            }
         }
+    }
+
+    /// How far a run's output is in the stream, if somebody shipped it up to `progress`, and
+    /// perhaps further without saying so; chunks of earlier runs end at `before`. `None` when the
+    /// stream does not answer.
+    pub(super) async fn shipped_so_far(
+        jet: &Jet,
+        subject: &str,
+        progress: Progress,
+        before: u64,
+    ) -> Option<Progress> {
+        let mut progress = progress;
+        let mut from = progress.sequence.max(before) + 1;
+        let stream = jet.names.logs_stream();
+        while let Some(stored) = jet.read_next(&stream, subject, from).await.ok()? {
+            from = stored.sequence + 1;
+            progress.sequence = stored.sequence;
+            let bytes = u64::try_from(stored.payload.len().saturating_sub(1)).unwrap_or(0);
+            match stored.payload.first() {
+                Some(b'1') => progress.stdout += bytes,
+                Some(b'2') => progress.stderr += bytes,
+                Some(_) | None => {}
+            }
+        }
+        Some(progress)
     }
 }

@@ -44,6 +44,12 @@ impl Ready {
         self.seal.as_ref().is_some_and(|seal| seal.covers(pod.slot, pod.attempt))
     }
 
+    /// What is left of a template of a Job that is gone: nothing of it can be started again.
+    pub(super) fn gone(namespace: String) -> Self {
+        let job = Err("its Job is gone".to_owned());
+        Self { namespace, trace: None, job, asking: None, seal: None, read_at_ms: i64::MIN }
+    }
+
     /// Whether what is known of the seal is good for a claim that is confirmed now.
     pub(super) fn is_fresh(&self) -> bool {
         boottime_ms().saturating_sub(self.read_at_ms) < Seal::FRESH_MS

@@ -29,13 +29,17 @@ pub(super) struct TerminationLogs {
 }
 
 impl TerminationLogs {
-    /// Makes an empty directory for them in the worker's own.
+    /// Makes an empty directory for them in the worker's own; or goes on with the one that is
+    /// there, if an earlier agent's runs go on.
     ///
     /// # Errors
     ///
     /// When it cannot be made, or what an earlier life left there cannot be removed.
-    pub(super) fn open(data_dir: &Path) -> io::Result<Self> {
+    pub(super) fn open(data_dir: &Path, goes_on: bool) -> io::Result<Self> {
         let dir = std::path::absolute(data_dir)?.join("termination");
+        if goes_on && dir.is_dir() {
+            return Ok(Self { dir });
+        }
         match fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -98,21 +102,21 @@ mod tests {
     #[test]
     fn what_a_run_leaves_is_read_once_and_is_gone() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = TerminationLogs::open(dir.path()).unwrap();
+        let logs = TerminationLogs::open(dir.path(), false).unwrap();
         assert_eq!(logs.take(RunId(1)), "");
         let path = logs.path(RunId(2)).to_string();
         fs::write(&path, "x".repeat(10) + &"y".repeat(4096)).unwrap();
         assert_eq!(logs.take(RunId(2)), "y".repeat(4096));
         assert!(!Path::new(&path).exists());
         fs::write(&path, "left behind").unwrap();
-        let logs = TerminationLogs::open(dir.path()).unwrap();
+        let logs = TerminationLogs::open(dir.path(), false).unwrap();
         assert_eq!(logs.take(RunId(2)), "");
     }
 
     #[test]
     fn nothing_but_a_plain_file_is_read() {
         let dir = tempfile::tempdir().unwrap();
-        let logs = TerminationLogs::open(dir.path()).unwrap();
+        let logs = TerminationLogs::open(dir.path(), false).unwrap();
         let secret = dir.path().join("secret");
         fs::write(&secret, "secret").unwrap();
         symlink(&secret, &*logs.path(RunId(1))).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, PodSpec, Probe};
-use serde::Deserialize as _;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stint_common::id::PodId;
 use stint_common::pod_meta::{self, PodMetadata, PodSource};
@@ -33,7 +33,7 @@ const DEFAULT_GRACE_SECONDS: u32 = 30;
 const USUAL_MESSAGE_PATH: &str = "/dev/termination-log";
 
 /// What is to be executed for one container of one pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchSpec {
     /// The program as written, and its arguments. Never empty.
     pub argv: Vec<Arc<str>>,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use stint_common::capability::Capabilities;
 
 /// What one container needs, and what it shares with the others of its pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
     /// Names the pod's directory on this machine: its uid.
     pub pod: Arc<str>,
@@ -37,7 +37,7 @@ pub struct Setup {
 }
 
 /// What a container may use at most; what is not said is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of memory.
     pub memory: Option<u64>,
@@ -56,7 +56,7 @@ impl Limits {
 }
 
 /// A directory or file that a pod brings along, or takes from the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Its name in the pod: a DNS label.
     pub name: Arc<str>,
@@ -65,7 +65,7 @@ pub struct Volume {
 }
 
 /// What a volume is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VolumeSource {
     /// An empty directory that lives as long as the pod.
     Empty {
@@ -91,9 +91,10 @@ pub enum VolumeSource {
 }
 
 /// A file of a volume. What it holds is nobody's business in a log.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileContent {
     /// What it holds.
+    #[serde(with = "text")]
     pub bytes: Arc<[u8]>,
     /// Its permissions.
     pub mode: u32,
@@ -105,8 +106,26 @@ impl std::fmt::Debug for FileContent {
     }
 }
 
+/// Bytes as base64: a number for each byte would be four times as long.
+mod text {
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map(Arc::from).map_err(de::Error::custom)
+    }
+}
+
 /// `type` of a `hostPath`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostPathKind {
     /// Anything that is there.
     Any,
@@ -127,7 +146,7 @@ pub enum HostPathKind {
 }
 
 /// A volume as one container sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Which volume, by its place in [`Setup::volumes`].
     pub volume: usize,

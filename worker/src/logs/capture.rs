@@ -69,7 +69,7 @@ impl CapturePool {
         let open = |file: Option<File>| file.map_or_else(|| self.make(), Ok);
         Ok(Arc::new(Capture {
             files: Some([open(first)?, open(second)?]),
-            pool: self.clone(),
+            pool: Some(self.clone()),
             released: AtomicBool::new(false),
         }))
     }
@@ -126,11 +126,17 @@ fn is_as_new(file: &File) -> bool {
 #[derive(Debug)]
 pub struct Capture {
     files: Option<[File; 2]>,
-    pool: Arc<CapturePool>,
+    /// Where they came from; nowhere if another process has made them.
+    pool: Option<Arc<CapturePool>>,
     released: AtomicBool,
 }
 
 impl Capture {
+    /// The files that another process has made for a run: standard output, standard error.
+    pub(super) fn of_another(files: [File; 2]) -> Arc<Self> {
+        Arc::new(Self { files: Some(files), pool: None, released: AtomicBool::new(false) })
+    }
+
     /// The file of standard output.
     #[must_use]
     pub fn stdout(&self) -> &File {
@@ -156,8 +162,9 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        if self.released.load(Ordering::Acquire) {
-            self.files.take().into_iter().flatten().for_each(|file| self.pool.give_back(file));
+        let released = self.released.load(Ordering::Acquire);
+        if let Some(pool) = self.pool.as_ref().filter(|_| released) {
+            self.files.take().into_iter().flatten().for_each(|file| pool.give_back(file));
         }
     }
 }

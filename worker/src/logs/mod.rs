@@ -11,6 +11,7 @@
 mod capture;
 mod limits;
 mod reader;
+mod remote;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -18,3 +19,4 @@ mod tests;
 pub use capture::{Capture, CapturePool, has_room};
 pub use limits::{CHUNK_BYTES, HEAD_BYTES, INLINE_BYTES, STDERR_TAIL_BYTES, TAIL_BYTES};
 pub use reader::{Chunk, LogReader, StreamName};
+pub use remote::RemoteFiles;

@@ -12,6 +12,7 @@ use super::capture::Capture;
 use super::limits::{
     CHUNK_BYTES, INLINE_BYTES, LAST_WORDS_BYTES, LAST_WORDS_LINES, STDERR_TAIL_BYTES,
 };
+use super::remote::RemoteFiles;
 use super::stream::{Stream, StreamEnd};
 
 /// One of the two streams of a run.
@@ -41,8 +42,7 @@ pub struct Chunk {
 /// the disk. After its exit: [`finish`](Self::finish), once, then `poll` until it gives nothing.
 #[derive(Debug)]
 pub struct LogReader {
-    /// Absent for a run without output files.
-    capture: Option<Arc<Capture>>,
+    source: Source,
     stdout: Stream,
     stderr: Stream,
     /// The stream that is looked at first by the next poll, so that neither starves the other.
@@ -54,18 +54,55 @@ pub struct LogReader {
     last_words: String,
 }
 
+/// Where output is.
+#[derive(Debug)]
+enum Source {
+    /// A run without output files.
+    None,
+    Here(Arc<Capture>),
+    /// Not opened yet.
+    Elsewhere(Arc<RemoteFiles>),
+}
+
 impl LogReader {
     /// Reads what is written to `capture`.
     #[must_use]
     pub fn new(capture: Arc<Capture>) -> Self {
-        Self { capture: Some(capture), ..Self::empty() }
+        Self { source: Source::Here(capture), ..Self::empty() }
+    }
+
+    /// Reads what a run of another process writes.
+    #[must_use]
+    pub fn of_another(files: Arc<RemoteFiles>) -> Self {
+        Self { source: Source::Elsewhere(files), ..Self::empty() }
+    }
+
+    /// From where an earlier reader was: so many bytes of standard output and of standard error.
+    #[must_use]
+    pub fn from(self, stdout: u64, stderr: u64) -> Self {
+        Self { stdout: Stream::from(stdout), stderr: Stream::from(stderr), ..self }
+    }
+
+    /// The files, if they are this process' own.
+    #[must_use]
+    pub fn capture(&self) -> Option<&Arc<Capture>> {
+        match &self.source {
+            Source::Here(capture) => Some(capture),
+            Source::None | Source::Elsewhere(_) => None,
+        }
+    }
+
+    /// How much was read of standard output and of standard error.
+    #[must_use]
+    pub fn positions(&self) -> (u64, u64) {
+        (self.stdout.place(), self.stderr.place())
     }
 
     /// The output of a run that writes nothing.
     #[must_use]
     pub fn empty() -> Self {
         Self {
-            capture: None,
+            source: Source::None,
             stdout: Stream::default(),
             stderr: Stream::default(),
             next: StreamName::Stdout,
@@ -93,9 +130,10 @@ impl LogReader {
     ///
     /// When the file cannot be read.
     pub fn poll(&mut self, max_bytes: usize) -> io::Result<Option<Chunk>> {
-        let Some(capture) = self.capture.as_ref().filter(|_| !self.inline) else {
+        if self.inline {
             return Ok(None);
-        };
+        }
+        let Some(capture) = self.open()? else { return Ok(None) };
         let max = max_bytes.clamp(1, CHUNK_BYTES);
         for _ in 0..2 {
             let stream = self.next;
@@ -118,7 +156,7 @@ impl LogReader {
 
     /// Gives the disk back what the cap drops, without reading anything.
     pub fn tend(&mut self) {
-        if let Some(capture) = &self.capture {
+        if let Ok(Some(capture)) = self.open() {
             self.stdout.tend(capture.stdout());
             self.stderr.tend(capture.stderr());
         }
@@ -127,7 +165,14 @@ impl LogReader {
     /// The run has ended as `exit`: what its record says of its output. Output that is small and of
     /// which nothing was read rides inline; then `poll` gives nothing more.
     pub fn finish(&mut self, exit: Exit) -> LogSummary {
-        let Some(capture) = &self.capture else { return LogSummary::default() };
+        let capture = match self.open() {
+            Ok(Some(capture)) => capture,
+            Ok(None) => return LogSummary::default(),
+            Err(error) => {
+                tracing::error!(%error, "the output of a container cannot be read");
+                return LogSummary::default();
+            }
+        };
         let untouched = self.stdout.is_untouched() && self.stderr.is_untouched();
         let stdout = self.stdout.finish(capture.stdout());
         let stderr = self.stderr.finish(capture.stderr());
@@ -151,6 +196,24 @@ impl LogReader {
             summary.stderr_tail = last_lines(capture.stderr(), stderr);
         }
         summary
+    }
+}
+
+impl LogReader {
+    fn open(&mut self) -> io::Result<Option<Arc<Capture>>> {
+        match &self.source {
+            Source::None => Ok(None),
+            Source::Here(capture) => Ok(Some(capture.clone())),
+            Source::Elsewhere(files) if files.is_silent() => {
+                self.source = Source::None;
+                Ok(None)
+            }
+            Source::Elsewhere(files) => {
+                let capture = files.open()?;
+                self.source = Source::Here(capture.clone());
+                Ok(Some(capture))
+            }
+        }
     }
 }
 

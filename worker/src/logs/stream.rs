@@ -42,6 +42,17 @@ impl Stream {
         self.position == 0 && self.rolled == 0
     }
 
+    /// How much of the head was read.
+    pub(super) fn place(&self) -> u64 {
+        self.position.min(HEAD_BYTES)
+    }
+
+    /// One of whose head so much was read by somebody else.
+    pub(super) fn from(position: u64) -> Self {
+        let position = position.min(HEAD_BYTES);
+        Self { position, punched: position, ..Self::default() }
+    }
+
     /// Up to `max` bytes that were not read before, with their place in the stream.
     pub(super) fn read(&mut self, file: &File, max: usize) -> io::Result<Option<(u64, Vec<u8>)>> {
         let size = match self.end {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use stint_common::wire::{ContainerEnd, Exit, LogSummary, STATUS_UNKNOWN};
 
 use super::backoff::RestartBackoff;
@@ -11,7 +12,7 @@ use super::probe::Probes;
 use super::settings::Role;
 
 /// What a container is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     /// Nothing was asked for yet.
     Waiting,
@@ -46,7 +47,7 @@ impl State {
 }
 
 /// What a hook waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum HookWait {
     /// The executor's word.
     Action(ActionId),
@@ -55,7 +56,7 @@ pub(super) enum HookWait {
 }
 
 /// How far the stopping of a container is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stop {
     /// Its `preStop` hook runs; TERM follows.
     Hook {
@@ -74,7 +75,7 @@ pub(super) enum Stop {
 }
 
 /// One container of a pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Container {
     pub(super) name: Arc<str>,
     pub(super) role: Role,

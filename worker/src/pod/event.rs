@@ -1,6 +1,7 @@
 //! What a pod's machine is told, and what it wants done.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use stint_common::wire::{End, Exit, LogSummary, Running};
 
 /// Something that happened to a pod or to one of its containers.
@@ -71,11 +72,11 @@ pub enum Event {
 }
 
 /// One action of a pod. Never used twice by one machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ActionId(pub u64);
 
 /// What an action is for; what it does stands in the template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ActionKind {
     /// `lifecycle.postStart`.
     PostStart,
@@ -86,7 +87,7 @@ pub enum ActionKind {
 }
 
 /// Which probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ProbeKind {
     /// `startupProbe`.
     Startup,

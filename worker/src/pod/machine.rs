@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use stint_common::time;
 use stint_common::wire::{Exit, LogSummary};
 
@@ -15,7 +16,7 @@ use super::event::{ActionId, ActionKind, Effect, Event, Impossible};
 use super::settings::{RestartPolicy, Role, Settings};
 
 /// One pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Machine {
     pub(super) settings: Arc<Settings>,
     pub(super) containers: Vec<Container>,
@@ -35,7 +36,7 @@ pub struct Machine {
 }
 
 /// An action that was asked for and is not known to be over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Action {
     pub(super) id: ActionId,
     pub(super) index: usize,
@@ -44,7 +45,7 @@ pub(super) struct Action {
     pub(super) cancelled: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// Claimed; nothing was asked for.
     Pending,
@@ -62,7 +63,7 @@ pub(super) enum Phase {
 }
 
 /// Why a pod is stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Why {
     /// From outside.
     Ordered { message: String },
@@ -72,6 +73,17 @@ pub(super) enum Why {
     Over,
     /// An init container failed for good.
     NotInitialized,
+}
+
+/// What a machine waits to hear of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// Nothing.
+    Nothing,
+    /// Whether its process was started.
+    Start,
+    /// The end of its process.
+    Exit,
 }
 
 /// Rounds after which a machine that still has something to do at once is thought to be at fault.
@@ -134,6 +146,16 @@ impl Machine {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.phase == Phase::Ended
+    }
+
+    /// What the executor owes it of the container at `index`.
+    #[must_use]
+    pub fn awaits(&self, index: usize) -> Awaits {
+        match self.containers.get(index).map(|container| &container.state) {
+            Some(State::Starting) => Awaits::Start,
+            Some(State::Running { .. }) => Awaits::Exit,
+            Some(State::Waiting | State::BackingOff { .. } | State::Over) | None => Awaits::Nothing,
+        }
     }
 
     /// Whether anything of it is looked at by probes.

@@ -18,5 +18,5 @@ mod stop;
 mod tests;
 
 pub use event::{ActionId, ActionKind, ActionOutcome, Effect, Event, Impossible, ProbeKind};
-pub use machine::Machine;
+pub use machine::{Awaits, Machine};
 pub use settings::{ContainerSettings, Hook, ProbeSettings, RestartPolicy, Role, Settings};

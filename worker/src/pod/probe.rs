@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use stint_common::time;
 
 use super::event::{ActionId, ActionOutcome, ProbeKind};
 use super::settings::{ContainerSettings, ProbeSettings};
 
 /// The probes of one run of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Probes {
     pub(super) startup: Option<Prober>,
     pub(super) liveness: Option<Prober>,
@@ -20,7 +21,7 @@ pub(super) struct Probes {
 }
 
 /// One probe of one run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Prober {
     pub(super) kind: ProbeKind,
     settings: ProbeSettings,
@@ -33,7 +34,7 @@ pub(super) struct Prober {
     result: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Try {
     action: ActionId,
     began: Timestamp,

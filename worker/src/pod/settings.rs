@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// `restartPolicy` of a Job's pods; Always is refused by Kubernetes there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
     /// A container runs once.
     Never,
@@ -13,7 +15,7 @@ pub enum RestartPolicy {
 }
 
 /// What the machine has to know of a pod; the same for all pods of a Job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Its containers in the template's order, then its init containers in theirs.
     pub containers: Vec<ContainerSettings>,
@@ -26,7 +28,7 @@ pub struct Settings {
 }
 
 /// What the machine has to know of one container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSettings {
     /// `name`.
     pub name: Arc<str>,
@@ -45,7 +47,7 @@ pub struct ContainerSettings {
 }
 
 /// What a container is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// One of `containers`: the pod is over when these are.
     Main,
@@ -57,7 +59,7 @@ pub enum Role {
 }
 
 /// A handler of `lifecycle`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hook {
     /// `sleep`.
     Sleep(Duration),
@@ -66,7 +68,7 @@ pub enum Hook {
 }
 
 /// A probe, without what it does: the executor knows that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeSettings {
     /// `initialDelaySeconds`, from the start of the process.
     pub initial_delay: Duration,

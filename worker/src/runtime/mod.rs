@@ -5,4 +5,6 @@ pub mod noop;
 mod port;
 pub mod process;
 
-pub use port::{Abilities, EventSink, RunId, Runtime, RuntimeEvent, StartError};
+pub use port::{
+    Abilities, EventSink, Kept, KeptRun, Progress, RunId, Runtime, RuntimeEvent, StartError,
+};

@@ -238,7 +238,8 @@ mod tests {
                 RuntimeEvent::Exited { exit, .. } => return exit,
                 RuntimeEvent::Started { .. }
                 | RuntimeEvent::Overfull { .. }
-                | RuntimeEvent::OutOfMemory { .. } => {}
+                | RuntimeEvent::OutOfMemory { .. }
+                | RuntimeEvent::Died => {}
                 RuntimeEvent::NotStarted { .. } => return Exit::NotStarted,
             }
         }

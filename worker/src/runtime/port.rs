@@ -11,13 +11,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use stint_common::id::Incarnation;
 use stint_common::wire::Exit;
 
 use crate::launch::LaunchSpec;
 use crate::logs::LogReader;
 
 /// One start of one container. Drawn by the caller, never used twice in one life of the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct RunId(pub u64);
 
 /// What a runtime says of a run.
@@ -61,6 +66,8 @@ pub enum RuntimeEvent {
         /// When its first process ended.
         at: Timestamp,
     },
+    /// The runtime itself is gone, and all processes of all runs with it. Nothing follows.
+    Died,
 }
 
 /// Why a run has no process.
@@ -109,7 +116,8 @@ impl<F: Fn(RuntimeEvent) + Send + Sync + 'static> EventSink for F {
 }
 
 /// What a runtime can do here beside running programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Abilities {
     /// Containers can have views of files of their own.
     pub views: bool,
@@ -121,6 +129,43 @@ pub struct Abilities {
     pub memory_limits: bool,
     /// CPU time can be limited.
     pub cpu_limits: bool,
+}
+
+/// How far the output of a run was dealt with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Bytes of standard output.
+    pub stdout: u64,
+    /// Bytes of standard error.
+    pub stderr: u64,
+    /// The last piece of it in the logs' stream; 0 before the first.
+    pub sequence: u64,
+}
+
+/// What a runtime that outlives its caller has kept for the next one.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// What the caller before noted of its pods.
+    pub notes: Vec<Box<RawValue>>,
+    /// Every run that was asked for and not [forgotten](Runtime::forget).
+    pub runs: Vec<KeptRun>,
+    /// The highest number of a run that was ever asked for.
+    pub last_run: u64,
+}
+
+/// A run that was asked for by an earlier caller.
+#[derive(Debug)]
+pub struct KeptRun {
+    /// Which.
+    pub run: RunId,
+    /// When it was started, if it was, and its output.
+    pub started: Option<(Timestamp, LogReader)>,
+    /// The system killed a process of it for want of memory.
+    pub out_of_memory: bool,
+    /// How it ended, if it has: what `Exited` or `NotStarted` said.
+    pub end: Option<Result<(Exit, Timestamp), StartError>>,
+    /// What the caller before said of its output.
+    pub progress: Progress,
 }
 
 /// Starts and ends runs.
@@ -173,4 +218,61 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Sends KILL to all processes of all runs.
     fn kill_all(&self);
+
+    /// Since when it runs, if it may be older than its caller: the incarnation that the worker is
+    /// then, and stays.
+    fn life(&self) -> Option<Incarnation> {
+        None
+    }
+
+    /// Whether it has kept anything of a pod for this caller.
+    fn has_kept(&self) -> bool {
+        false
+    }
+
+    /// Whether it understands all that this program can say. If not, nothing new is started through
+    /// it, and it is replaced when it is empty.
+    fn is_current(&self) -> bool {
+        true
+    }
+
+    /// What it has kept for this caller. Taken once.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
+
+    /// Keeps a note of a pod, in place of the one before, for the next caller.
+    fn note(&self, pod: &str, note: Box<RawValue>) {
+        drop((pod.len(), note));
+    }
+
+    /// Nobody will ask for these runs again, nor for the note of the pod. Whatever was said of them
+    /// is forgotten.
+    fn forget(&self, pod: Option<&str>, runs: &[RunId]) {
+        let _nothing_is_kept = (pod, runs);
+    }
+
+    /// These runs are over, and nobody will look at their output again.
+    fn release(&self, runs: &[RunId]) {
+        let _nothing_is_kept = runs;
+    }
+
+    /// Keeps how far the output of a run was dealt with.
+    fn progress(&self, run: RunId, progress: Progress) {
+        let _nothing_is_kept = (run, progress);
+    }
+
+    /// Until when pods may run without another word, in milliseconds of CLOCK_BOOTTIME.
+    fn prove(&self, until_ms: i64) {
+        let _ = until_ms;
+    }
+
+    /// This caller stops its pods, and nobody comes after it: when it is gone, everything ends.
+    fn is_last(&self) {}
+
+    /// What was said so far is to be carried out, also if the caller dies now.
+    fn flush(&self) {}
+
+    /// Kills whatever is left, and ends for good.
+    fn close(&self) {}
 }

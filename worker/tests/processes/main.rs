@@ -10,22 +10,25 @@ mod escapes;
 mod freezing;
 mod setups;
 mod starts;
+mod supervised;
 mod world;
 
 use std::process::ExitCode;
 
 use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
+use stint_worker::supervisor;
 
 type Case = (&'static str, fn());
 
 /// All cases, by file.
-const SUITES: [&[Case]; 6] = [
+const SUITES: [&[Case]; 7] = [
     &starts::CASES,
     &ends::CASES,
     &escapes::CASES,
     &freezing::CASES,
     &death::CASES,
     &setups::CASES,
+    &supervised::CASES,
 ];
 
 fn main() -> ExitCode {
@@ -33,6 +36,9 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some(watchdog::SUBCOMMAND) => watchdog::main(&args[1..]),
         Some(launcher::SUBCOMMAND) => launcher::main(),
+        Some(supervisor::SUBCOMMAND) => {
+            with_main_thread(|| supervisor::main(&args[1..])).expect("a thread can be made")
+        }
         Some(death::ROLE) => {
             with_main_thread(|| death::be_worker(&args[1..])).expect("a thread can be made");
             ExitCode::SUCCESS

@@ -81,7 +81,9 @@ impl World {
                 }
                 RuntimeEvent::NotStarted { error, .. } => panic!("{error}"),
                 RuntimeEvent::OutOfMemory { run } => self.out_of_memory.push(run),
-                other @ RuntimeEvent::Overfull { .. } => panic!("{other:?}"),
+                other @ (RuntimeEvent::Overfull { .. } | RuntimeEvent::Died) => {
+                    panic!("{other:?}")
+                }
             }
         }
     }

@@ -26,6 +26,9 @@ const PERIOD_MICROS: u64 = 100_000;
 /// The kernel takes no smaller share of a period.
 const LEAST_QUOTA_MICROS: u64 = 1_000;
 
+/// Where the unit file lets the agent run.
+const SUBGROUP: &str = "stint-agent";
+
 /// What limits something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Controller {
@@ -62,14 +65,15 @@ pub(super) struct Cgroups {
 
 impl Cgroups {
     /// Finds what this worker may use, and removes what its earlier life left there.
-    pub(super) fn find(data_dir: &Path) -> Self {
+    /// `agent` is the process that this one works for, if it is another: it makes room with it.
+    pub(super) fn find(data_dir: &Path, agent: Option<i32>) -> Self {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, data_dir.as_os_str().as_encoded_bytes());
         let name = format!("stint-{}", &id.simple().to_string()[..12]);
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let mut trees = Vec::new();
         for place in places(&own, &mounts) {
-            match place.take(&name) {
+            match place.take(&name, agent) {
                 Ok(Some(tree)) => trees.push(tree),
                 Ok(None) => {}
                 Err(error) => {
@@ -248,6 +252,13 @@ struct Own {
     controllers: BTreeSet<Controller>,
 }
 
+/// The cgroup of the whole unit, if systemd has put the agent into one of its own below it
+/// (`DelegateSubgroup=`): there it can put the next agent while pods of this one run.
+fn unit_of(own: &Path) -> &Path {
+    let in_subgroup = own.file_name().is_some_and(|name| name == SUBGROUP);
+    own.parent().filter(|_| in_subgroup).unwrap_or(own)
+}
+
 /// Where this process is, in each tree that is mounted and limits something.
 fn places(own: &str, mounts: &str) -> Vec<Own> {
     let mut places = Vec::new();
@@ -293,7 +304,7 @@ fn mounted(line: &str, version: Version, names: &[&str]) -> Option<(String, Path
 
 impl Own {
     /// Makes this worker's own cgroup below, and has the kernel count in it.
-    fn take(&self, name: &str) -> io::Result<Option<Tree>> {
+    fn take(&self, name: &str, agent: Option<i32>) -> io::Result<Option<Tree>> {
         match self.version {
             Version::One => {
                 let root = self.own.join(name);
@@ -304,21 +315,22 @@ impl Own {
                     controllers: self.controllers.clone(),
                 }))
             }
-            Version::Two => self.take_unified(name),
+            Version::Two => self.take_unified(name, agent),
         }
     }
 
-    fn take_unified(&self, name: &str) -> io::Result<Option<Tree>> {
-        let there = controllers_in(&self.own.join("cgroup.controllers"));
+    fn take_unified(&self, name: &str, agent: Option<i32>) -> io::Result<Option<Tree>> {
+        let own = unit_of(&self.own);
+        let there = controllers_in(&own.join("cgroup.controllers"));
         if there.is_empty() {
             return Ok(None);
         }
-        let delegated = self.delegate(&self.own, name, &there);
+        let delegated = self.delegate(own, (name, agent), &there);
         let (base, controllers) = match delegated {
-            Ok(controllers) => (self.own.clone(), controllers),
+            Ok(controllers) => (own.to_owned(), controllers),
             // Others are in it, as in a session of a user. Root may have a place of its own.
-            Err(error) if self.own == self.mount => return Err(error),
-            Err(_) => (self.mount.clone(), self.delegate(&self.mount, name, &there)?),
+            Err(error) if own == self.mount => return Err(error),
+            Err(_) => (self.mount.clone(), self.delegate(&self.mount, (name, agent), &there)?),
         };
         let root = base.join(name);
         make_empty(&root)?;
@@ -330,12 +342,12 @@ impl Own {
         Ok(Some(Tree { root, version: Version::Two, controllers }))
     }
 
-    /// Has `base` count for its children. Nobody may be in it for that, this process neither,
-    /// unless it is the root.
+    /// Has `base` count for its children. Nobody may be in it for that, neither this process nor
+    /// the agent, unless it is the root.
     fn delegate(
         &self,
         base: &Path,
-        name: &str,
+        (name, agent): (&str, Option<i32>),
         wanted: &BTreeSet<Controller>,
     ) -> io::Result<BTreeSet<Controller>> {
         let control = base.join("cgroup.subtree_control");
@@ -344,7 +356,9 @@ impl Own {
             if !leaf.is_dir() {
                 fs::create_dir(&leaf)?;
             }
-            fs::write(leaf.join("cgroup.procs"), getpid().to_string())?;
+            for process in [Some(getpid().as_raw()), agent].into_iter().flatten() {
+                fs::write(leaf.join("cgroup.procs"), process.to_string())?;
+            }
         }
         for (controller, word) in CONTROLLERS {
             if wanted.contains(&controller) && !controllers_in(&control).contains(&controller) {
@@ -396,6 +410,12 @@ mod tests {
     fn found(own: &str) -> Vec<(Version, String)> {
         let places = places(own, MOUNTS).into_iter();
         places.map(|place| (place.version, place.own.display().to_string())).collect()
+    }
+
+    #[test]
+    fn an_agents_own_cgroup_stands_for_its_unit() {
+        assert_eq!(unit_of(Path::new("/x/a.service/stint-agent")), Path::new("/x/a.service"));
+        assert_eq!(unit_of(Path::new("/x/a.service")), Path::new("/x/a.service"));
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Config {
     pub queue: usize,
     /// Directories of the machine that pods may see as `hostPath` volumes, with all that is below.
     pub host_paths: Vec<PathBuf>,
+    /// The process that this one runs pods for, if it is another.
+    pub agent: Option<i32>,
     /// What is run as watchdog and as launcher. `None` leaves the worker unwatched, and unable to
     /// run containers that need a launcher: for tests and measurements.
     pub watchdog: Option<WatchdogCommand>,
@@ -63,7 +65,8 @@ impl Config {
     #[must_use]
     pub fn new(data_dir: PathBuf, life: Incarnation) -> Self {
         let watchdog = Some(WatchdogCommand::this_program());
-        Self { data_dir, life, spawners: 2, queue: 4096, host_paths: Vec::new(), watchdog }
+        let (host_paths, agent) = (Vec::new(), None);
+        Self { data_dir, life, spawners: 2, queue: 4096, host_paths, agent, watchdog }
     }
 }
 
@@ -143,7 +146,7 @@ impl ProcessRuntime {
         }
         let pods = Arc::new(Pods::new(&config.data_dir, &config.host_paths));
         pods.sweep();
-        let cgroups = Cgroups::find(&config.data_dir);
+        let cgroups = Cgroups::find(&config.data_dir, config.agent);
         let table = Table::create(&config.data_dir, config.life);
         let shared = Shared::new(Parts {
             life: config.life,
@@ -240,6 +243,12 @@ impl ProcessRuntime {
     pub fn kill_and_wait(&self) -> bool {
         self.kill_all();
         self.wait_until(CLOSE_WITHIN, |registry| registry.runs.is_empty())
+    }
+
+    /// How many runs wait for a place.
+    #[must_use]
+    pub fn in_line(&self) -> usize {
+        self.shared.registry().line.len()
     }
 
     /// How many runs there are, from their start to the end of the last process of their tree.

@@ -1,0 +1,94 @@
+//! The ends of an agent: with its pods, or without them.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use stint_common::id::PodId;
+use stint_common::time::now;
+use tokio::sync::mpsc;
+
+use super::outbox::Outbox;
+use super::pods::Stage;
+use super::run::Agent;
+use crate::pod::Event;
+use crate::runtime::{Runtime, RuntimeEvent};
+
+/// What is on its way when the runtime dies may arrive within this time.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+impl<R: Runtime> Agent<R> {
+    /// No more work is taken; pods get TERM, then KILL, and their ends are written.
+    pub(super) fn shut_down(&mut self, out: &mut Outbox) {
+        self.shutting_down = true;
+        self.runtime.is_last();
+        out.answers.extend(self.take_pulled().map(|pulled| (pulled.reply, &b"-NAK"[..])));
+        let ids: Vec<PodId> = self.pods.keys().copied().collect();
+        for id in ids {
+            self.stop_for_shutdown(id, out);
+        }
+    }
+
+    /// The worker ends, so the pod does: within its own grace period, as far as there is time. One
+    /// whose claim is on its way is stopped when that has arrived.
+    pub(super) fn stop_for_shutdown(&mut self, id: PodId, out: &mut Outbox) {
+        let Some(pod) = self.pods.get(&id).filter(|pod| pod.stage != Stage::Claiming) else {
+            return;
+        };
+        let asked = pod.machine.settings().grace_seconds;
+        let grace_seconds = asked.min(self.settings.shutdown_seconds);
+        let reason = "worker was shut down".to_owned();
+        self.step(id, Event::StopOrdered { grace_seconds, reason, at: now() }, out);
+        self.settle_pending(out);
+    }
+
+    /// Pods go on without this agent. What it has not written yet, the next one finds in its notes;
+    /// what it has heard and not taken in yet, the runtime tells again.
+    pub(super) async fn hand_over(
+        &mut self,
+        heard: &mut mpsc::UnboundedReceiver<RuntimeEvent>,
+        mut out: Outbox,
+    ) {
+        heard.close();
+        out.answers.extend(self.take_pulled().map(|pulled| (pulled.reply, &b"-NAK"[..])));
+        self.note_round();
+        // Claims and ends whose answers do not come any more are read back by the next agent.
+        let ways = out.carry_out(&self.post);
+        self.on_their_way.clear();
+        let mut last: futures_util::stream::FuturesUnordered<_> = ways.into_iter().collect();
+        let arrive = async { while last.next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, arrive).await.is_err() {
+            tracing::warn!("not everything was said before handing over; the next agent says it");
+        }
+        tracing::info!(pods = self.pods.len(), "handed over: pods go on for the next agent");
+    }
+
+    /// Whether this life is over without a word from outside: the runtime is gone, or is to be
+    /// replaced.
+    pub(super) async fn is_over(&mut self) -> bool {
+        if self.died {
+            self.write_last_words().await;
+        }
+        self.died || self.is_outdated()
+    }
+
+    /// The runtime is gone: ends that are known are written; all other pods are ended by the owner,
+    /// since the worker's next life does not claim them.
+    async fn write_last_words(&mut self) {
+        let arrive = async {
+            while self.pods.values().any(|pod| pod.end.is_some()) {
+                let Some(done) = self.on_their_way.next().await else { break };
+                let mut out = Outbox::default();
+                self.arrived(done, &mut out);
+                self.on_their_way.extend(out.carry_out(&self.post));
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, arrive).await.is_err() {
+            tracing::warn!("not everything was written before the next life");
+        }
+    }
+
+    /// Whether the runtime is of another version and nothing needs it any more.
+    fn is_outdated(&self) -> bool {
+        !self.runtime.is_current() && self.pods.is_empty() && !self.shutting_down
+    }
+}
