@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nix::time::{ClockId, clock_gettime};
 /// The monotonic clock: tokio's, which stands still while nothing happens in a simulation.
 pub use tokio::time::Instant;
 
@@ -17,6 +18,17 @@ pub fn now() -> Timestamp {
         return stage.now();
     }
     Timestamp::now()
+}
+
+/// Milliseconds on a clock that goes on while the machine sleeps: what leases count on.
+#[must_use]
+pub fn boottime_ms() -> i64 {
+    #[cfg(feature = "test-util")]
+    if let Some(stage) = crate::stage::current() {
+        return stage.boottime_ms();
+    }
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The time cut to whole seconds: `metav1::Time` holds no more, and a status written with more

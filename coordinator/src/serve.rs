@@ -113,7 +113,14 @@ pub async fn assemble(
     let pods = Committer::start(jet.clone(), names.pods_stream());
     let work = Committer::start(jet.clone(), names.work_stream());
     let replica = Replica::start(jet.clone()).await;
-    let registry = Registry::new(jet.clone(), objects.clone(), pods.clone(), Arc::clone(&replica));
+    let registry = Registry::new(
+        jet.clone(),
+        objects.clone(),
+        pods.clone(),
+        Arc::clone(&replica),
+        // The owner is not the first to give a new Job up.
+        keep.strays / 2,
+    );
     let incarnation = Incarnation::random();
     let shared =
         control::Shared { jet, replica, objects, pods, work, incarnation, tracer, owns, keep };

@@ -284,3 +284,31 @@ fn a_pull_that_waits_is_heard_of() {
         assert_eq!(next(&mut messages).await.status, Some(StatusCode::IDLE_HEARTBEAT));
     });
 }
+
+#[test]
+fn subjects_are_listed_however_many_there_are() {
+    over_both(|jet| async move {
+        let (names, stream) = (&jet.names, jet.names.objects_stream());
+        let filter = names.objects(Some("templates"));
+        assert_eq!(jet.subjects(&stream, &filter).await.unwrap(), Vec::<String>::new());
+        // More than fits the server's largest message.
+        let objects = Committer::start(jet.clone(), stream.clone());
+        let template = |number| {
+            let job = JobUid(uuid::Uuid::from_u128(number));
+            names.template(job, "0123456789ab")
+        };
+        let mut wanted: Vec<String> = (0..20_000).map(template).collect();
+        let writes = wanted.iter().map(|subject| Write {
+            subject: subject.clone(),
+            payload: "x".into(),
+            expect: Expect::Any,
+        });
+        let outcomes = objects.write_all(writes.collect()).await;
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Stored(_))));
+        jet.purge(&stream, &wanted.remove(7)).await.unwrap();
+        let mut listed = jet.subjects(&stream, &filter).await.unwrap();
+        listed.sort_unstable();
+        wanted.sort_unstable();
+        assert!(listed == wanted, "{} of {} were listed", listed.len(), wanted.len());
+    });
+}

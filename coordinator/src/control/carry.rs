@@ -12,6 +12,7 @@ use stint_common::wire::{Nudge, NudgedPod, PodRecord, Seal, VERSION, WorkItem};
 use super::graves::{Burial, bury};
 use super::kept::Retiring;
 use super::retire::{remove, write_seals};
+use super::strays::{Listed, list_templates};
 use crate::job::Event;
 
 /// Everything that one round wants written and said.
@@ -27,6 +28,7 @@ pub(super) struct Round {
     seals: Vec<(JobUid, Seal)>,
     removals: Vec<Retiring>,
     burials: Vec<Burial>,
+    lists_templates: bool,
     pub(super) events: Vec<(JobUid, Event)>,
 }
 
@@ -54,6 +56,8 @@ pub(super) enum Done {
     Removed(Vec<Retiring>),
     /// These tombstones were to be removed; those that were not are tried again.
     Buried(Vec<u64>),
+    /// All templates that there are, if they could be listed.
+    Listed(Option<Listed>),
     Said,
 }
 
@@ -120,6 +124,10 @@ impl Round {
         self.burials.push(burial);
     }
 
+    pub(super) fn list_templates(&mut self) {
+        self.lists_templates = true;
+    }
+
     /// The round as futures, each a group that is committed together.
     pub(super) fn carry_out(self, writers: &Writers) -> Vec<OnItsWay> {
         let mut ways: Vec<OnItsWay> = Vec::new();
@@ -139,6 +147,9 @@ impl Round {
         }
         for burial in self.burials {
             ways.push(Box::pin(bury(writers.clone(), burial)));
+        }
+        if self.lists_templates {
+            ways.push(Box::pin(list_templates(writers.jet.clone())));
         }
         ways
     }

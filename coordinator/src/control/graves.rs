@@ -1,7 +1,7 @@
-//! Tombstones of deleted Jobs, and their removal when they are old enough.
+//! Tombstones of deleted objects, and their removal when they are old enough.
 //!
-//! A reader of the stream that was away while a tombstone came and went would keep the Job for
-//! ever. So how far tombstones have been removed is written down first (the horizon): whoever
+//! A reader of the stream that was away while a tombstone came and went would keep the object
+//! for ever. So how far tombstones have been removed is written down first (the horizon): whoever
 //! finds that it went past where his reading was interrupted reads everything anew.
 
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Graves {
         self.dug.insert(sequence, at);
     }
 
-    /// These are gone, be it because a new Job took the name.
+    /// These are gone, be it because a new object took the name.
     pub(super) fn buried(&mut self, sequences: &[u64]) {
         self.busy = false;
         for sequence in sequences {

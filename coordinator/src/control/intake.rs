@@ -21,21 +21,25 @@ use super::kept::Worth;
 use super::managed::{Managed, parse};
 use super::owner::{Claimed, Orphan, Owner};
 use crate::job::{Observed, PodFact};
-use crate::store::is_tombstone;
+use crate::store::{UNBURIED, is_tombstone};
 
 /// Of pods whose Job left nothing behind that says how long they may take to end.
-const DEFAULT_GRACE_SECONDS: u32 = 30;
+pub(super) const DEFAULT_GRACE_SECONDS: u32 = 30;
 
 impl Owner {
     /// An entry of the objects' stream.
     pub(super) fn take_object(&mut self, entry: &Entry, now: Instant) {
         let names = self.names.clone();
-        match names.parse_object_subject(&entry.subject) {
+        self.objects_seen = entry.sequence;
+        let parsed = names.parse_object_subject(&entry.subject);
+        if parsed.as_ref().is_some_and(|(resource, _, _)| *resource != UNBURIED)
+            && is_tombstone(&entry.payload)
+        {
+            self.graves.dig(entry.sequence, entry.time);
+        }
+        match parsed {
             Some(("jobs", _, _)) => {
-                if is_tombstone(&entry.payload) {
-                    self.graves.dig(entry.sequence, entry.time);
-                }
-                self.take_job(&entry.subject, &entry.payload, entry.sequence, now)
+                self.take_job(&entry.subject, &entry.payload, entry.sequence, now);
             }
             Some(("leases", "_workers", _)) => self.take_lease(entry, now),
             Some(("classes", _, name)) => self.classes.observe(&name, !entry.payload.is_empty()),
@@ -121,9 +125,11 @@ impl Owner {
         self.add_orphan(uid, grace_seconds);
     }
 
-    fn add_orphan(&mut self, uid: JobUid, grace_seconds: u32) {
+    pub(super) fn add_orphan(&mut self, uid: JobUid, grace_seconds: u32) {
+        let running = self.claims.keys().filter(|pod| pod.job == uid).copied().collect();
         let orphan = Orphan {
             grace_seconds,
+            running,
             quiet_since: None,
             items_purged: false,
             sealing: None,
@@ -176,10 +182,10 @@ impl Owner {
         if let Some(managed) = self.jobs.get(&pod.job) {
             managed.trace_pod(pod, &record);
         }
-        self.count_record(self.claims.contains_key(&pod), &record);
         if let (Some(waiting), Some(claim)) = (&record.waiting, &record.claim) {
             self.tell_of_wait(pod, &claim.worker, waiting);
         }
+        self.count_record(self.claims.contains_key(&pod), &record);
         let PodRecord { claim, state, template, created_at, index_failures, .. } = record;
         let fact = match &state {
             PodState::Claimed => PodFact::Claimed,
@@ -195,6 +201,9 @@ impl Owner {
             (PodState::Terminated(end), claim) => {
                 self.kept.ended(pod, entry.sequence, worth(end));
                 let known = self.claims.remove(&pod).is_some();
+                if let Some(orphan) = self.orphans.get_mut(&pod.job) {
+                    orphan.running.remove(&pod);
+                }
                 if let Some(managed) = self.jobs.get_mut(&pod.job) {
                     managed.claimed -= u32::from(known);
                     managed.ended += 1;
@@ -211,6 +220,9 @@ impl Owner {
                     tracing::debug!(%pod, worker = claim.worker, "claimed by a worker not known to live");
                 }
                 let sequence = entry.sequence;
+                if let Some(orphan) = self.orphans.get_mut(&pod.job) {
+                    orphan.running.insert(pod);
+                }
                 let claimed = Claimed { sequence, claim, template, created_at, index_failures };
                 if self.claims.insert(pod, claimed).is_none()
                     && let Some(managed) = self.jobs.get_mut(&pod.job)
@@ -295,6 +307,7 @@ impl Owner {
             Done::Sealed { asked, sealed } => self.sealed(&asked, &sealed, now),
             Done::Removed(retired) => self.removed(&retired),
             Done::Buried(sequences) => self.graves.buried(&sequences),
+            Done::Listed(listed) => self.templates_listed(listed, now),
             Done::Said => {}
         }
     }

@@ -26,6 +26,7 @@ mod retire;
 mod run;
 mod spans;
 mod stops;
+mod strays;
 mod window;
 mod workers;
 

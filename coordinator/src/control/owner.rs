@@ -21,6 +21,7 @@ use super::managed::Managed;
 use super::retire::Retirement;
 use super::run::Keep;
 use super::stops::Stops;
+use super::strays::Strays;
 use super::workers::Workers;
 use crate::job::{self, Deletion, Dispose};
 use crate::trace::Tracer;
@@ -50,6 +51,8 @@ pub(super) struct Claimed {
 #[derive(Debug)]
 pub(super) struct Orphan {
     pub(super) grace_seconds: u32,
+    /// Pods of it that are claimed and have not ended.
+    pub(super) running: HashSet<PodId>,
     /// When its last pod was seen to have ended; its records are purged later than lease + grace
     /// after.
     pub(super) quiet_since: Option<Instant>,
@@ -89,8 +92,12 @@ pub(super) struct Owner {
     pub(super) kept: Kept,
     /// A round of removals of them.
     pub(super) retirement: Option<Retirement>,
-    /// Tombstones of deleted Jobs.
+    /// Tombstones of deleted objects.
     pub(super) graves: Graves,
+    /// Templates whose Job is not known.
+    pub(super) strays: Strays,
+    /// The last message of the objects' stream that was taken in.
+    pub(super) objects_seen: u64,
     /// When the metrics' board was last written.
     pub(super) board: Option<Instant>,
 }
@@ -126,6 +133,8 @@ impl Owner {
             kept: Kept::new(keep.pods),
             retirement: None,
             graves: Graves::new(keep.deleted),
+            strays: Strays::new(keep.strays),
+            objects_seen: 0,
             board: None,
         }
     }

@@ -34,13 +34,15 @@ const CHUNKS_A_ROUND: usize = 8;
 pub struct Keep {
     /// Records of ended pods; failures are kept longest.
     pub pods: usize,
-    /// Tombstones of deleted Jobs.
+    /// Tombstones of deleted objects.
     pub deleted: Duration,
+    /// Templates whose Job is not known: it may be about to be stored.
+    pub strays: Duration,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { pods: 100_000, deleted: Duration::from_secs(3600) }
+        Self { pods: 100_000, deleted: Duration::from_secs(3600), strays: Duration::from_secs(600) }
     }
 }
 
@@ -108,7 +110,6 @@ struct Reign {
     objects: mpsc::Receiver<TailEvent>,
     pods: Tail,
     on_their_way: FuturesUnordered<OnItsWay>,
-    objects_seen: u64,
     last_tick: Instant,
     /// The streams are not those that were read: this reign is over.
     went_back: bool,
@@ -145,7 +146,6 @@ impl Reign {
                 pods: shared.pods.clone(),
             },
             on_their_way: FuturesUnordered::new(),
-            objects_seen: 0,
             last_tick: instant(),
             went_back: false,
         };
@@ -220,7 +220,6 @@ impl Reign {
         let Some(entries) = self.entries(event) else { return };
         let now = instant();
         for entry in entries {
-            self.objects_seen = entry.sequence;
             self.owner.take_object(&entry, now);
         }
     }
@@ -279,6 +278,7 @@ impl Reign {
         self.owner.publish_overdue(now(), at, round);
         self.owner.retire(at, round);
         self.owner.bury(now(), round);
+        self.owner.look_for_strays(at, round);
         self.owner.look_at_classes(at, round);
         self.owner.write_board(at);
         self.look_after_classes(at);
@@ -306,7 +306,7 @@ impl Reign {
         let names = &self.writers.jet.names;
         let (stream, jobs) = (names.objects_stream(), names.objects(Some("jobs")));
         let Ok(newest) = self.writers.jet.read_last(&stream, &jobs).await else { return };
-        if self.objects_seen < newest.map_or(0, |stored| stored.sequence) {
+        if self.owner.objects_seen < newest.map_or(0, |stored| stored.sequence) {
             return;
         }
         for uid in overdue {

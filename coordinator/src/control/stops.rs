@@ -173,8 +173,7 @@ impl Owner {
     fn stop_orphans(&mut self, uid: JobUid, now: Timestamp, instant: Instant, round: &mut Round) {
         let Some(orphan) = self.orphans.get(&uid) else { return };
         let grace_seconds = orphan.grace_seconds;
-        let running: Vec<PodId> =
-            self.claims.keys().filter(|pod| pod.job == uid).copied().collect();
+        let running: Vec<PodId> = orphan.running.iter().copied().collect();
         for pod in &running {
             self.order(*pod, "Job was deleted", grace_seconds, now, instant, round);
         }

@@ -5,7 +5,7 @@ use stint_common::annotations::INDEXES;
 use stint_common::id::{Incarnation, JobUid};
 use stint_common::names::NAME_LETTERS;
 use stint_common::nats::{Current, Expect, Outcome, Write};
-use stint_common::time::now;
+use stint_common::time::{boottime_ms, now};
 use stint_common::wire::{Template, TraceContext, VERSION};
 
 use super::Error;
@@ -102,6 +102,7 @@ impl Registry {
         if options.dry_run {
             return Ok(Answer { object: stored.view(), warnings });
         }
+        let written_ms = boottime_ms();
         self.store_template(&stored, false).await?;
         let subject = self.jet.names.object("jobs", namespace, &name);
         let mut expect = self.replica.tombstone("jobs", namespace, &name);
@@ -116,6 +117,7 @@ impl Registry {
                 Outcome::Lost(Some(current)) => {
                     // Ours was stored, and written upon before its answer came.
                     if let Some(created) = ours(&current, uid) {
+                        self.be_in_time(namespace, &name, uid, written_ms).await?;
                         return Ok(Answer { object: created.view(), warnings });
                     }
                     if current.payload.ends_with(b"\"gone\":true}") {
@@ -131,6 +133,7 @@ impl Registry {
                 }
             }
         };
+        self.be_in_time(namespace, &name, uid, written_ms).await?;
         Ok(Answer { object: StoredJob { revision, ..stored }.view(), warnings })
     }
 

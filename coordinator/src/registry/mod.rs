@@ -16,6 +16,7 @@ mod events;
 mod job_list;
 pub mod job_object;
 mod jobs;
+mod late;
 mod logs;
 mod nodes;
 pub mod objects;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use stint_common::id::Incarnation;
 use stint_common::names::Names;
@@ -23,6 +24,8 @@ pub struct Registry {
     pub(super) replica: Arc<Replica>,
     pub(super) writer: Incarnation,
     nonce: AtomicU64,
+    /// How long a template may be without its Job: a new Job that comes later is taken back.
+    pub(super) template_holds: Duration,
     /// How the spans of Jobs created here are spread.
     pub(super) traces: Settings,
     /// What happens to pods, as long as somebody asks.
@@ -31,8 +34,15 @@ pub struct Registry {
 
 impl Registry {
     /// A registry over these; `writer` must differ from the owner's, whose writes go another way.
+    /// `template_holds` is how long a template may be without its Job.
     #[must_use]
-    pub fn new(jet: Jet, objects: Committer, pods: Committer, replica: Arc<Replica>) -> Self {
+    pub fn new(
+        jet: Jet,
+        objects: Committer,
+        pods: Committer,
+        replica: Arc<Replica>,
+        template_holds: Duration,
+    ) -> Self {
         let events = Committer::start(jet.clone(), jet.names.events_stream());
         Self {
             jet,
@@ -42,6 +52,7 @@ impl Registry {
             replica,
             writer: Incarnation::random(),
             nonce: AtomicU64::new(0),
+            template_holds,
             traces: Settings::default(),
             pods_feed: Mutex::new(Weak::new()),
         }

@@ -9,7 +9,7 @@ mod replica;
 
 pub use object::ObjectRecord;
 pub use record::{DecodeError, JobRecord, OF_DELETION};
-pub use replica::{Change, Object, Replica, WatchError, Watcher};
+pub use replica::{Change, Object, Replica, UNBURIED, WatchError, Watcher};
 
 /// Whether what stands at an object's subject says that the object is gone. Not decoded: this is
 /// asked of every message that is read.

@@ -32,10 +32,12 @@ const RESOURCES: [&str; 10] = [
     "nodes",
     "cronjobs",
 ];
-/// How far tombstones of Jobs have been removed.
+/// How far tombstones have been removed.
 const HORIZONS: &str = "horizons";
-/// What the owner reads with the replica's eyes.
+/// What the owner reads with the replica's eyes, besides everybody's tombstones, which it removes.
 const OWNERS: [&str; 3] = ["jobs", "leases", "classes"];
+/// Whose tombstones stay: those of classes are empty, and as many as there were classes.
+pub const UNBURIED: &str = "classes";
 /// Chunks that wait for the owner; if it falls behind further, it begins anew.
 const FEED: usize = 4096;
 /// Changes of one resource kept for watches that begin in the past or lag behind.
@@ -159,9 +161,9 @@ impl Replica {
         self.applied.send_replace(applied);
     }
 
-    /// All Jobs and leases that are stored up to now at least (`revision` is known to be), and what
-    /// is read of them from then on: the owner reads with the replica's eyes, so that each object
-    /// is sent to a coordinator once. There is one such reader at a time.
+    /// All Jobs, leases and tombstones that are stored up to now at least (`revision` is known to
+    /// be), and what is read of them from then on: the owner reads with the replica's eyes, so that
+    /// each object is sent to a coordinator once. There is one such reader at a time.
     pub async fn feed(&self, revision: u64) -> (Vec<Entry>, mpsc::Receiver<TailEvent>) {
         let mut applied = self.applied.subscribe();
         // The sender lives as long as this does.
@@ -181,7 +183,7 @@ impl Replica {
         let gone = state.tombstones.iter().map(|(key, tombstone)| {
             (key, entry(key, Bytes::new(), tombstone.revision, tombstone.time))
         });
-        let owners = |(key, _): &(&Key, Entry)| OWNERS.contains(&key.0.as_str());
+        let owners = |(key, entry): &(&Key, Entry)| concerns_owner(key.0.as_str(), &entry.payload);
         let mut entries: Vec<Entry> =
             live.chain(gone).filter(owners).map(|(_, entry)| entry).collect();
         entries.sort_unstable_by_key(|entry| entry.sequence);
@@ -329,6 +331,10 @@ impl Replica {
     }
 }
 
+fn concerns_owner(resource: &str, payload: &[u8]) -> bool {
+    OWNERS.contains(&resource) || is_tombstone(payload)
+}
+
 /// Keeps a replica up to date, until it is dropped.
 async fn follow(replica: Weak<Replica>, mut tail: Tail) {
     loop {
@@ -380,7 +386,7 @@ impl State {
         let Some(feed) = &self.feed else { return };
         let owners = |entry: &&Entry| {
             let parsed = names.parse_object_subject(&entry.subject);
-            parsed.is_some_and(|(resource, _, _)| OWNERS.contains(&resource))
+            parsed.is_some_and(|(resource, _, _)| concerns_owner(resource, &entry.payload))
         };
         let entries: Vec<Entry> = entries.iter().filter(owners).cloned().collect();
         if !entries.is_empty() && feed.try_send(TailEvent::Entries(entries)).is_err() {
@@ -409,13 +415,12 @@ impl State {
         }
     }
 
-    /// Tombstones of Jobs are being removed. Those that were read are not needed any more, since
-    /// nothing stands in the way of a new Job of their names.
+    /// Tombstones are being removed. Those that were read are not needed any more, since nothing
+    /// stands in the way of a new object of their names.
     fn pass(&mut self, horizon: &[u8]) {
         let Ok(Horizon { removed, .. }) = serde_json::from_slice(horizon) else { return };
         self.removed = self.removed.max(removed);
-        self.tombstones
-            .retain(|(resource, ..), tombstone| resource != "jobs" || tombstone.revision > removed);
+        self.tombstones.retain(|(resource, ..), it| resource == UNBURIED || it.revision > removed);
         self.stale |= self.interrupted.is_some_and(|after| removed > after);
     }
 

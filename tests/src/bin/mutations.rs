@@ -1,52 +1,71 @@
-//! Plants every bug of `tests/mutations`, one at a time, in a worktree of its own, and runs the
-//! suites that must catch it. What it prints last is a table; its exit code is 1 if one survived.
+//! Plants every bug of `tests/mutations` in a worktree of its own, all behind switches, builds the
+//! suites once, and runs each with one bug at a time. What it prints last is a table; its exit code
+//! is 1 if a suite missed a bug that it must catch.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
-use std::time::Instant;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use stint_tests::mutations::{Mutation, all, workspace};
+use stint_tests::mutations::{Mutation, VARIABLE, all, plant, workspace};
+use wait_timeout::ChildExt as _;
 
-/// What became of a bug.
-enum Fate {
-    CaughtBy(String),
-    Survived,
-    /// It does not compile, which proves nothing.
-    Broken(String),
-}
+/// A bug may make a suite hang: that is found, too.
+const HANGS: Duration = Duration::from_secs(900);
+
+/// Executables of the suites, with the directory that each runs in.
+type Suites = BTreeMap<String, (PathBuf, PathBuf)>;
 
 fn main() -> anyhow::Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let chosen = |bug: &Mutation| {
+    let chosen = |bug: &&Mutation| {
         wanted.is_empty() || wanted.iter().any(|part| bug.name.contains(part.as_str()))
     };
-    let bugs: Vec<Mutation> = all()?.into_iter().filter(chosen).collect();
+    let bugs = all()?;
     let root = workspace().join("target/mutations");
     check_out(&root)?;
+    for (path, text) in plant(&bugs, &root)? {
+        std::fs::write(root.join(path), text)?;
+    }
+    let chosen: Vec<&Mutation> = bugs.iter().filter(chosen).collect();
+    let start = Instant::now();
+    let suites = build(&root, &chosen)?;
+    eprintln!("built in {} s", start.elapsed().as_secs());
+    for suite in suites.keys() {
+        if !passes(suite, &suites, "")? {
+            bail!("the suite `{suite}` fails without any bug; nothing can be learned from it");
+        }
+    }
     let mut rows = Vec::new();
-    for bug in &bugs {
+    for bug in chosen {
         let begin = Instant::now();
-        let fate = try_out(bug, &root)?;
-        let (word, good) = match fate {
-            Fate::CaughtBy(suite) => (format!("caught by `{suite}`"), true),
-            Fate::Survived => ("**survived**".to_owned(), false),
-            Fate::Broken(why) => (format!("**does not compile**: {why}"), false),
+        let mut missed = Vec::new();
+        for suite in &bug.caught_by {
+            if passes(suite, &suites, &bug.name)? {
+                missed.push(suite.as_str());
+            }
+        }
+        let caught: Vec<&str> = bug.caught_by.iter().map(String::as_str).collect();
+        let word = match missed.is_empty() {
+            true => format!("caught by {}", caught.join(", ")),
+            false => format!("**missed by {}**", missed.join(", ")),
         };
-        eprintln!("{}: {word} ({} s)", bug.name, begin.elapsed().as_secs());
-        rows.push((bug, word, good));
+        eprintln!("{}: {word} ({:.1} s)", bug.name, begin.elapsed().as_secs_f64());
+        rows.push((bug, word, missed.is_empty()));
     }
     println!("| bug | what goes wrong | fate |\n| --- | --- | --- |");
     for (bug, word, _) in &rows {
         println!("| {} | {} | {word} |", bug.name, bug.why);
     }
-    let left = rows.iter().filter(|(_, _, good)| !good).count();
-    println!("\n{} bugs, {} caught", rows.len(), rows.len() - left);
+    let left = rows.iter().filter(|(_, _, caught)| !caught).count();
+    let (all, took) = (rows.len(), start.elapsed().as_secs());
+    println!("\n{all} bugs, {} caught, {took} s", all - left);
     Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is committed, in a worktree of its own.
+/// What is committed, in a worktree of its own, beside the tables that lie beside this one.
 fn check_out(root: &Path) -> anyhow::Result<()> {
     if root.join(".git").exists() {
         let head = git(&workspace(), &["rev-parse", "HEAD"])?;
@@ -55,6 +74,10 @@ fn check_out(root: &Path) -> anyhow::Result<()> {
         let path = root.display().to_string();
         git(&workspace(), &["worktree", "prune"])?;
         git(&workspace(), &["worktree", "add", "--quiet", "--force", "--detach", &path])?;
+    }
+    let (tables, beside) = (workspace().join("../shared"), workspace().join("target/shared"));
+    if tables.exists() && !beside.exists() {
+        std::os::unix::fs::symlink(tables, beside)?;
     }
     Ok(())
 }
@@ -68,43 +91,60 @@ fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Plants a bug, runs its suites until one fails, and takes it out again.
-fn try_out(bug: &Mutation, root: &Path) -> anyhow::Result<Fate> {
-    let planted = bug.plant(root)?;
-    let path = root.join(&bug.file);
-    let before = std::fs::read_to_string(&path)?;
-    std::fs::write(&path, planted)?;
-    let fate = run_suites(bug, root);
-    std::fs::write(&path, before)?;
-    fate
-}
-
-fn run_suites(bug: &Mutation, root: &Path) -> anyhow::Result<Fate> {
-    for suite in &bug.caught_by {
-        let output = cargo(root, suite)?;
-        if output.status.success() {
-            continue;
-        }
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        if text.contains("could not compile") {
-            let line = text.lines().find(|line| line.starts_with("error"));
-            return Ok(Fate::Broken(line.unwrap_or("see cargo's output").to_owned()));
-        }
-        return Ok(Fate::CaughtBy(suite.clone()));
-    }
-    Ok(Fate::Survived)
-}
-
-/// Runs a suite, sharing what this workspace has built of its dependencies.
-fn cargo(root: &Path, suite: &str) -> anyhow::Result<Output> {
-    let suite = match suite {
-        "job" => vec!["-p", "stint-coordinator", "--lib", "--", "job::"],
-        "common" => vec!["-p", "stint-common", "--lib"],
-        test => vec!["-p", "stint-tests", "--test", test],
-    };
+/// Builds the suites that are asked for, sharing what this workspace has built of dependencies.
+fn build(root: &Path, bugs: &[&Mutation]) -> anyhow::Result<Suites> {
+    let wanted: std::collections::BTreeSet<&str> =
+        bugs.iter().flat_map(|bug| &bug.caught_by).map(String::as_str).collect();
     let program = std::env::var_os("STINT_CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let target: PathBuf = workspace().join("target");
     let mut command = Command::new(program);
-    command.arg("test").args(suite).current_dir(root);
-    command.env("CARGO_TARGET_DIR", target).output().context("running cargo")
+    command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
+    command.args(["-p", "stint-common", "-p", "stint-coordinator", "-p", "stint-tests", "--lib"]);
+    for suite in wanted.iter().filter(|suite| !["job", "common"].contains(suite)) {
+        command.args(["--test", suite]);
+    }
+    command.current_dir(root).env("CARGO_TARGET_DIR", workspace().join("target"));
+    let output = command.stderr(std::process::Stdio::inherit()).output();
+    let output = output.context("running cargo")?;
+    if !output.status.success() {
+        bail!("the tree with the planted bugs does not compile (see above)");
+    }
+    let mut suites = Suites::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let said: serde_json::Value = serde_json::from_str(line)?;
+        let Some(executable) = said["executable"].as_str() else { continue };
+        let suite = match said["target"]["name"].as_str() {
+            Some("stint_coordinator") => "job",
+            Some("stint_common") => "common",
+            Some(name) => name,
+            None => continue,
+        };
+        let manifest = Path::new(said["manifest_path"].as_str().unwrap_or_default());
+        let package = manifest.parent().unwrap_or(root).to_owned();
+        if wanted.contains(suite) {
+            suites.insert(suite.to_owned(), (executable.into(), package));
+        }
+    }
+    Ok(suites)
+}
+
+/// Whether a suite passes with one bug switched on.
+fn passes(suite: &str, suites: &Suites, bug: &str) -> anyhow::Result<bool> {
+    let Some((executable, directory)) = suites.get(suite) else {
+        bail!("there is no suite `{suite}`");
+    };
+    let mut command = Command::new(executable);
+    if suite == "job" {
+        command.arg("job::");
+    }
+    command.current_dir(directory).env(VARIABLE, bug).env("STINT_SIM_ENOUGH", "1");
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().with_context(|| format!("running {}", executable.display()))?;
+    match child.wait_timeout(HANGS)? {
+        Some(status) => Ok(status.success()),
+        None => {
+            child.kill()?;
+            child.wait()?;
+            Ok(false)
+        }
+    }
 }

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stint_coordinator::registry::objects::Kind;
+use stint_coordinator::registry::objects::kind::{CONFIG_MAP, SECRET};
 use stint_coordinator::registry::{Error, Options, Propagation, Registry};
 use tokio::sync::oneshot;
 
+use super::machine;
 use super::rng::Rng;
 use super::truth;
 use super::world::World;
@@ -38,6 +41,8 @@ pub struct Wish {
     pub after: Duration,
     /// What is done to it then, each after a pause.
     pub deeds: Vec<(Duration, Deed)>,
+    /// Its pods ask for an object, which is made so long after the Job.
+    pub configured: Option<(&'static Kind, Duration)>,
 }
 
 impl Wish {
@@ -90,12 +95,46 @@ impl Wish {
         if rng.chance(100) {
             spec["suspend"] = json!(true);
         }
+        let configured = asks(&mut spec, &name, restarts, rng);
         let deeds = deeds(&spec, indexed, rng);
         let manifest = json!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec,
         });
-        Self { name, manifest, after: Duration::from_millis(rng.below(4000)), deeds }
+        let after = Duration::from_millis(rng.below(4000));
+        Self { name, manifest, after, deeds, configured }
     }
+}
+
+/// What its pods ask of a worker, and of an object.
+fn asks(
+    spec: &mut Value,
+    name: &str,
+    restarts: bool,
+    rng: &mut Rng,
+) -> Option<(&'static Kind, Duration)> {
+    if rng.chance(250) {
+        let selector = *rng.pick(&[("zone", "a"), ("disk", "fast")]);
+        spec["template"]["spec"]["nodeSelector"] = json!({selector.0: selector.1});
+    }
+    if rng.chance(150) {
+        let cpu = *rng.pick(&["100m", "500m", "1"]);
+        spec["template"]["spec"]["containers"][0]["resources"] =
+            json!({"requests": {"cpu": cpu, "memory": "16Mi"}});
+    }
+    rng.chance(150).then(|| {
+        let kind = if rng.chance(500) { &CONFIG_MAP } else { &SECRET };
+        let source = if kind.about.kind == "Secret" { "secretKeyRef" } else { "configMapKeyRef" };
+        let from = json!({source: {"name": name, "key": "setting"}});
+        let main = &mut spec["template"]["spec"]["containers"][0];
+        main["env"] = json!([
+            {"name": "RESTARTS_IF_SET", "value": "1"},
+            {"name": machine::SETTING, "valueFrom": from},
+        ]);
+        if restarts {
+            main["env"][0]["name"] = json!("RESTARTS");
+        }
+        (kind, Duration::from_millis(*rng.pick(&[0, 2000, 20_000])))
+    })
 }
 
 fn per_index(spec: &mut Value, completions: u64, restarts: bool, rng: &mut Rng) {
@@ -177,6 +216,10 @@ pub async fn look_after(world: Arc<World>, wish: Wish, mut rng: Rng) {
         })
     })
     .await;
+    if let Some((_, pause)) = wish.configured {
+        tokio::time::sleep(pause).await;
+        configure(&world, &mut rng, &wish).await;
+    }
     for (pause, deed) in &wish.deeds {
         tokio::time::sleep(*pause).await;
         if let Deed::Suspend = deed {
@@ -211,6 +254,26 @@ pub async fn look_after(world: Arc<World>, wish: Wish, mut rng: Rng) {
             Deed::Suspend => {}
         }
     }
+}
+
+/// Makes what the Job's pods ask for.
+pub async fn configure(world: &Arc<World>, rng: &mut Rng, wish: &Wish) {
+    let Some((kind, _)) = wish.configured else { return };
+    let data = if kind.about.kind == "Secret" { "stringData" } else { "data" };
+    let body = json!({
+        "apiVersion": "v1", "kind": kind.about.kind, "metadata": {"name": wish.name},
+        data: {"setting": machine::SET},
+    });
+    let body = body.to_string();
+    insist(world, rng, |registry| {
+        let body = body.clone();
+        Box::pin(async move {
+            let options = Options::default();
+            let made = registry.create_object(kind, "default", body.as_bytes(), None, &options);
+            made.await.map(drop)
+        })
+    })
+    .await;
 }
 
 async fn patch(world: &Arc<World>, rng: &mut Rng, name: &str, spec: Value) {

@@ -10,6 +10,7 @@ use super::jetstream::Lapses;
 use super::net::Delays;
 use super::rng::Rng;
 use super::roles::Role;
+use super::truth;
 use super::world::World;
 
 /// A kind of fault.
@@ -31,6 +32,9 @@ enum Kind {
     Retire,
 }
 
+/// So many of a thousand runs lose what the server had acknowledged.
+const GOES_BACK: u64 = 40;
+
 const KINDS: [(Kind, &str); 7] = [
     (Kind::Crash, "crash"),
     (Kind::Shutdown, "shutdown"),
@@ -48,6 +52,8 @@ pub struct Faults {
     kinds: Vec<(Kind, &'static str)>,
     every: u64,
     lasts: Duration,
+    /// An older copy of the server's directory is put back.
+    goes_back: bool,
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -59,6 +65,7 @@ impl Faults {
         let kinds = KINDS.iter().filter(|_| !calm && rng.chance(400)).copied().collect();
         let every = *rng.pick(&[300, 1000, 3000]);
         let lasts = Duration::from_millis(rng.between(2000, 20_000));
+        let goes_back = !calm && rng.chance(GOES_BACK);
         if !calm {
             let mut state = world.net.state();
             let mut often = |most: u64| if rng.chance(400) { rng.below(most) } else { 0 };
@@ -70,12 +77,15 @@ impl Faults {
             };
             state.delays = Delays { usual: 1 + often(20), late: often(60), lateness: often(5000) };
         }
-        Self { world, rng, kinds, every, lasts, counts: BTreeMap::new() }
+        Self { world, rng, kinds, every, lasts, goes_back, counts: BTreeMap::new() }
     }
 
     /// Does harm for a while, then mends everything. Says what was done how often.
     pub async fn rage(&mut self) -> Vec<(&'static str, u64)> {
         let end = tokio::time::Instant::now() + self.lasts;
+        if self.goes_back {
+            self.go_back();
+        }
         loop {
             let pause = Duration::from_millis(self.rng.below(self.every * 2));
             if tokio::time::Instant::now() + pause >= end {
@@ -134,6 +144,28 @@ impl Faults {
         }
     }
 
+    /// Outside of all promises but two: it is noticed, and Jobs go on from what is left.
+    fn go_back(&mut self) {
+        self.counts.insert("went back", 1);
+        let lasts = u64::try_from(self.lasts.as_millis()).unwrap_or(0);
+        let after = self.rng.below(lasts / 2);
+        let before = self.rng.below(lasts / 2);
+        let world = self.world.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            let Some(copy) = world.net.state().server.copy() else { return };
+            tokio::time::sleep(Duration::from_millis(before)).await;
+            world.net.crash_server();
+            {
+                let mut state = world.net.state();
+                state.server.put_back(copy);
+                truth::lock(&world.truth).go_back(&state.server);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            world.net.start_server();
+        });
+    }
+
     fn crash_server(&mut self) {
         let lasts = Duration::from_millis(self.rng.between(20, 2000));
         let net = self.world.net.clone();
@@ -144,12 +176,12 @@ impl Faults {
         });
     }
 
-    /// One worker stays in any case.
+    /// The first worker stays in any case.
     fn retire(&mut self) {
         let mut workers = self.world.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let last = workers.len() - 1;
         if last > 0 {
-            let index = usize::try_from(self.rng.below(last as u64 + 1)).unwrap_or(0);
+            let index = 1 + usize::try_from(self.rng.below(last as u64)).unwrap_or(0);
             let (_, agent) = workers.remove(index);
             drop(workers);
             agent.role.process.kill();

@@ -1,5 +1,7 @@
 //! A Job's record as it was stored, and what may become of it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use stint_common::id::JobUid;
 use stint_coordinator::job::Key;
@@ -17,7 +19,7 @@ pub struct JobTruth {
     /// Its record.
     pub record: JobRecord,
     /// Its spec.
-    pub spec: Value,
+    pub spec: Arc<Value>,
     /// `metadata.generation`.
     pub generation: u64,
     /// Whether it is Indexed.
@@ -31,16 +33,24 @@ pub struct JobTruth {
 }
 
 impl JobTruth {
-    pub(super) fn new(record: JobRecord, now: Millis) -> Option<Self> {
+    /// Reads a record; `before` is the one that it replaces.
+    pub(super) fn new(record: JobRecord, before: Option<&Self>, now: Millis) -> Option<Self> {
+        let finished = record.status.finished().is_some();
+        if let Some(before) = before
+            && before.record.object.get() == record.object.get()
+        {
+            let finished_at = before.finished_at.or(finished.then_some(now));
+            let (name, spec) = (before.name.clone(), Arc::clone(&before.spec));
+            return Some(Self { record, name, spec, finished_at, ..*before });
+        }
         let object: Value = serde_json::from_str(record.object.get()).ok()?;
         let uid = object["metadata"]["uid"].as_str()?.parse().ok()?;
-        let finished = record.status.finished().is_some();
         Some(Self {
             uid,
             name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
             generation: object["metadata"]["generation"].as_u64().unwrap_or(0),
             indexed: object["spec"]["completionMode"] == "Indexed",
-            spec: object["spec"].clone(),
+            spec: Arc::new(object["spec"].clone()),
             record,
             created: now,
             disturbed: false,

@@ -21,6 +21,11 @@ use super::process::Process;
 use super::rng::Rng;
 use super::truth::{self, Running, SharedTruth};
 
+/// What a pod finds in this variable, if it asked for it.
+pub const SETTING: &str = "SETTING";
+/// The value.
+pub const SET: &str = "on";
+
 const SIGKILL: i32 = nix::libc::SIGKILL;
 
 /// One run of a program.
@@ -164,7 +169,11 @@ impl Machine {
         };
         let ignores_term = chance.chance(number(4));
         let restarts = spec.variable("RESTARTS").is_some();
-        truth::lock(&self.0.truth).starts(uid, self.running(run), restarts);
+        let set = spec.variable(SETTING).is_none_or(|value| value == SET);
+        let mut truth = truth::lock(&self.0.truth);
+        truth.must_not(!set, || format!("pod {uid} has another setting than it asked for"));
+        truth.starts(uid, self.running(run), restarts);
+        drop(truth);
         let due = Instant::now() + Duration::from_millis(took);
         self.state().runs.insert(run, Run { due, exit, ignores_term });
         let logs = LogReader::empty();

@@ -14,6 +14,7 @@ pub mod jetstream;
 pub mod job_truth;
 pub mod judge;
 pub mod machine;
+pub mod many;
 pub mod net;
 pub mod process;
 pub mod rng;
@@ -22,5 +23,6 @@ pub mod trace;
 pub mod truth;
 pub mod world;
 
+pub use many::{Summary, many};
 pub use rng::Rng;
 pub use world::{Verdict, run};

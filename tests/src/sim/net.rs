@@ -382,8 +382,7 @@ impl State {
         state.arrives_late = false;
         (state.to_server, state.to_client) = (now, now);
         state.reconnects.happened();
-        let subjects: Vec<String> =
-            state.listeners.keys().chain(state.requests.keys()).cloned().collect();
+        let subjects: Vec<String> = state.listeners.keys().cloned().collect();
         let parked = std::mem::take(&mut state.parked);
         for subject in subjects {
             self.send(link, Frame::Subscribe(subject));
@@ -457,7 +456,6 @@ impl Port for SimPort {
             let (sender, answer) = oneshot::channel();
             self.net.state().links[self.link].requests.insert(reply.clone(), sender);
             let _asked = Asked { port: self, reply: &reply };
-            self.send(Frame::Subscribe(reply.clone()));
             self.send(Frame::Publish(Outgoing { reply: Some(reply.as_str().into()), ..message }));
             match tokio::time::timeout(timeout, answer).await {
                 Ok(Ok(answer)) if answer.status.is_none() => Ok(answer),
@@ -502,7 +500,6 @@ struct Asked<'a> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.port.net.state().links[self.port.link].requests.remove(self.reply);
-        self.port.send(Frame::Unsubscribe(self.reply.to_owned()));
     }
 }
 

@@ -10,7 +10,7 @@ use stint_common::names::{Names, PodsSubject};
 use stint_common::wire::{End, Outcome, PodRecord, PodState, WorkerLease, WorkerState};
 use stint_coordinator::store::JobRecord;
 
-use super::jetstream::{Millis, Observer};
+use super::jetstream::{Millis, Observer, Server};
 use super::job_truth::{JobTruth, check_change};
 
 /// What is known of a pod's record.
@@ -20,8 +20,10 @@ pub struct PodTruth {
     pub claimed_by: Option<Incarnation>,
     /// How it ended.
     pub end: Option<Box<End>>,
-    /// Its record was purged.
+    /// Its record was purged: it is over, whatever stands there later.
     pub purged: bool,
+    /// Who claimed it after that, and has not written its end.
+    pub ghost: Option<Incarnation>,
     /// Whose process ran it.
     pub ran_on: Option<Incarnation>,
     /// How many processes it had.
@@ -53,6 +55,8 @@ pub struct Truth {
     leases: BTreeMap<String, (WorkerLease, Millis)>,
     /// Jobs whose deletion was confirmed.
     pub deleted: BTreeSet<JobUid>,
+    /// The server lost what it had acknowledged: no promise holds but that Jobs go on.
+    pub went_back: bool,
     /// Says what must not be at once.
     pub aloud: bool,
     /// What must not be, in words.
@@ -68,7 +72,16 @@ pub fn lock(truth: &SharedTruth) -> MutexGuard<'_, Truth> {
 }
 
 impl Truth {
+    /// The names under which everything lives.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     fn violated(&mut self, what: String) {
+        if self.went_back {
+            return;
+        }
         if self.aloud {
             println!("VIOLATION {what}");
         }
@@ -79,6 +92,23 @@ impl Truth {
     pub fn must_not(&mut self, is: bool, what: impl FnOnce() -> String) {
         if is {
             self.violated(what());
+        }
+    }
+
+    /// What stands now is all that there is.
+    pub fn go_back(&mut self, server: &Server) {
+        self.went_back = true;
+        self.violations.clear();
+        self.jobs.clear();
+        self.pods.clear();
+        self.deleted.clear();
+        let names = self.names.clone();
+        for (subject, payload) in server.all("stint.") {
+            if let Some(("jobs", _, _)) = names.parse_object_subject(subject) {
+                self.take_job(payload, 0);
+            } else if let Some(PodsSubject::Pod(pod)) = names.parse_pods_subject(subject) {
+                self.take_pod(pod, payload);
+            }
         }
     }
 
@@ -102,7 +132,9 @@ impl Truth {
             Ok(record) => record,
             Err(error) => return self.violated(format!("an unreadable Job was stored: {error}")),
         };
-        let Some(mut after) = JobTruth::new(record, now) else {
+        let same = |job: &&JobTruth| job.record.object.get() == record.object.get();
+        let before = self.jobs.values().find(same);
+        let Some(mut after) = JobTruth::new(record, before, now) else {
             return self.violated("a Job without uid was stored".to_owned());
         };
         let uid = after.uid;
@@ -173,16 +205,24 @@ impl Truth {
         let claimer = record.claim.as_ref().map(|claim| claim.incarnation);
         let ended = matches!(record.state, PodState::Terminated(_));
         let facts = self.pods.entry(pod).or_default();
-        let wrong = match (facts.purged, &facts.end, facts.claimed_by) {
-            (true, _, _) => Some("was written after its records were purged"),
-            (_, Some(_), _) => Some("was written after its end"),
-            (_, None, Some(before)) if claimer != Some(before) => {
+        if facts.purged {
+            // An old item finds an empty subject. Nothing may come of it: no process, no count.
+            let ran = matches!(record.state, PodState::Running(_));
+            let twice = facts.ghost.is_some_and(|ghost| claimer != Some(ghost) && !ended);
+            facts.ghost = claimer.filter(|_| !ended);
+            self.must_not(ran, || format!("{pod} runs after its records were purged"));
+            self.must_not(twice, || format!("{pod} was claimed by two after it was purged"));
+            return;
+        }
+        let wrong = match (&facts.end, facts.claimed_by) {
+            (Some(_), _) => Some("was written after its end"),
+            (None, Some(before)) if claimer != Some(before) => {
                 Some("was claimed by another while it was claimed")
             }
-            (_, None, None) if !ended && !matches!(record.state, PodState::Claimed) => {
+            (None, None) if !ended && !matches!(record.state, PodState::Claimed) => {
                 Some("ran before it was claimed")
             }
-            (_, None, None) if ended && claimer.is_some() => Some("ended before it was claimed"),
+            (None, None) if ended && claimer.is_some() => Some("ended before it was claimed"),
             _ => None,
         };
         facts.claimed_by = facts.claimed_by.or(claimer);
@@ -236,7 +276,9 @@ impl Truth {
             return self.violated(format!("a process of the unclaimed pod {uid} was started"));
         };
         let facts = self.pods.entry(pod).or_default();
-        let wrong = if facts.claimed_by != Some(running.on) {
+        let wrong = if facts.purged {
+            Some("was started after its records were purged")
+        } else if facts.claimed_by != Some(running.on) {
             Some("was started by one who has no claim")
         } else if facts.end.is_some() {
             Some("was started after its end")
@@ -337,7 +379,9 @@ impl Observer for Watching {
                 format!("the item of {pod} left the queue before a claim or an end")
             });
         } else if let Some(PodsSubject::Pod(pod)) = names.parse_pods_subject(subject) {
-            truth.pods.entry(pod).or_default().purged = purged;
+            let facts = truth.pods.entry(pod).or_default();
+            facts.purged |= purged;
+            facts.ghost = None;
         }
     }
 }

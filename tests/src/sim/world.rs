@@ -1,12 +1,14 @@
 //! A whole system from a seed: server, coordinators, workers, clients, faults; and the judgement at
 //! the end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 use stint_common::id::Incarnation;
+use stint_coordinator::control::Keep;
 use stint_coordinator::registry::{Options, Registry};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -19,7 +21,7 @@ use super::judge;
 use super::net::Net;
 use super::process::Process;
 use super::rng::Rng;
-use super::roles::{Agent, Coordinator, Home};
+use super::roles::{Agent, Coordinator, Home, STRAYS};
 use super::truth::{self, SharedTruth, Watching};
 
 /// Every simulation begins at this moment.
@@ -29,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// So many of a thousand runs go on, to see what is left of Jobs that are gone.
 const LINGERS: u64 = 30;
 /// For so long: what is left is kept for a while.
-const LINGER: Duration = Duration::from_secs(150);
+const LINGER: Duration = Duration::from_secs(250);
 /// Between two looks at whether everything is over.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -62,11 +64,20 @@ pub struct World {
     pub workers: Mutex<Vec<(Home, Agent)>>,
     /// When it began.
     pub start: Instant,
+    /// How much coordinators keep of what is over.
+    keep: Keep,
     rng: Mutex<Rng>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first worker takes every pod, and is never taken away.
+fn labels(number: u64, rng: &mut Rng) -> BTreeMap<String, String> {
+    let all = [("zone", "a"), ("disk", "fast")].into_iter();
+    let some = all.filter(|_| number == 0 || rng.chance(500));
+    some.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 fn epoch() -> Timestamp {
@@ -103,7 +114,7 @@ async fn simulate(seed: u64, aloud: bool) -> Verdict {
     let mut faults = Faults::draw(world.clone(), rng.fork());
     let faults = faults.rage().await;
     let mut violations = world.end_of(clients).await;
-    world.rouse().await;
+    world.rouse(&wishes).await;
     violations.extend(world.settle(&wishes).await);
     if violations.is_empty() && rng.chance(LINGERS) {
         tokio::time::sleep(LINGER).await;
@@ -133,10 +144,15 @@ impl World {
             coordinators: Mutex::default(),
             workers: Mutex::default(),
             start: Instant::now(),
+            keep: Keep {
+                pods: *rng.pick(&[100_000, 100_000, 0, 3]),
+                deleted: Duration::from_secs(*rng.pick(&[3600, 3600, 4])),
+                strays: STRAYS,
+            },
             rng: Mutex::new(rng.fork()),
         };
         for _ in 0..rng.between(1, 3) {
-            let coordinator = Coordinator::start(&world.net, world.process());
+            let coordinator = Coordinator::start(&world.net, world.process(), world.keep);
             lock(&world.coordinators).push(coordinator);
         }
         for number in 0..rng.between(1, 3) {
@@ -146,6 +162,7 @@ impl World {
                 id: Incarnation(Uuid::from_u128(id)),
                 slots: u32::try_from(rng.between(1, 4)).unwrap_or(1),
                 seed: rng.draw(),
+                labels: labels(number, rng),
             };
             let agent =
                 Agent::start(&world.net, world.process(), home.clone(), world.truth.clone());
@@ -181,7 +198,7 @@ impl World {
     fn restart_the_dead(&self) {
         for coordinator in lock(&self.coordinators).iter_mut() {
             if !coordinator.role.process.lives() {
-                *coordinator = Coordinator::start(&self.net, self.process());
+                *coordinator = Coordinator::start(&self.net, self.process(), self.keep);
             }
         }
         for (home, agent) in lock(&self.workers).iter_mut() {
@@ -192,9 +209,15 @@ impl World {
         }
     }
 
-    /// Jobs that a late request left suspended are resumed: nothing else would ever end them.
-    async fn rouse(&self) {
+    /// Jobs that a late request left suspended are resumed, and what the server forgot is made
+    /// again: nothing else would ever end them.
+    async fn rouse(self: &Arc<Self>, wishes: &[Wish]) {
         let mut rng = lock(&self.rng).fork();
+        if truth::lock(&self.truth).went_back {
+            for wish in wishes {
+                clients::configure(self, &mut rng, wish).await;
+            }
+        }
         for _ in 0..20 {
             let suspended: Vec<String> = {
                 let truth = truth::lock(&self.truth);

@@ -79,6 +79,31 @@ fn pointer() -> impl Strategy<Value = String> {
         .prop_map(|tokens| tokens.iter().map(|token| format!("/{token}")).collect())
 }
 
+/// Limits per index, and the two policies, where they may be.
+fn policies(
+    spec: &mut Value,
+    (per_index, failure, success): (bool, bool, bool),
+    indexed: bool,
+    never: bool,
+) {
+    let per_index = per_index && indexed;
+    if per_index {
+        spec["backoffLimitPerIndex"] = json!(1);
+        spec["maxFailedIndexes"] = json!(1);
+    }
+    if failure && never {
+        let action = if per_index { "FailIndex" } else { "Count" };
+        spec["podFailurePolicy"] = json!({"rules": [
+            {"action": action,
+             "onExitCodes": {"containerName": "c0", "operator": "In", "values": [1, 42]}},
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+        ]});
+    }
+    if success && indexed {
+        spec["successPolicy"] = json!({"rules": [{"succeededIndexes": "0", "succeededCount": 1}]});
+    }
+}
+
 /// A Job that is let in, with most of what one can say.
 fn any_good_job() -> impl Strategy<Value = Value> {
     let numbers = (
@@ -90,8 +115,10 @@ fn any_good_job() -> impl Strategy<Value = Value> {
     let texts = prop::collection::btree_map("[a-z]{1,8}", "[a-zA-Z0-9]{0,8}", 0..3);
     let finalizers = prop::collection::btree_set("[a-z]{1,5}/[a-z]{1,5}", 0..3);
     let manual = any::<bool>();
-    (numbers, any::<(bool, bool, bool)>(), (texts, finalizers, manual), 1..3_usize).prop_map(
-        |(numbers, (indexed, suspend, twice), (labels, finalizers, manual), count)| {
+    let flags = any::<(bool, bool, bool)>();
+    let rules = any::<(bool, bool, bool)>();
+    (numbers, flags, rules, (texts, finalizers, manual), 1..3_usize).prop_map(
+        |(numbers, (indexed, suspend, twice), rules, (labels, finalizers, manual), count)| {
             let (parallelism, completions, limit, seconds) = numbers;
             let mut job = plain_job();
             job["metadata"]["finalizers"] = json!(finalizers);
@@ -114,6 +141,7 @@ fn any_good_job() -> impl Strategy<Value = Value> {
             if indexed {
                 spec["completionMode"] = json!("Indexed");
             }
+            policies(spec, rules, indexed, !twice);
             spec["template"]["metadata"] = json!({"labels": labels});
             let policy = if twice { "OnFailure" } else { "Never" };
             spec["template"]["spec"]["restartPolicy"] = json!(policy);

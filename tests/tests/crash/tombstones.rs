@@ -1,5 +1,5 @@
-//! What is left of deleted Jobs goes after a while, and nobody is misled by that: neither a watch
-//! that begins before, nor a coordinator that was cut off meanwhile.
+//! What is left of deleted objects goes after a while, and nobody is misled by that: neither a
+//! watch that begins before, nor a coordinator that was cut off meanwhile.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,29 +16,38 @@ use super::STINT;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const JOBS: [&str; 3] = ["one", "two", "three"];
+const SECRET: &str = "token";
 
 async fn create_all(api: &Api) {
     for name in JOBS {
         api.create(&job(name).spec(&json!({"suspend": true})).build()).await;
     }
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET},
+        "stringData": {"password": "let nobody read this when it is deleted"},
+    });
+    api.send("secrets.create", &[], secret.to_string()).await.object();
 }
 
 async fn delete_all(api: &Api) {
     for name in JOBS {
         api.send(&format!("jobs.delete.{name}"), &[], "").await.object();
     }
+    api.send(&format!("secrets.delete.{SECRET}"), &[], "").await.object();
 }
 
-/// Nothing of any Job is in the stream.
+/// Nothing of any Job or Secret is in the stream.
 async fn until_nothing_is_left(world: &World) {
     let names = Names::default();
     let client = world.connect().await;
     let stream = jetstream::new(client).get_stream(names.objects_stream()).await.unwrap();
-    let jobs = names.objects(Some("jobs"));
-    until("no message is left", LIMIT, || async {
-        stream.get_last_raw_message_by_subject(&jobs).await.is_err().then_some(())
-    })
-    .await;
+    for resource in ["jobs", "secrets"] {
+        let all = names.objects(Some(resource));
+        until("no message is left", LIMIT, || async {
+            stream.get_last_raw_message_by_subject(&all).await.is_err().then_some(())
+        })
+        .await;
+    }
 }
 
 async fn list(api: &Api) -> (Vec<String>, String) {

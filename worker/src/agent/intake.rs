@@ -51,6 +51,12 @@ pub(super) struct Intake {
     turns: u64,
 }
 
+/// The definitions of all classes, and what becomes of them.
+fn read_classes(jet: &Jet) -> Tail {
+    let classes = jet.names.objects(Some("classes"));
+    Tail::start(jet.clone(), jet.names.objects_stream(), vec![classes])
+}
+
 /// Something about pulls.
 pub(super) enum News {
     Item(Pulled),
@@ -73,8 +79,7 @@ impl Intake {
         let reply = jet.new_inbox();
         let inbox = jet.subscribe(format!("{reply}.*")).await?;
         let reconnects = jet.reconnects();
-        let classes = jet.names.objects(Some("classes"));
-        let classes = Tail::start(jet.clone(), jet.names.objects_stream(), vec![classes]);
+        let classes = read_classes(&jet);
         let mut intake = Self {
             jet,
             name: name.to_owned(),
@@ -175,8 +180,11 @@ impl Intake {
                 None => std::future::pending().await,
             },
             event = self.classes.next() => {
-                if let Some(TailEvent::Entries(entries)) = event {
-                    self.class_news(entries, clock());
+                match event {
+                    Some(TailEvent::Entries(entries)) => self.class_news(entries, clock()),
+                    Some(TailEvent::CaughtUp | TailEvent::Resumed(_)) => {}
+                    // Nothing comes from it any more. Classes that are known are still asked for.
+                    Some(TailEvent::WentBack) | None => self.classes = read_classes(&self.jet),
                 }
                 News::Less
             }

@@ -9,7 +9,7 @@ use super::stream::{Pattern, Stream};
 use super::{LinkId, Millis};
 
 /// A pull that stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pull {
     pub(super) link: LinkId,
     pub(super) reply: String,
@@ -19,14 +19,14 @@ pub(super) struct Pull {
 }
 
 /// A message that was delivered and not answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     deadline: Millis,
     delivered: u64,
 }
 
 /// A pull consumer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Consumer {
     pub(super) filters: Vec<Pattern>,
     pub(super) explicit: bool,
@@ -50,6 +50,8 @@ pub(super) struct Due {
     pub(super) consumer_sequence: u64,
     /// How many more there are. Only told of work: nobody asks how much is left to read.
     pub(super) pending: usize,
+    /// By when it is to be answered.
+    pub(super) deadline: Option<Millis>,
 }
 
 fn millis(nanos: &Value) -> Millis {
@@ -118,8 +120,8 @@ impl Consumer {
         }
         self.delivered += 1;
         self.active_at = now;
-        if self.explicit {
-            let deadline = now + self.ack_wait;
+        let deadline = self.explicit.then_some(now + self.ack_wait);
+        if let Some(deadline) = deadline {
             self.pending.insert(sequence, Pending { deadline, delivered: before + 1 });
         }
         let (link, inbox) = (pull.link, pull.reply.clone());
@@ -128,7 +130,8 @@ impl Consumer {
         }
         let consumer_sequence = self.delivered;
         let pending = if self.explicit { self.count(stream) } else { 0 };
-        Some(Due { link, inbox, sequence, delivered: before + 1, consumer_sequence, pending })
+        let delivered = before + 1;
+        Some(Due { link, inbox, sequence, delivered, consumer_sequence, pending, deadline })
     }
 
     /// It was answered, or is not there any more.

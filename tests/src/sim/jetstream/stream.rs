@@ -40,7 +40,7 @@ pub(super) struct Stored {
 }
 
 /// A stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) config: Value,
     subjects: Vec<Pattern>,
@@ -89,6 +89,16 @@ impl Stream {
         let mut newest = self.messages.iter().rev();
         let found = newest.find(|(_, message)| pattern.matches(&message.subject))?;
         Some((*found.0, found.1))
+    }
+
+    /// How many messages stand at each subject that matches.
+    pub(super) fn subjects(&self, pattern: &str) -> BTreeMap<String, u64> {
+        let pattern = Pattern::new(pattern);
+        let mut found = BTreeMap::new();
+        for stored in self.messages.values().filter(|stored| pattern.matches(&stored.subject)) {
+            *found.entry(stored.subject.clone()).or_default() += 1;
+        }
+        found
     }
 
     pub(super) fn store(&mut self, subject: &str, payload: &Bytes, at: Millis) -> u64 {
