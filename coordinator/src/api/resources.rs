@@ -20,14 +20,14 @@ pub(crate) static RESOURCES: [&ApiResource; 17] = [
     &SERVICES_V1,
     &SERVICE_ACCOUNTS_V1,
     &REPLICATION_CONTROLLERS_V1,
-    &DAEMON_SETS_V1,
-    &REPLICA_SETS_V1,
     &CRON_JOBS_V1,
     &JOBS_V1,
     &EVENTS_K8S_V1,
     &ACCESS_REVIEWS_V1,
     &RULES_REVIEWS_V1,
     &SELF_REVIEWS_V1,
+    &DAEMON_SETS_V1,
+    &REPLICA_SETS_V1,
 ];
 
 static EVENTS_V1: ApiResource = ApiResource {

@@ -27,7 +27,8 @@ async fn resources_are_found_in_both_forms() {
     assert_eq!(http.get("/api").await.object(200)["versions"][0], "v1");
     let groups = http.get("/apis").await.object(200);
     let groups = groups["groups"].as_array().expect("groups come as a list");
-    let preferred = |group: &serde_json::Value| group["preferredVersion"]["groupVersion"] == "batch/v1";
+    let preferred =
+        |group: &serde_json::Value| group["preferredVersion"]["groupVersion"] == "batch/v1";
     assert!(groups.iter().any(preferred), "{groups:?}");
     let batch = http.get("/apis/batch/v1").await.object(200);
     let names: Vec<&str> = batch["resources"]
