@@ -8,7 +8,7 @@
 //! start        who reads
 //! ```
 //!
-//! Before [`start`] they count nothing and cost next to nothing; so a program that only asks the
+//! Before [`start()`] they count nothing and cost next to nothing; so a program that only asks the
 //! API, and a simulation, need not know of them. Names are OpenTelemetry's (`stint.pods.ended`);
 //! Prometheus sees `stint_pods_ended_total`.
 
