@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use async_nats::{Client, HeaderMap};
 use serde_json::{Value, json};
+use stint_worker::supervisor;
 
 /// What a row runs on.
 pub(crate) struct Shape {
@@ -22,7 +23,16 @@ pub(crate) struct Shape {
 pub(crate) struct Fleet {
     pub(crate) client: Client,
     children: Vec<(&'static str, Child)>,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
+}
+
+/// Seconds of CPU, by who used them.
+#[derive(Clone, Copy)]
+pub(crate) struct Cpu {
+    pub(crate) server: f64,
+    pub(crate) coordinator: f64,
+    pub(crate) agents: f64,
+    pub(crate) supervisors: f64,
 }
 
 impl Fleet {
@@ -49,22 +59,38 @@ impl Fleet {
             let part = if shape.noop { "role-noop" } else { "role-worker" };
             play("worker", part, &format!("worker-{number}"))?;
         }
-        let fleet = Self { client, children, _data: data };
+        let fleet = Self { client, children, data };
         // One pod through the whole road: everything is connected and warm.
         fleet.run(&job("warm-up", 8, 8, &["/bin/true"])).await?;
         Ok(fleet)
     }
 
-    /// Seconds of CPU that our processes and nats-server have used: (server, coordinator, workers).
-    pub(crate) fn cpu(&self) -> (f64, f64, f64) {
+    /// Seconds of CPU that our processes and nats-server have used.
+    pub(crate) fn cpu(&self) -> Cpu {
         let of = |what: &str| {
-            self.children
-                .iter()
-                .filter(|(name, _)| *name == what)
-                .map(|(_, child)| cpu_seconds(child.id()))
-                .sum()
+            let children = self.children.iter().filter(|(name, _)| *name == what);
+            children.map(|(_, child)| cpu_seconds(child.id())).sum()
         };
-        (of("nats-server"), of("coordinator"), of("worker"))
+        Cpu {
+            server: of("nats-server"),
+            coordinator: of("coordinator"),
+            agents: of("worker"),
+            supervisors: self.supervisors().into_iter().map(cpu_seconds).sum(),
+        }
+    }
+
+    /// They are in sessions of their own, and known by what they were started with.
+    fn supervisors(&self) -> Vec<u32> {
+        let data = self.data.path().display().to_string();
+        let is_one = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0).skip(1);
+            words.next() == Some(supervisor::SUBCOMMAND.as_bytes())
+                && words.next().is_some_and(|word| String::from_utf8_lossy(word).contains(&data))
+        };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(is_one).collect()
     }
 
     /// Resident memory of the coordinator at its highest, in MiB.

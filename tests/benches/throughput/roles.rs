@@ -89,5 +89,13 @@ fn worker(
     let config = stint_worker::serve::Config::new(nats, PathBuf::from(data));
     // Where limits cannot be kept, the row about them says what asking for them costs.
     let machine = stint_worker::machine::Machine { best_effort_limits: true, ..config.machine };
-    stint_worker::serve::Config { name: Some(name.to_owned()), slots, machine, ..config }
+    // To tell what the supervisor costs.
+    let supervised = std::env::var_os("STINT_BENCH_NO_SUPERVISOR").is_none();
+    stint_worker::serve::Config {
+        name: Some(name.to_owned()),
+        slots,
+        machine,
+        supervised,
+        ..config
+    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::fleet::{Fleet, Shape, job};
+use super::fleet::{Cpu, Fleet, Shape, job};
 use super::kinds;
 
 /// Runs the rows that are wanted; all of them if none is named.
@@ -15,7 +15,7 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let on = |name: &str| wanted.is_empty() || wanted.iter().any(|row| row == name);
     println!(
-        "| row | measured | CPU a pod (server + coordinator + workers) |\n| --- | --- | --- |"
+        "| row | measured | CPU a pod (server + coordinator + agents + supervisors) |\n| --- | --- | --- |"
     );
     if on("true") {
         runtime.block_on(true_row())?;
@@ -47,21 +47,18 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn print_row(
-    name: &str,
-    fleet: &Fleet,
-    before: (f64, f64, f64),
-    pods: f64,
-    measured: &str,
-) {
+pub(crate) fn print_row(name: &str, fleet: &Fleet, before: Cpu, pods: f64, measured: &str) {
     let after = fleet.cpu();
-    let each = |before: f64, after: f64| (after - before) / pods * 1e6;
-    let (server, coordinator, workers) =
-        (each(before.0, after.0), each(before.1, after.1), each(before.2, after.2));
-    let sum = server + coordinator + workers;
-    println!(
-        "| {name} | {measured} | {sum:.0} µs ({server:.0} + {coordinator:.0} + {workers:.0}) |"
-    );
+    let each = |of: fn(&Cpu) -> f64| (of(&after) - of(&before)) / pods * 1e6;
+    let parts = [
+        each(|cpu| cpu.server),
+        each(|cpu| cpu.coordinator),
+        each(|cpu| cpu.agents),
+        each(|cpu| cpu.supervisors),
+    ];
+    let sum: f64 = parts.iter().sum();
+    let parts = parts.map(|part| format!("{part:.0}")).join(" + ");
+    println!("| {name} | {measured} | {sum:.0} µs ({parts}) |");
 }
 
 /// `/bin/true` by the thousands, against a bare spawn-and-wait loop before and after.
