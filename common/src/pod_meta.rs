@@ -32,6 +32,22 @@ pub const TRACKING_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 /// Environment variable that gives an Indexed Job's container its index.
 pub const COMPLETION_INDEX_ENV: &str = "JOB_COMPLETION_INDEX";
 
+/// Where Kubernetes looks for a termination message when a template says nothing.
+const USUAL_MESSAGE_PATH: &str = "/dev/termination-log";
+
+/// Where a container has to be shown a file for its termination message, if anywhere: to show it in
+/// `/dev` costs a container a view of files of its own, so the usual place is shown only to one
+/// that speaks of it. `path` is its `terminationMessagePath`, `texts` are command, arguments and
+/// values of variables.
+pub fn message_path<'a, 't>(
+    path: Option<&'a str>,
+    mut texts: impl Iterator<Item = &'t str>,
+) -> Option<&'a str> {
+    let path = path.filter(|path| !path.is_empty())?;
+    let wanted = path != USUAL_MESSAGE_PATH || texts.any(|text| text.contains(USUAL_MESSAGE_PATH));
+    wanted.then_some(path)
+}
+
 /// What all pods of one Job are made from.
 #[derive(Clone, Copy, Debug)]
 pub struct PodSource<'a> {
@@ -155,6 +171,14 @@ mod tests {
 
     fn pod(slot: u32) -> PodId {
         PodId { job: JobUid(Uuid::from_u128(1)), slot: Slot(slot), attempt: Attempt(0) }
+    }
+
+    #[test]
+    fn the_usual_file_is_for_who_speaks_of_it() {
+        let shown = |path, text: &'static str| message_path(path, [text].into_iter()).is_some();
+        let usual = Some(USUAL_MESSAGE_PATH);
+        assert!(!shown(None, "") && !shown(Some(""), "") && !shown(usual, "true"));
+        assert!(shown(usual, "echo done > /dev/termination-log") && shown(Some("/tmp/m"), "true"));
     }
 
     #[test]

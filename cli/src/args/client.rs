@@ -117,6 +117,9 @@ pub struct LogsArgs {
     /// Only this container.
     #[arg(short, long, value_name = "NAME")]
     pub container: Option<String>,
+    /// That of the container's run before, where it was started again.
+    #[arg(short, long, conflicts_with = "follow")]
+    pub previous: bool,
     /// Say before each line whose it is: when there are several pods, always, or never.
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     pub prefix: Prefix,

@@ -58,6 +58,7 @@ struct Wanted {
     container: String,
     indexes: Option<IndexSet>,
     failed: bool,
+    previous: bool,
     prefix: Prefix,
 }
 
@@ -73,6 +74,7 @@ impl Wanted {
             container: args.container.clone().unwrap_or_default(),
             indexes,
             failed: args.failed,
+            previous: args.previous,
             prefix: args.prefix,
         })
     }
@@ -87,6 +89,7 @@ impl Wanted {
             .name(pod)
             .option("container", &self.container)
             .option("tailLines", self.tail.map_or_else(String::new, |lines| lines.to_string()));
+        let call = if self.previous { call.option("previous", true) } else { call };
         if self.follow { call.option("follow", true) } else { call }
     }
 }
@@ -99,6 +102,7 @@ pub(super) async fn of_job(session: &Session, job: &Value) -> anyhow::Result<()>
         container: String::new(),
         indexes: None,
         failed: false,
+        previous: false,
         prefix: Prefix::Auto,
     };
     all(session, job, &wanted).await

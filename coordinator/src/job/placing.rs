@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{
     Container, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, SecurityContext,
     Toleration as ApiToleration,
 };
-use stint_common::quantity;
 use stint_common::wire::{Class, Expression, Need, Request, Term, Toleration};
+use stint_common::{pod_meta, quantity};
 
 /// Priorities that every cluster knows by name.
 const PRIORITIES: [(&str, i32); 2] =
@@ -139,9 +139,6 @@ fn containers(pod: &PodSpec) -> impl Iterator<Item = &Container> {
     pod.init_containers.iter().flatten().chain(&pod.containers)
 }
 
-/// A termination message is looked for elsewhere than here.
-const USUAL_MESSAGE_PATH: &str = "/dev/termination-log";
-
 fn needs(pod: &PodSpec) -> BTreeSet<Need> {
     let mut needs = BTreeSet::new();
     let context = pod.security_context.as_ref();
@@ -159,9 +156,12 @@ fn needs(pod: &PodSpec) -> BTreeSet<Need> {
         let default = SecurityContext::default();
         let own = container.security_context.as_ref().unwrap_or(&default);
         let mounts = container.volume_mounts.as_ref().is_some_and(|mounts| !mounts.is_empty());
-        let message = container.termination_message_path.as_deref();
-        let message = message.is_some_and(|path| !["", USUAL_MESSAGE_PATH].contains(&path));
-        if mounts || message || own.read_only_root_filesystem == Some(true) {
+        let commands = container.command.iter().chain(&container.args).flatten();
+        let variables = container.env.iter().flatten().filter_map(|it| it.value.as_ref());
+        let texts = commands.chain(variables).map(String::as_str);
+        let path = container.termination_message_path.as_deref();
+        let message = pod_meta::message_path(path, texts);
+        if mounts || message.is_some() || own.read_only_root_filesystem == Some(true) {
             needs.insert(Need::Views);
         }
         let added = own.capabilities.as_ref().and_then(|it| it.add.as_ref());

@@ -2,8 +2,10 @@
 //! stream.
 //!
 //! A chunk is one byte that says which stream it is of, then bytes as written: `1` standard output,
-//! `2` standard error, `.` the end of the container's log.
+//! `2` standard error, `.` the end of the container's log. `>` and a number: what follows is of the
+//! run before which the container was started again so often.
 
+mod runs;
 mod shape;
 
 use std::time::Duration;
@@ -14,12 +16,13 @@ use stint_common::id::PodId;
 use stint_common::nats::{Entry, Jet, Tail, TailEvent};
 use stint_common::task;
 use stint_common::time::now;
-use stint_common::wire::{ContainerEnd, ContainerState, InlineOutput, PodRecord, PodState};
+use stint_common::wire::{InlineOutput, PodRecord};
 use tokio::sync::mpsc;
 
 use super::Error;
 use super::options::{LogStreams, Options};
 use super::store::Registry;
+use runs::{Latest, RunOf, latest};
 use shape::{Shape, Shaper};
 
 /// Pieces in which a log that is there already is handed over.
@@ -37,7 +40,7 @@ impl Registry {
     /// # Errors
     ///
     /// 400 when the container is not named and there are several, or none of this name, and for
-    /// `previous`, since all runs of a container write one log; 404; 503.
+    /// `previous` when there was no run before; 404; 503.
     pub async fn open_log(
         &self,
         namespace: &str,
@@ -51,17 +54,26 @@ impl Registry {
         let container = container(&found.job.object, name, options.container.as_deref())?;
         let (sender, stream) = mpsc::channel(CHUNKS);
         let record = found.news.record;
-        if options.previous {
-            return Err(no_previous(record.as_ref(), &container, name));
-        }
+        let latest =
+            record.as_ref().map_or(Latest::NONE, |record| latest(&record.state, &container));
+        let before = || {
+            Error::BadRequest(format!(
+                "previous terminated container {container:?} in pod {name:?} not found"
+            ))
+        };
+        let wanted = match options.previous {
+            true => Wanted::Only(latest.before.ok_or_else(before)?),
+            false if options.follow => Wanted::From(latest.run),
+            false => Wanted::Only(latest.run),
+        };
         let reader = Reader {
             jet: self.jet.clone(),
             namespace: namespace.to_owned(),
             pod: found.pod,
             container,
-            follow: options.follow,
+            wanted,
             streams: options.streams,
-            shaper: Shaper::new(wanted(options, now())),
+            shaper: Shaper::new(shape(options, now())),
             sender,
         };
         task::spawn(async move { reader.run(record).await });
@@ -99,7 +111,7 @@ fn container(job: &serde_json::Value, pod: &str, wanted: Option<&str>) -> Result
 }
 
 /// Which part of the log is wanted.
-fn wanted(options: &Options, now: Timestamp) -> Shape {
+fn shape(options: &Options, now: Timestamp) -> Shape {
     let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
     Shape {
         since: options.since_time.or_else(|| options.since_seconds.map(ago)),
@@ -109,21 +121,22 @@ fn wanted(options: &Options, now: Timestamp) -> Shape {
     }
 }
 
-/// The log of a container's run before is not kept apart.
-fn no_previous(record: Option<&PodRecord>, container: &str, pod: &str) -> Error {
-    let restarts = record.map_or(0, |record| match &record.state {
-        PodState::Claimed => 0,
-        PodState::Running(running) => running.restarts,
-        PodState::Terminated(end) => end.containers.iter().map(|ended| ended.restarts).sum(),
-    });
-    Error::BadRequest(if restarts == 0 {
-        format!("previous terminated container {container:?} in pod {pod:?} not found")
-    } else {
-        format!(
-            "previous: not supported by Stint: all runs of container {container:?} in pod {pod:?} \
-             write one log, so ask for it without previous"
-        )
-    })
+/// Which runs of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// This one, as it is now.
+    Only(RunOf),
+    /// This one and all that follow, as they come.
+    From(RunOf),
+}
+
+impl Wanted {
+    fn takes(self, run: RunOf) -> bool {
+        match self {
+            Self::Only(wanted) => run == wanted,
+            Self::From(first) => run >= first,
+        }
+    }
 }
 
 struct Reader {
@@ -131,7 +144,7 @@ struct Reader {
     namespace: String,
     pod: PodId,
     container: String,
-    follow: bool,
+    wanted: Wanted,
     streams: LogStreams,
     shaper: Shaper,
     sender: mpsc::Sender<Bytes>,
@@ -142,18 +155,26 @@ struct Enough;
 
 impl Reader {
     async fn run(mut self, record: Option<PodRecord>) {
-        let ended = record.as_ref().and_then(|record| ended(record, &self.container));
-        let pieces = match ended {
-            Some(ContainerEnd { finished_at, logs, .. }) => match &logs.inline {
-                Some(output) => vec![(*finished_at, self.pick(output))],
-                None => self.collect().await,
-            },
-            None if record.as_ref().is_some_and(is_over) => Vec::new(),
-            None if self.follow => return drop(self.follow().await),
-            None => self.collect().await,
+        let latest = record.as_ref().map(|record| latest(&record.state, &self.container));
+        let pieces = match (latest, self.wanted) {
+            (Some(Latest { over: true, .. }), Wanted::From(run)) => {
+                self.wanted = Wanted::Only(run);
+                self.pieces(latest).await
+            }
+            (_, Wanted::Only(_)) => self.pieces(latest).await,
+            (_, Wanted::From(_)) => return drop(self.follow().await),
         };
         // A reader that is gone needs nothing more.
         drop(self.send_all(&pieces).await);
+    }
+
+    /// The one run that is wanted.
+    async fn pieces(&self, latest: Option<Latest<'_>>) -> Vec<(Timestamp, Bytes)> {
+        let end = latest.filter(|latest| self.wanted.takes(latest.run));
+        match end.and_then(|latest| latest.inline) {
+            Some((at, output)) => vec![(at, self.pick(output))],
+            None => self.collect(0).await,
+        }
     }
 
     fn pick(&self, output: &InlineOutput) -> Bytes {
@@ -177,20 +198,28 @@ impl Reader {
         self.jet.names.log(&self.namespace, self.pod, &self.container)
     }
 
-    /// What a chunk holds of the streams that are wanted.
-    fn piece(&self, entry: &Entry) -> Option<(Timestamp, Bytes)> {
-        let tag = entry.payload.first().filter(|tag| self.wants(**tag))?;
-        debug_assert!(tag.is_ascii());
+    /// What a chunk holds of the streams and runs that are wanted; `run` is that of the chunk
+    /// before it.
+    fn piece(&self, entry: &Entry, run: &mut RunOf) -> Option<(Timestamp, Bytes)> {
+        if let Some(next) = RunOf::begun_by(&entry.payload) {
+            *run = next;
+        }
+        let wanted = |tag: &&u8| self.wants(**tag) && self.wanted.takes(*run);
+        entry.payload.first().filter(wanted)?;
         Some((entry.time, entry.payload.slice(1..)))
     }
 
-    /// All chunks that are there now.
-    async fn collect(&self) -> Vec<(Timestamp, Bytes)> {
+    /// All chunks that are there now, behind the one of sequence `last`.
+    async fn collect(&self, last: u64) -> Vec<(Timestamp, Bytes)> {
         let stream = self.jet.names.logs_stream();
         let mut tail = Tail::start(self.jet.clone(), stream, vec![self.subject()]);
         let mut pieces = Vec::new();
+        let mut run = RunOf::FIRST;
         while let Some(TailEvent::Entries(entries)) = tail.next().await {
-            pieces.extend(entries.iter().filter_map(|entry| self.piece(entry)));
+            for entry in &entries {
+                let piece = self.piece(entry, &mut run);
+                pieces.extend(piece.filter(|_| entry.sequence > last));
+            }
         }
         pieces
     }
@@ -204,6 +233,7 @@ impl Reader {
             Tail::start(self.jet.clone(), names.pods_stream(), vec![names.pod(self.pod)]);
         // What there is at the beginning, while its last lines are to be found.
         let mut before = self.shaper.needs_all().then(Vec::new);
+        let (mut run, mut seen) = (RunOf::FIRST, 0);
         let sender = self.sender.clone();
         loop {
             tokio::select! {
@@ -212,7 +242,9 @@ impl Reader {
                     Some(TailEvent::Entries(entries)) => {
                         for entry in &entries {
                             let last = entry.payload.first() == Some(&b'.');
-                            match (&mut before, self.piece(entry)) {
+                            let piece = self.piece(entry, &mut run);
+                            seen = entry.sequence;
+                            match (&mut before, piece) {
                                 (Some(before), Some(piece)) => before.push(piece),
                                 (None, Some((time, piece))) => self.send(time, &piece).await?,
                                 (_, None) => {}
@@ -239,18 +271,17 @@ impl Reader {
                     let Some(last) = entries.last() else { continue };
                     let last = serde_json::from_slice::<PodRecord>(&last.payload);
                     let Ok(last) = last else { continue };
-                    let end = ended(&last, &self.container);
-                    if end.is_none() && !is_over(&last) {
+                    let latest = latest(&last.state, &self.container);
+                    if !latest.over {
                         continue;
                     }
-                    match end.and_then(|end| end.logs.inline.clone().map(|it| (end, it))) {
-                        Some((end, output)) => {
-                            return self.send_all(&[(end.finished_at, self.pick(&output))]).await;
-                        }
-                        // Its last chunks are in the stream, up to the one that ends it.
-                        None if end.is_none_or(|end| end.logs.bytes == 0) => return Ok(()),
-                        None => {}
+                    // What was shipped was stored before the end was.
+                    let mut rest = before.take().unwrap_or_default();
+                    if latest.is_shipped {
+                        rest.extend(self.collect(seen).await);
                     }
+                    rest.extend(latest.inline.map(|(at, output)| (at, self.pick(output))));
+                    return self.send_all(&rest).await;
                 }
             }
         }
@@ -271,26 +302,5 @@ impl Reader {
             self.sender.send(text).await.map_err(|_| Enough)?;
         }
         if self.shaper.is_full() { Err(Enough) } else { Ok(()) }
-    }
-}
-
-fn is_over(record: &PodRecord) -> bool {
-    matches!(record.state, PodState::Terminated(_))
-}
-
-fn ended<'a>(record: &'a PodRecord, container: &str) -> Option<&'a ContainerEnd> {
-    match &record.state {
-        PodState::Terminated(end) => end.containers.iter().find(|ended| ended.name == container),
-        // Others go on: init containers end before the pod does.
-        PodState::Running(running) => {
-            let all = running.detail.iter().flat_map(|detail| &detail.containers);
-            all.filter(|it| it.name == container).find_map(|it| match &it.state {
-                ContainerState::Terminated(end) => Some(&**end),
-                ContainerState::Waiting
-                | ContainerState::BackingOff { .. }
-                | ContainerState::Running { .. } => None,
-            })
-        }
-        PodState::Claimed => None,
     }
 }

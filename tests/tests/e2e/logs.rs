@@ -72,3 +72,48 @@ async fn a_container_must_be_named_when_there_are_two() {
     assert!(reply.refused(400)["message"].as_str().unwrap().contains("left right"));
     assert_eq!(api.log(pod, &[("container", "right")]).await, b"right\n");
 }
+
+/// Also those that wrote little: only the last run's output can ride in the record of the end.
+#[tokio::test]
+async fn each_run_of_a_container_has_its_own_log() {
+    let (world, api) = shared("runs").await;
+    let (mark, go) = (world.path().join("runs-mark"), world.path().join("runs-go"));
+    let script = format!(
+        "echo x >> {0}; run=$(($(wc -l < {0}))); echo run $run; [ $run = 3 ] || exit 1
+         until [ -e {1} ]; do sleep 0.02; done; echo end",
+        mark.display(),
+        go.display()
+    );
+    let manifest = job("runs").pod_spec(&json!({"restartPolicy": "OnFailure"})).script(&script);
+    api.create(&manifest.build()).await;
+    let pod = until("it backs off", Duration::from_secs(20), || async {
+        let pods = api.pods("runs").await;
+        let state = |pod: &serde_json::Value| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"].clone()
+        };
+        let pod = pods.iter().find(|pod| state(pod) == "CrashLoopBackOff")?;
+        Some(name(pod).to_owned())
+    })
+    .await;
+    // While it waits, the run that ended is both its state and its last state.
+    assert_eq!(api.log(&pod, &[]).await, b"run 2\n");
+    assert_eq!(api.log(&pod, &[("previous", "true")]).await, b"run 2\n");
+    let mut two = api.open(&format!("pods/log.get.{pod}"), &[("follow", "true")]).await;
+    let third = async || (api.log(&pod, &[]).await == b"run 3\n").then_some(());
+    until("the third run has written", Duration::from_secs(30), third).await;
+    assert_eq!(api.log(&pod, &[("previous", "true")]).await, b"run 2\n");
+    let mut one = api.open(&format!("pods/log.get.{pod}"), &[("follow", "true")]).await;
+    std::fs::write(&go, "").unwrap();
+    let (_, ended) = api.ended("runs").await;
+    assert_eq!(ended["status"]["succeeded"], 1);
+    assert_eq!(api.log(&pod, &[]).await, b"run 3\nend\n");
+    assert_eq!(api.log(&pod, &[("previous", "true")]).await, b"run 2\n");
+    let mut texts = [Vec::new(), Vec::new()];
+    for (log, text) in [&mut two, &mut one].into_iter().zip(&mut texts) {
+        while let Some(chunk) = log.next(Duration::from_secs(20)).await {
+            text.extend_from_slice(&chunk);
+        }
+    }
+    let texts = texts.map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(texts, ["run 2\nrun 3\nend\n", "run 3\nend\n"]);
+}

@@ -1,6 +1,7 @@
 //! Termination messages: what a pod leaves is in its status, and `stint results` lists it.
 
 use serde_json::{Value, json};
+use stint_tests::api::name;
 use stint_tests::job;
 
 use super::cli::check;
@@ -52,4 +53,18 @@ async fn a_failed_containers_last_words_stand_in_where_that_is_wanted() {
         api.failed(&manifest.build()).await;
         assert_eq!(message(&api.pods(name).await[0]), &expected, "{name}");
     }
+}
+
+/// As Kubernetes' own examples do it; devices are there as ever, and the machine gets no such file.
+#[tokio::test]
+async fn the_usual_file_for_messages_is_there_for_who_speaks_of_it() {
+    let (_world, api) = shared("usual-file").await;
+    let script = "echo lost > /dev/null; echo shared > /dev/shm/usual; cat /dev/shm/usual; \
+                  rm /dev/shm/usual; ls /dev/null /dev/zero; echo gone > /dev/termination-log";
+    api.complete(&job("usual").script(script).build()).await;
+    let pods = api.pods("usual").await;
+    assert_eq!(message(&pods[0]), "gone\n");
+    let log = api.log(name(&pods[0]), &[]).await;
+    assert_eq!(String::from_utf8_lossy(&log), "shared\n/dev/null\n/dev/zero\n");
+    assert!(!std::path::Path::new("/dev/termination-log").exists());
 }

@@ -229,6 +229,9 @@ impl<R: Runtime> Agent<R> {
         match std::mem::take(&mut container.output) {
             Output::None => self.run_over(id, index, run, Said::default(), out),
             Output::Captured(mut reader, _) => {
+                if pod.machine.would_restart(index, exit) {
+                    reader.never_inline();
+                }
                 let summary = reader.finish(exit);
                 if summary.bytes == 0 {
                     self.to_release.push(run);
@@ -253,7 +256,8 @@ impl<R: Runtime> Agent<R> {
         let subject = self.post.jet.names.log(&pod.ready.namespace, id, &container.name);
         let runtime = Arc::clone(&self.runtime);
         let told = Told(Arc::new(move |progress| runtime.progress(run, progress)));
-        Some(Destination { logs: self.logs.clone(), subject, told })
+        let restarts = pod.machine.restarts(index);
+        Some(Destination { logs: self.logs.clone(), subject, restarts, told })
     }
 
     /// Output of containers that have run for a while is shipped by a task each.

@@ -2,7 +2,8 @@
 //! up.
 //!
 //! A chunk is one byte that says which stream it is of (`1`, `2`), then bytes; `.` alone ends the
-//! log.
+//! log. Before the first chunk of a run that is not the container's first comes `>` with how often
+//! it was started again, in decimal: `>1`. That may come twice, if the agent dies after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ const CHUNKS_A_LOOK: usize = 16;
 pub(super) struct Destination {
     pub(super) logs: Committer,
     pub(super) subject: String,
+    /// How often the container was started again before this run.
+    pub(super) restarts: u32,
     pub(super) told: Told,
 }
 
@@ -101,6 +104,9 @@ impl Destination {
                     return count;
                 }
             };
+            if *last == 0 && self.restarts > 0 {
+                self.write(BytesMut::from(format!(">{}", self.restarts).as_bytes())).await;
+            }
             let mut payload = BytesMut::with_capacity(chunk.bytes.len() + 1);
             payload.put_u8(match chunk.stream {
                 StreamName::Stdout => b'1',

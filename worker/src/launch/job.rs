@@ -28,10 +28,6 @@ use crate::pod::{
 /// `terminationGracePeriodSeconds` where the template has none.
 const DEFAULT_GRACE_SECONDS: u32 = 30;
 
-/// Where Kubernetes looks for a termination message when a template says nothing. The machine may
-/// have no such file, and to show one in `/dev` would cost each container a copy of that directory.
-const USUAL_MESSAGE_PATH: &str = "/dev/termination-log";
-
 /// What is to be executed for one container of one pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchSpec {
@@ -81,7 +77,7 @@ struct PreparedContainer {
     limits: Limits,
     /// Devices that it asks for, by the name of their resource.
     devices: BTreeMap<String, u64>,
-    /// Where it leaves its termination message, if it says another place than the usual one.
+    /// Where it is shown a file for its termination message, if anywhere.
     message_path: Option<Arc<str>>,
     /// `terminationMessagePolicy: FallbackToLogsOnError`.
     falls_back_to_logs: bool,
@@ -309,8 +305,10 @@ impl PreparedContainer {
 }
 
 fn message_path(container: &Container) -> Option<Arc<str>> {
-    let path = container.termination_message_path.as_deref();
-    let path = path.filter(|path| !path.is_empty() && *path != USUAL_MESSAGE_PATH)?;
+    let commands = container.command.iter().chain(&container.args).flatten();
+    let variables = container.env.iter().flatten().filter_map(|it| it.value.as_ref());
+    let texts = commands.chain(variables).map(String::as_str);
+    let path = pod_meta::message_path(container.termination_message_path.as_deref(), texts)?;
     Some(Arc::from(format!("/{}", path.trim_start_matches('/'))))
 }
 

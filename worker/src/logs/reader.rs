@@ -49,6 +49,8 @@ pub struct LogReader {
     next: StreamName,
     /// Nothing is left to be read: the output went inline.
     inline: bool,
+    /// It is to be read, however small.
+    never_inline: bool,
     /// The end of a failed run's output is to be kept as its last words.
     keeps_last_words: bool,
     last_words: String,
@@ -107,9 +109,15 @@ impl LogReader {
             stderr: Stream::default(),
             next: StreamName::Stdout,
             inline: false,
+            never_inline: false,
             keeps_last_words: false,
             last_words: String::new(),
         }
+    }
+
+    /// The record has no room for the output: another run follows.
+    pub fn never_inline(&mut self) {
+        self.never_inline = true;
     }
 
     /// Keeps the end of the output, if the run fails, for [`last_words`](Self::last_words).
@@ -186,7 +194,7 @@ impl LogReader {
             dropped: stdout.dropped + stderr.dropped,
             ..LogSummary::default()
         };
-        if untouched && summary.bytes <= INLINE_BYTES {
+        if untouched && !self.never_inline && summary.bytes <= INLINE_BYTES {
             self.inline = true;
             summary.inline = (summary.bytes > 0).then(|| InlineOutput {
                 stdout: last_text(capture.stdout(), stdout, INLINE_BYTES),

@@ -311,6 +311,29 @@ impl Machine {
         self.containers[index].exited(exit, since, at, logs, message);
     }
 
+    /// Whether a container that ends now is to be started again.
+    fn is_restarted(&self, container: &Container, failed: bool) -> bool {
+        let on_failure = self.settings.restart_policy == RestartPolicy::OnFailure;
+        let wanted = match container.role {
+            Role::Sidecar => true,
+            Role::Main | Role::Init => on_failure && (failed || container.start_again),
+        };
+        wanted && self.phase == Phase::Active
+    }
+
+    /// Whether the container at `index` would be started again if it ended now as `exit`.
+    #[must_use]
+    pub fn would_restart(&self, index: usize, exit: Exit) -> bool {
+        let container = self.containers.get(index);
+        container.is_some_and(|it| self.is_restarted(it, exit != Exit::Code(0)))
+    }
+
+    /// How often the container at `index` was started again.
+    #[must_use]
+    pub fn restarts(&self, index: usize) -> u32 {
+        self.containers.get(index).map_or(0, |container| container.restarts)
+    }
+
     /// A container is over, unless it is to be started again.
     fn container_ended(
         &mut self,
@@ -321,15 +344,11 @@ impl Machine {
     ) {
         self.cancel_actions_of(index, effects);
         let active = self.phase == Phase::Active;
-        let on_failure = self.settings.restart_policy == RestartPolicy::OnFailure;
+        let failed = !self.containers[index].succeeded();
+        let restarts = self.is_restarted(&self.containers[index], failed);
         let container = &mut self.containers[index];
-        let again = std::mem::take(&mut container.start_again);
-        let failed = !container.succeeded();
-        let restarts = match container.role {
-            Role::Sidecar => true,
-            Role::Main | Role::Init => on_failure && (failed || again),
-        };
-        if active && restarts {
+        container.start_again = false;
+        if restarts {
             let until = container.backoff.restart_at(exited);
             container.state = State::BackingOff { exited, until };
         } else if container.role == Role::Init {
