@@ -65,13 +65,16 @@ pub async fn run(
     let (owns, owning) = watch::channel(false);
     let traces = trace::start(config.traces);
     let tracer = traces.as_ref().map(trace::Exporter::tracer);
+    let limits = StreamLimits { replicas: config.replicas, ..StreamLimits::default() };
+    let tended = jet.clone();
     let (registry, shared) = assemble(jet, config.replicas, config.keep, tracer, owns).await?;
     let control = task::spawn(control::run(shared, shutdown.clone()));
     let registry = Arc::new(registry.with_traces(config.traces));
     let http = config.http.map(|offer| {
         tokio::spawn(api::http::serve(Arc::clone(&registry), offer, shutdown.clone()))
     });
-    let tending = tokio::spawn(tend::run(Arc::clone(&registry), owning, shutdown.clone()));
+    let tending =
+        tokio::spawn(tend::run(Arc::clone(&registry), tended, limits, owning, shutdown.clone()));
     ready.cancel();
     let served = api::nats::serve(registry, client, prefix, shutdown.clone()).await;
     shutdown.cancel();

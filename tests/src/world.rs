@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::api::Api;
 use crate::http::Http;
 use crate::parts::{Keeper, Part, Program, tail};
+use crate::relay::Relay;
 use crate::wait::until;
 
 /// The part that is nats-server.
@@ -124,6 +125,12 @@ impl World {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// A network of its own to nats-server, for parts that are started with its address
+    /// (`--nats`).
+    pub async fn network(&self) -> Relay {
+        Relay::start(self.port).await
     }
 
     /// A new connection, which lives in the runtime of whoever asks for it.
@@ -308,7 +315,10 @@ impl World {
 
     fn program(&self, part: &str, further: &[&str]) -> Program {
         let role = part.split('-').next().unwrap_or(part);
-        let mut arguments = vec![role.to_owned(), "--nats".to_owned(), self.url()];
+        let mut arguments = vec![role.to_owned()];
+        if !further.contains(&"--nats") {
+            arguments.extend(["--nats".to_owned(), self.url()]);
+        }
         if role == "coordinator" {
             arguments.extend(["--http".to_owned(), "127.0.0.1:0".to_owned()]);
             let keep = self.shape.keep_pods.map(|keep| ("--keep-pods", keep.to_string()));
@@ -335,8 +345,8 @@ impl World {
                     arguments.extend([flag.to_owned(), value]);
                 }
             }
-            arguments.extend(further.iter().map(ToString::to_string));
         }
+        arguments.extend(further.iter().map(ToString::to_string));
         self.run_stint(part, arguments.into_iter())
     }
 }

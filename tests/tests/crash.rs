@@ -15,12 +15,20 @@ mod deletion;
 mod dev;
 #[path = "crash/failover.rs"]
 mod failover;
+#[path = "crash/lasting.rs"]
+mod lasting;
+#[path = "crash/partition.rs"]
+mod partition;
 #[path = "crash/paused.rs"]
 mod paused;
 #[path = "crash/put_back.rs"]
 mod put_back;
 #[path = "crash/redelivered.rs"]
 mod redelivered;
+#[path = "crash/removed.rs"]
+mod removed;
+#[path = "crash/standstill.rs"]
+mod standstill;
 #[path = "crash/storm.rs"]
 mod storm;
 #[path = "crash/tombstones.rs"]

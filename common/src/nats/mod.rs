@@ -34,6 +34,7 @@ pub use read::{ReadError, Stored};
 pub use reconnects::Reconnects;
 pub use remove::RemoveError;
 pub use streams::{
-    SetUpError, StreamLimits, drop_class_consumer, ensure_class_consumer, ensure_streams,
+    Restored, SetUpError, StreamLimits, drop_class_consumer, ensure_class_consumer, ensure_streams,
+    restore_streams,
 };
 pub use tail::{Entry, Tail, TailEvent};

@@ -80,6 +80,50 @@ pub async fn ensure_streams(jet: &Jet, limits: &StreamLimits) -> Result<(), SetU
     Ok(())
 }
 
+/// What became of streams that somebody removed while Stint runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Made anew, empty.
+    pub made: Vec<String>,
+    /// Not made anew: what they held is known to nobody else, and to go on from nothing would make
+    /// it look as if nothing had been.
+    pub lost: Vec<String>,
+}
+
+/// Makes streams anew that were removed, if what they held is told again by itself (work items) or
+/// was to go in time (output, Events). Costs one request while all are there.
+///
+/// # Errors
+///
+/// When JetStream refuses or does not answer; may be called again.
+pub async fn restore_streams(jet: &Jet, limits: &StreamLimits) -> Result<Restored, SetUpError> {
+    #[derive(Deserialize)]
+    struct Names {
+        #[serde(default)]
+        streams: Option<Vec<String>>,
+    }
+
+    let ours = json!({"subject": format!("{}.>", jet.names.prefix())});
+    let there = jet.ask::<Names>("STREAM.NAMES", &ours).await;
+    let there = there.map_err(|source| SetUpError::Stream { name: "names".to_owned(), source })?;
+    let there = there.streams.unwrap_or_default();
+    let truth = [jet.names.objects_stream(), jet.names.pods_stream()];
+    let mut restored = Restored::default();
+    for config in configs(jet, limits) {
+        let name = config.name.clone();
+        if there.contains(&name) {
+            continue;
+        }
+        if truth.contains(&name) {
+            restored.lost.push(name);
+            continue;
+        }
+        ensure_stream(jet, config).await?;
+        restored.made.push(name);
+    }
+    Ok(restored)
+}
+
 #[derive(Deserialize)]
 struct StreamInfo {
     config: Config,

@@ -1,7 +1,5 @@
 //! The agent is killed again and again under load: no pod notices. Agent and supervisor are killed
 //! together: every pod is replaced, and none runs twice at once.
-//!
-//! `STINT_CRASH_TIMES` says how often, for each.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,42 +13,7 @@ use stint_tests::world::NATS;
 use stint_tests::{Api, Shape, World, eventually, job, proc, records, until};
 
 use super::STINT;
-
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Pods that last through all kills.
-const LASTING: u32 = 3;
-
-/// How often a fault is made.
-fn times(usual: u32) -> u32 {
-    let said = std::env::var("STINT_CRASH_TIMES").ok();
-    said.and_then(|said| said.parse().ok()).unwrap_or(usual)
-}
-
-fn file(dir: &Path, name: &str) -> String {
-    std::fs::read_to_string(dir.join(name)).unwrap_or_default()
-}
-
-/// Each attempt marks that it runs, says so when another of its index does, and beats until a file
-/// lets it end.
-fn lasting(dir: &Path) -> String {
-    let dir = dir.display();
-    format!(
-        "exec 9>{dir}/lock-$JOB_COMPLETION_INDEX; \
-         flock -n 9 || echo $JOB_COMPLETION_INDEX >> {dir}/twice; \
-         echo $STINT_ATTEMPT >> {dir}/began-$JOB_COMPLETION_INDEX; \
-         number=0; until [ -e {dir}/go ]; do \
-         number=$((number+1)); echo $number; sleep 0.02; done; echo last $number"
-    )
-}
-
-async fn began(dir: &Path, indexes: u32, lines: usize) {
-    for index in 0..indexes {
-        until(&format!("attempt {lines} of index {index}"), PATIENCE, || async {
-            (file(dir, &format!("began-{index}")).lines().count() >= lines).then_some(())
-        })
-        .await;
-    }
-}
+use super::lasting::{LASTING, PATIENCE, began, file, lasting, replaced_at_once, times};
 
 /// Kills the agent when the next of these pods begins, and starts it again.
 async fn kill_agent(world: &World, marks: &Path) {
@@ -134,16 +97,6 @@ fn several_containers(dir: &Path) -> Value {
         ],
     }))
     .build()
-}
-
-/// Lasting pods that may fail by disruption as often as they like, and are replaced without delay.
-fn replaced_at_once(name: &str, dir: &Path) -> Value {
-    let rule = json!({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]});
-    let ignore = json!({"podFailurePolicy": {"rules": [rule]}, "backoffLimit": 0});
-    let job = job(name).indexed().completions(LASTING).spec(&ignore).script(&lasting(dir));
-    let mut manifest = job.build();
-    manifest["metadata"]["annotations"] = json!({"stint.internal/backoff-base": "0s"});
-    manifest
 }
 
 #[tokio::test]
