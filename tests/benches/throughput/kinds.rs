@@ -84,7 +84,7 @@ async fn stops() -> anyhow::Result<()> {
     for number in 0..STOPS {
         std::fs::write(file.path(), "")?;
         let path = file.path().display();
-        let script = format!("trap '' TERM; echo $$ > {path}; while :; do sleep 0.05; done");
+        let script = format!("trap '' TERM; echo $$$$ > {path}; while :; do sleep 0.05; done");
         let name = format!("deaf-{number}");
         let mut manifest = job(&name, 1, 1, &["/bin/sh", "-c", &script]);
         manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] =

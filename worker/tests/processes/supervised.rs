@@ -15,11 +15,13 @@ use tempfile::TempDir;
 use crate::Case;
 use crate::world::{spec, states, tagged, until};
 
-pub(crate) const CASES: [Case; 8] = [
+pub(crate) const CASES: [Case; 10] = [
     ("supervised::pods_outlive_the_agent", pods_outlive_the_agent),
     ("supervised::what_ends_meanwhile_is_told", what_ends_meanwhile_is_told),
+    ("supervised::no_file_of_ours_is_a_pods", no_file_of_ours_is_a_pods),
     ("supervised::half_a_round_is_none", half_a_round_is_none),
     ("supervised::pods_die_with_the_supervisor", pods_die_with_the_supervisor),
+    ("supervised::pods_die_though_the_directory_is_gone", pods_die_though_the_directory_is_gone),
     ("supervised::pods_stand_still_without_proof", pods_stand_still_without_proof),
     ("supervised::closing_leaves_nothing", closing_leaves_nothing),
     (
@@ -141,6 +143,20 @@ fn what_ends_meanwhile_is_told() {
     assert_eq!(logs.finish(Exit::Code(3)).inline.unwrap().stdout, "said\n");
 }
 
+/// Whoever started us may have left a file open, for all that come after.
+fn no_file_of_ours_is_a_pods() {
+    let left_open = nix::unistd::dup(std::io::stdin()).unwrap();
+    let home = Home::new();
+    let agent = home.agent();
+    agent.runtime.start(RunId(1), spec(&home.tag, &["/bin/ls", "/proc/self/fd"])).unwrap();
+    agent.runtime.flush();
+    let RuntimeEvent::Started { mut logs, .. } = agent.event() else { panic!("it starts") };
+    let RuntimeEvent::Exited { exit, .. } = agent.event() else { panic!("no exit") };
+    // The last one is the directory that is read.
+    assert_eq!(logs.finish(exit).inline.unwrap().stdout, "0\n1\n2\n3\n");
+    drop(left_open);
+}
+
 fn half_a_round_is_none() {
     let home = Home::new();
     let first = home.agent();
@@ -167,6 +183,22 @@ fn pods_die_with_the_supervisor() {
     drop(agent);
     let next = home.agent();
     assert!(next.runtime.life() != life && !next.runtime.has_kept());
+}
+
+/// Its watchdog has nothing to read then, and kills all the same.
+fn pods_die_though_the_directory_is_gone() {
+    let home = Home::new();
+    let agent = home.agent();
+    home.start(&agent, 1, "sleep 1000");
+    agent.runtime.flush();
+    until("a process runs", || !tagged(&home.tag).is_empty());
+    let supervisor = home.supervisor();
+    std::fs::remove_dir_all(home.dir.path()).unwrap();
+    kill(supervisor, Signal::SIGKILL).unwrap();
+    until("it is gone", || tagged(&home.tag).is_empty());
+    // What ends it finds its lock again.
+    std::fs::create_dir(home.dir.path()).unwrap();
+    std::fs::write(home.dir.path().join("supervisor.lock"), format!("{supervisor}\n")).unwrap();
 }
 
 fn pods_stand_still_without_proof() {
@@ -227,5 +259,6 @@ fn nobody_comes_after_the_last() {
 impl Drop for Home {
     fn drop(&mut self) {
         let _gone = kill(self.supervisor(), Signal::SIGKILL);
+        until("nothing is left", || tagged(&self.tag).is_empty());
     }
 }

@@ -1,6 +1,9 @@
-//! The limit on open files: raised only as far as the worker needs it.
+//! Open files: their limit is raised only as far as the worker needs it, and none of them is a
+//! container's.
 
 use std::io;
+
+use nix::libc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -34,4 +37,17 @@ pub fn raise_file_limit(runs: u64) -> Result<(), FilesError> {
     }
     let raised = setrlimit(Resource::RLIMIT_NOFILE, needed, hard).map_err(io::Error::from);
     raised.map_err(|_| FilesError { runs, needed, hard })
+}
+
+/// Files that this process has inherited from whoever started it, and that are no business of its
+/// pods: not passed on any further. What Rust opens is never passed on.
+#[expect(unsafe_code, reason = "there is no safe close_range")]
+pub(super) fn keep_files_to_ourselves() {
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    // SAFETY: no file is closed; it only says that the next program does not get them.
+    let done = unsafe { libc::close_range(3, libc::c_uint::MAX, flags) };
+    if done != 0 {
+        // Linux before 5.11.
+        tracing::debug!(error = %io::Error::last_os_error(), "inherited files stay inheritable");
+    }
 }

@@ -19,7 +19,7 @@ use super::registry::{Chore, Registry, Run};
 use super::shared::{Parts, Shared};
 use super::sweep::{Stuck, sweep};
 use super::table::{Life, Table};
-use super::{freeze, launcher, main_thread, proc, rights, spawner};
+use super::{freeze, launcher, limits, main_thread, proc, rights, spawner};
 use crate::launch::LaunchSpec;
 use crate::runtime::{Abilities, EventSink, RunId, Runtime, RuntimeEvent, StartError};
 
@@ -137,6 +137,7 @@ impl ProcessRuntime {
     /// a watchdog.
     pub fn open(config: Config, sink: impl EventSink) -> Result<Self, OpenError> {
         let system = |what| move |source: io::Error| OpenError::System { what, source };
+        limits::keep_files_to_ourselves();
         set_child_subreaper(true).map_err(|errno| system("becoming a subreaper")(errno.into()))?;
         if let Some(earlier) = Life::read(&config.data_dir) {
             let killed = sweep(&earlier, SWEEP_WITHIN)?;

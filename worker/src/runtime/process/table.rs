@@ -90,7 +90,7 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(FILE)
 }
 
-/// A life of a worker, as it is found after its end.
+/// A life of a worker, as its table tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Life {
     pub(super) id: Incarnation,

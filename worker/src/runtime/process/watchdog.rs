@@ -45,12 +45,18 @@ fn watch(data_dir: &Path) -> io::Result<()> {
         .into_iter()
         .collect::<SigSet>()
         .thread_block()?;
+    let watched = Life::read(data_dir);
     let mut ready = io::stdout();
     // The worker may be dead already: then nobody reads this, and the pipe says it at once.
     let _nobody_reads = ready.write_all(&[READY]).and_then(|()| ready.flush());
     let mut byte = [0];
     while io::stdin().read(&mut byte)? > 0 {}
-    // Read now, not at the start: the table changes with every run.
-    let Some(life) = Life::read(data_dir) else { return Ok(()) };
+    // Read again, since the table changes with every run. But the directory may be gone, or be the
+    // next life's by now: then what was read at the start tells the processes by their markers.
+    let now = Life::read(data_dir);
+    let same = |now: &Life| watched.as_ref().is_none_or(|watched| watched.id == now.id);
+    let Some(life) = now.filter(same).or(watched) else {
+        return Err(io::Error::other("there is no telling whose processes to kill"));
+    };
     sweep(&life, SWEEP_WITHIN).map(drop).map_err(io::Error::other)
 }
