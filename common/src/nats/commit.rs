@@ -11,6 +11,7 @@
 //! same write.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{HeaderMap, header};
@@ -20,6 +21,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::{Jet, PortError, Refusal};
 use crate::backoff::Backoff;
@@ -93,6 +95,16 @@ impl Outcome {
     }
 }
 
+/// What became of a write was not known in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the write was not confirmed within {} s", within.as_secs())]
+pub struct Unconfirmed {
+    /// How long it was waited for.
+    pub within: Duration,
+    /// What the server says of writes to this stream just now, if it says that it fails.
+    pub trouble: Option<String>,
+}
+
 struct Group {
     writes: Vec<Write>,
     done: oneshot::Sender<Vec<Outcome>>,
@@ -102,6 +114,21 @@ struct Group {
 #[derive(Clone, Debug)]
 pub struct Committer {
     groups: mpsc::Sender<Group>,
+    trouble: Trouble,
+}
+
+/// Why the server does not store, as it said last; nothing once it does.
+#[derive(Clone, Debug, Default)]
+struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    fn set(&self, what: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Committer {
@@ -110,9 +137,25 @@ impl Committer {
     pub fn start(jet: Jet, stream: String) -> Self {
         jetstream().begin(&stream);
         let (groups, queue) = mpsc::channel(QUEUE);
-        let line = Line { jet, stream, costs: Costs::default() };
+        let trouble = Trouble::default();
+        let line = Line { jet, stream, costs: Costs::default(), trouble: trouble.clone() };
         task::spawn(async move { line.run(queue).await });
-        Self { groups }
+        Self { groups, trouble }
+    }
+
+    /// Writes one message for somebody who does not wait for ever.
+    ///
+    /// # Errors
+    ///
+    /// When its fate is not known `within` that time. It is not tried again then, but what is under
+    /// way may still be stored.
+    pub async fn write_within(
+        &self,
+        write: Write,
+        within: Duration,
+    ) -> Result<Outcome, Unconfirmed> {
+        let outcome = timeout(within, self.write(write)).await;
+        outcome.map_err(|_| Unconfirmed { within, trouble: self.trouble.get() })
     }
 
     /// Writes one message; waits until its fate is known, however long that takes.
@@ -193,6 +236,7 @@ struct Line {
     jet: Jet,
     stream: String,
     costs: Costs,
+    trouble: Trouble,
 }
 
 impl Line {
@@ -226,14 +270,15 @@ impl Line {
     }
 
     async fn commit(&self, batch: Batch) {
-        let mut outcomes = self.send(&batch.writes).await.into_iter();
+        let is_wanted = || !batch.owners.iter().all(|(_, done)| done.is_closed());
+        let mut outcomes = self.send(&batch.writes, &is_wanted).await.into_iter();
         for (count, done) in batch.owners {
             // A writer that no longer waits loses only the answer: the write stands.
             drop(done.send(outcomes.by_ref().take(count).collect()));
         }
     }
 
-    async fn send(&self, writes: &[Write]) -> Vec<Outcome> {
+    async fn send(&self, writes: &[Write], is_wanted: &impl Fn() -> bool) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(writes.len());
         for chunk in writes.chunks(MAX_BATCH) {
             let start = Instant::now();
@@ -242,7 +287,8 @@ impl Line {
                 let first = last + 1 - chunk.len() as u64;
                 outcomes.extend((first..=last).map(Outcome::Stored));
             } else {
-                outcomes.extend(join_all(chunk.iter().map(|write| self.send_one(write))).await);
+                let each = chunk.iter().map(|write| self.send_one(write, is_wanted));
+                outcomes.extend(join_all(each).await);
             }
             let took = start.elapsed();
             self.costs.learn(batch, chunk.len(), took);
@@ -277,12 +323,17 @@ impl Line {
         }
     }
 
-    async fn send_one(&self, write: &Write) -> Outcome {
+    async fn send_one(&self, write: &Write, is_wanted: &impl Fn() -> bool) -> Outcome {
         for tries in 1_u32.. {
             let mut headers = HeaderMap::new();
             expect_header(&mut headers, write.expect);
             match self.request(write, headers).await {
-                Some(Answer { error: None, seq }) => return Outcome::Stored(seq),
+                Some(Answer { error: None, seq }) => {
+                    if tries > 1 {
+                        self.trouble.set(None);
+                    }
+                    return Outcome::Stored(seq);
+                }
                 Some(Answer { error: Some(error), .. }) => {
                     let conflict = WRONG_LAST_SEQUENCE.contains(&error.err_code);
                     if conflict {
@@ -290,6 +341,8 @@ impl Line {
                     } else if (400..500).contains(&error.code) && error.code != 408 {
                         jetstream().refused(&self.stream);
                         return Outcome::Refused(error.description);
+                    } else {
+                        self.trouble.set(Some(error.description));
                     }
                 }
                 None => jetstream().no_answer(&self.stream),
@@ -297,9 +350,12 @@ impl Line {
             if let Some(outcome) = self.read_back(write).await {
                 return outcome;
             }
+            if !is_wanted() {
+                break;
+            }
             tokio::time::sleep(Backoff::STORE.delay(tries)).await;
         }
-        Outcome::Refused("gave up".to_owned())
+        Outcome::Refused("nobody waits for it any more".to_owned())
     }
 
     /// Whose write stands: ours, another's, or still what we expected (`None`: try again).

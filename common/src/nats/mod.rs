@@ -23,7 +23,7 @@ mod streams;
 mod tail;
 
 pub use api::{AskError, Refusal};
-pub use commit::{Committer, Current, Expect, Outcome, Write};
+pub use commit::{Committer, Current, Expect, Outcome, Unconfirmed, Write};
 pub use connect::{
     ConnectError, CredentialsError, MINIMUM_PAYLOAD, MINIMUM_SERVER, as_whom, connect,
 };
