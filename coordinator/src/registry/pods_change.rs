@@ -9,7 +9,7 @@ use stint_common::pod_meta::TRACKING_FINALIZER;
 use stint_common::wire::{PodWord, VERSION};
 
 use super::Error;
-use super::apply_request::{Apply, keep_account};
+use super::apply_request::{Apply, Changed, Wanted, admit_change};
 use super::change::TRIES;
 use super::error::PODS;
 use super::jobs::Answer;
@@ -18,8 +18,8 @@ use super::patch::Patch;
 use super::patch::schema::POD;
 use super::store::Registry;
 use super::target::modified;
+use crate::admission;
 use crate::admission::plain::{self, AdmittedObject};
-use crate::admission::{self, Body, UpdateContext};
 
 impl Registry {
     /// Replaces what clients say of a pod.
@@ -78,28 +78,20 @@ impl Registry {
         self.change_pod(namespace, name, options, change).await
     }
 
-    /// `change` gives the pod as it is wanted, and its `managedFields` if it was applied.
     async fn change_pod(
         &self,
         namespace: &str,
         name: &str,
         options: &Options,
-        change: impl Fn(&Value) -> Result<(Body, Option<Value>), Error>,
+        change: impl Fn(&Value) -> Result<Wanted, Error>,
     ) -> Result<Answer, Error> {
-        let context = UpdateContext { field_validation: options.field_validation };
+        let kind = Changed { about: PODS, rules: &plain::POD, schema: &POD };
         for _ in 0..TRIES {
             let mut found = self.find_pod(namespace, name).await?;
             let old = found.object().ok_or_else(|| found.is_gone(name))?;
-            let (new, managed) = change(&old)?;
-            found.same_revision(name, &new.value)?;
-            let text = new.value.to_string();
-            let admitted = plain::update(&plain::POD, &old, new, context);
-            let AdmittedObject { mut object, warnings } =
-                admitted.map_err(|error| Error::of_patched(PODS, error, &text))?;
-            match managed {
-                Some(managed) => object["metadata"]["managedFields"] = managed,
-                None => keep_account(&old, &mut object, options, &POD),
-            }
+            let wanted = change(&old)?;
+            found.same_revision(name, &wanted.0.value)?;
+            let AdmittedObject { object, warnings } = admit_change(&kind, &old, wanted, options)?;
             let said = self.said_of_pod(&object);
             let same = said.says_as(&self.said_of_pod(&old));
             if !same && !options.dry_run {
