@@ -16,6 +16,7 @@ use super::jobs::Answer;
 use super::options::Options;
 use super::patch::Patch;
 use super::patch::schema::POD;
+use super::pods::{FoundPod, PodNews};
 use super::store::Registry;
 use super::target::modified;
 use crate::admission;
@@ -92,27 +93,14 @@ impl Registry {
             let wanted = change(&old)?;
             found.same_revision(name, &wanted.0.value)?;
             let AdmittedObject { object, warnings } = admit_change(&kind, &old, wanted, options)?;
-            let said = self.said_of_pod(&object);
-            let same = said.says_as(&self.said_of_pod(&old));
-            if !same && !options.dry_run {
-                let payload = serde_json::to_vec(&said)
-                    .map_err(|error| Error::Internal(format!("encoding a pod's word: {error}")))?;
-                if payload.len() > self.page_bytes() {
-                    return Err(Error::RequestEntityTooLarge { limit: self.page_bytes() });
+            let before = self.said_of_pod(&old, &found.news);
+            let said = self.said_of_pod(&object, &found.news);
+            if !said.says_as(&before) {
+                if options.dry_run {
+                    found.news.word = Some(said);
+                } else if !self.say_of_pod(&mut found, said).await? {
+                    continue;
                 }
-                let subject = self.jet.names.word(found.pod);
-                let expect = Expect::Sequence(found.news.word_revision);
-                match self.pods.write(Write { subject, payload: payload.into(), expect }).await {
-                    Outcome::Stored(revision) => found.news.spoken(revision),
-                    Outcome::Lost(_) => continue,
-                    Outcome::Refused(reason) => {
-                        let why = format!("the change of the pod was not stored: {reason}");
-                        return Err(Error::Unavailable(why));
-                    }
-                }
-            }
-            if !same {
-                found.news.word = Some(said);
             }
             // One whose last finalizer came off may be gone with it.
             return Ok(Answer { object: found.object().unwrap_or(old), warnings });
@@ -120,8 +108,34 @@ impl Registry {
         Err(modified(PODS, name))
     }
 
-    /// What of an admitted pod is a client's word.
-    fn said_of_pod(&self, pod: &Value) -> PodWord {
+    /// Stores what clients say of a pod; whether nobody has said something else meanwhile.
+    pub(super) async fn say_of_pod(
+        &self,
+        found: &mut FoundPod,
+        said: PodWord,
+    ) -> Result<bool, Error> {
+        let payload = serde_json::to_vec(&said)
+            .map_err(|error| Error::Internal(format!("encoding a pod's word: {error}")))?;
+        if payload.len() > self.page_bytes() {
+            return Err(Error::RequestEntityTooLarge { limit: self.page_bytes() });
+        }
+        let subject = self.jet.names.word(found.pod);
+        let expect = Expect::Sequence(found.news.word_revision);
+        match self.pods.write(Write { subject, payload: payload.into(), expect }).await {
+            Outcome::Stored(revision) => {
+                found.news.spoken(said, revision);
+                Ok(true)
+            }
+            Outcome::Lost(_) => Ok(false),
+            Outcome::Refused(reason) => {
+                let why = format!("the change of the pod was not stored: {reason}");
+                Err(Error::Unavailable(why))
+            }
+        }
+    }
+
+    /// What of an admitted pod is a client's word; whether it is deleted is not said by this.
+    pub(super) fn said_of_pod(&self, pod: &Value, news: &PodNews) -> PodWord {
         let texts = |name: &str| -> BTreeMap<String, String> {
             let entries = pod["metadata"][name].as_object().into_iter().flatten();
             entries.filter_map(|(key, it)| Some((key.clone(), it.as_str()?.to_owned()))).collect()
@@ -137,6 +151,7 @@ impl Registry {
             annotations: texts("annotations"),
             finalizers: finalizers.map(str::to_owned).collect(),
             managed_fields: pod["metadata"].get("managedFields").cloned(),
+            deleted: news.word.as_ref().and_then(|word| word.deleted),
         }
     }
 }

@@ -246,11 +246,21 @@ async fn pods_are_objects_too() {
     assert_eq!(deleted["items"].as_array().map(Vec::len), Some(2));
     assert!(deleted["items"][0]["metadata"]["deletionTimestamp"].is_string());
     http.send("DELETE", &jobs("http-pods", "long"), &[], "").await;
+    let second = name(&list["items"][1]).to_owned();
+    let gone = http.send("DELETE", &format!("{all}/{second}"), &[], "").await.object(200);
+    assert_eq!((name(&gone), &gone["kind"]), (second.as_str(), &json!("Pod")));
+    for path in [format!("{all}/{second}"), format!("{all}/{second}/log")] {
+        let _ = http.get(&path).await.refused(404);
+    }
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction"});
+    let path = format!("{all}/{second}/eviction");
+    let _ = http.json("POST", &path, &eviction).await.refused(404);
     let _ = http.json("POST", all, &json!({})).await.refused(405);
     let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
     let path = format!("{all}?labelSelector=job-name%3Dp");
     let rows = http.send("GET", &path, &table, "").await.object(200);
     assert_eq!(rows["rows"][0]["cells"][2], "Completed");
+    assert_eq!(rows["rows"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
