@@ -8,6 +8,7 @@ use stint_common::metrics::{self, Asked};
 use stint_common::time::Instant;
 
 use super::delete_options::with_body;
+use super::instead::no_verb;
 use super::resources::{ApiResource, Part, Verb, Verbs, group_version};
 use crate::registry::objects::{Changed, Kind};
 use crate::registry::{
@@ -166,8 +167,7 @@ impl<'a> Request<'a> {
     }
 
     fn not_allowed(&self) -> Error {
-        let verb = self.verb.name().to_owned();
-        Error::MethodNotAllowed { resource: self.resource.about, verb }
+        no_verb(self.resource, self.verb.name())
     }
 }
 

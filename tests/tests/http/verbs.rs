@@ -255,7 +255,16 @@ async fn pods_are_objects_too() {
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction"});
     let path = format!("{all}/{second}/eviction");
     let _ = http.json("POST", &path, &eviction).await.refused(404);
-    let _ = http.json("POST", all, &json!({})).await.refused(405);
+    let refused = http.json("POST", all, &json!({})).await.refused(405);
+    let says = |status: &Value, what: &str| {
+        status["message"].as_str().is_some_and(|message| message.contains(what))
+    };
+    assert!(says(&refused, "kubectl create job"), "{refused}");
+    for part in ["exec", "attach", "portforward"] {
+        let refused = http.json("POST", &format!("{all}/{pod}/{part}"), &json!({})).await;
+        let refused = refused.refused(405);
+        assert!(says(&refused, part) && refused["details"]["kind"] == "pods", "{refused}");
+    }
     let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
     let path = format!("{all}?labelSelector=job-name%3Dp");
     let rows = http.send("GET", &path, &table, "").await.object(200);
