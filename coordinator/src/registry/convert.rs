@@ -25,6 +25,20 @@ pub(super) struct StoredJob {
     pub(super) revision: u64,
 }
 
+/// Whether a Job's JSON says that another controller manages it.
+pub(super) fn is_managed_elsewhere(object: &Value) -> bool {
+    let manager = object["spec"]["managedBy"].as_str().unwrap_or_default();
+    !["", OWN_CONTROLLER].contains(&manager)
+}
+
+/// A Job's JSON with all that its record says of it.
+fn show(record: &JobRecord, object: Value, status: &StatusView, revision: u64) -> Value {
+    let mut object = job_object(object, status, Revision(revision));
+    status::show_said(record, &mut object);
+    deletion::show(record.deletion.as_ref(), &mut object);
+    object
+}
+
 /// Whether an object may fulfil a field selector, as far as its place tells: asked before the
 /// object is decoded, so that a watch for one Job costs next to nothing for all others.
 pub(super) fn may_be_selected(object: &Object, fields: &FieldSelector) -> bool {
@@ -76,8 +90,7 @@ impl StoredJob {
 
     /// Whether another controller manages it: then its status is that one's alone.
     pub(super) fn is_managed_elsewhere(&self) -> bool {
-        let manager = self.object["spec"]["managedBy"].as_str().unwrap_or_default();
-        !["", OWN_CONTROLLER].contains(&manager)
+        is_managed_elsewhere(&self.object)
     }
 
     /// Whether a client would see nothing of the difference.
@@ -97,10 +110,13 @@ impl StoredJob {
 
     /// The Job as a client sees it.
     pub(super) fn view(&self) -> Value {
-        let mut object = job_object(&self.object, &self.status_view(), Revision(self.revision));
-        status::show_said(self, &mut object);
-        deletion::show(self, &mut object);
-        object
+        show(&self.record, self.object.clone(), &self.status_view(), self.revision)
+    }
+
+    /// The same of a Job that is not needed any more, which spares a copy.
+    pub(super) fn into_view(self) -> Value {
+        let status = self.status_view();
+        show(&self.record, self.object, &status, self.revision)
     }
 
     fn status_view(&self) -> StatusView {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Error;
 use super::change::Written;
+use super::collection::list;
 use super::convert::{StoredJob, may_be_selected};
 use super::jobs::Answer;
 use super::options::{Options, RevisionMatch, plain_revision};
@@ -37,7 +38,7 @@ impl Registry {
                 continue;
             }
             let Some(job) = StoredJob::one_of_many(&object) else { continue };
-            let job = job.view();
+            let job = job.into_view();
             if !options.labels.matches_object(&job) || !matches(&job) {
                 continue;
             }
@@ -46,9 +47,7 @@ impl Registry {
             }
         }
         let (metadata, items) = page.finish(revision);
-        Ok(
-            json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}),
-        )
+        Ok(list("batch/v1", "JobList", metadata, items))
     }
 
     /// Objects as of the revision that is asked for, and the revision that they are of.

@@ -17,6 +17,7 @@ use stint_common::wire::{
 };
 
 use super::Error;
+use super::collection::list;
 use super::convert::StoredJob;
 use super::error::PODS;
 use super::options::Options;
@@ -196,8 +197,7 @@ impl Registry {
         if let Some(more) = page.more {
             metadata["continue"] = Value::from(more.to_string());
         }
-        let items = page.items;
-        Ok(json!({"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items}))
+        Ok(list("v1", "PodList", metadata, page.items))
     }
 
     /// What a list of pods gives, and where in the two streams it was made.

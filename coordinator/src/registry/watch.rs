@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use stint_common::task;
 use tokio::sync::mpsc;
 
@@ -38,7 +38,11 @@ pub type WatchStream = mpsc::Receiver<Value>;
 pub(super) struct CutOff;
 
 pub(super) fn event(kind: &str, object: Value) -> Value {
-    json!({"type": kind, "object": object})
+    // Not by `json!`, which copies what it is given.
+    Value::Object(Map::from_iter([
+        ("type".to_owned(), Value::from(kind)),
+        ("object".to_owned(), object),
+    ]))
 }
 
 /// Tells a watcher from where it can go on.
@@ -246,7 +250,7 @@ impl Selection for SelectedJobs {
         if !may_be_selected(object, &self.options.fields) {
             return None;
         }
-        let view = StoredJob::one_of_many(object)?.view();
+        let view = StoredJob::one_of_many(object)?.into_view();
         let fields = self.options.fields.for_jobs().ok()?;
         (self.options.labels.matches_object(&view) && fields(&view)).then_some(view)
     }

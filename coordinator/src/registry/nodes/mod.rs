@@ -13,6 +13,7 @@ use stint_common::wire::{Nudge, VERSION};
 
 use super::apply_request::{Apply, Changed, Wanted, admit_change};
 use super::change::TRIES;
+use super::collection::list;
 use super::error::{MODIFIED, NODES};
 use super::jobs::Answer;
 use super::objects::StoredObject;
@@ -65,7 +66,7 @@ impl Registry {
         if let Some(more) = more {
             metadata["continue"] = Value::from(more);
         }
-        Ok(json!({"apiVersion": "v1", "kind": "NodeList", "metadata": metadata, "items": items}))
+        Ok(list("v1", "NodeList", metadata, items))
     }
 
     /// The node of a worker's lease in the replica; none if it is no node any more.

@@ -55,7 +55,7 @@ impl Selection for SelectedObjects {
     }
 
     fn view(&self, object: &Object) -> Option<Value> {
-        let view = StoredObject::one_of_many(object)?.view();
+        let view = StoredObject::one_of_many(object)?.into_view();
         is_selected(&view, &self.options).then_some(view)
     }
 }
