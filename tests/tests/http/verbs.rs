@@ -355,3 +355,34 @@ async fn jobs_are_applied_by_several_managers() {
     assert_eq!(editor.map(|it| it["operation"].clone()), Some(json!("Update")), "{entries:?}");
     let _ = http.send("PATCH", &by("second"), &headers, wanted(3)).await.refused(409);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_says_the_same_however_it_is_written() {
+    let (_world, http, api) = shared("http-same").await;
+    let idle = |name: &str| job(name).spec(&json!({"suspend": true}));
+    let per_index = json!({"backoffLimitPerIndex": 1, "completions": 3});
+    let mut held = idle("held").build();
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    for manifest in
+        [idle("plain").build(), idle("indexed").indexed().spec(&per_index).build(), held]
+    {
+        api.create(&manifest).await;
+        let name = name(&manifest);
+        api.until_job(name, "waits", |job| condition(job, "Suspended").is_some()).await;
+    }
+    api.complete(&job("done").indexed().completions(2).build()).await;
+    api.create(&idle("foreign").spec(&json!({"managedBy": "example.com/other"})).build()).await;
+    api.send("jobs.delete.held", &[], "").await.object();
+    let all = jobs("http-same", "");
+    let items = |list: Value| list["items"].as_array().cloned().unwrap_or_default();
+    let pretty = items(http.get(&format!("{all}?pretty=true")).await.object(200));
+    assert_eq!(pretty.len(), 5, "{pretty:?}");
+    assert!(pretty.iter().any(|job| job["metadata"]["deletionTimestamp"].is_string()));
+    assert_eq!(items(http.get(&all).await.object(200)), pretty);
+    assert_eq!(items(http.get(&format!("{all}?limit=100")).await.object(200)), pretty);
+    assert_eq!(items(api.send("jobs.list", &[], "").await.object()), pretty);
+    for job in &pretty {
+        assert_eq!(http.get(&jobs("http-same", name(job))).await.object(200), *job);
+    }
+    api.send("jobs.patch.held", &[], json!({"metadata": {"finalizers": null}}).to_string()).await;
+}
