@@ -1,5 +1,5 @@
-//! What clients of Kubernetes know of pods and Jobs and is not offered here: that it is not, and what
-//! is to be done instead.
+//! What clients of Kubernetes know of pods and Jobs and is not offered here: that it is not, and
+//! what is to be done instead.
 
 use super::resources::ApiResource;
 use crate::registry::Error;

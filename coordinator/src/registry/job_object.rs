@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_new_job_has_an_empty_status() {
         let stored = json!({"metadata": {"name": "pi"}, "spec": {}, "status": {"active": 7}});
-        let job = job_object(stored.clone(), &StatusView::default(), Revision(12));
+        let job = job_object(stored, &StatusView::default(), Revision(12));
         assert_eq!(job["status"], json!({}));
         assert_eq!(job["metadata"]["resourceVersion"], "12");
     }
