@@ -14,6 +14,8 @@ mod config;
 mod cron;
 #[path = "e2e/delete.rs"]
 mod delete;
+#[path = "e2e/ended.rs"]
+mod ended;
 #[path = "e2e/events.rs"]
 mod events;
 #[path = "e2e/evict.rs"]

@@ -21,6 +21,10 @@ pub struct Order {
     /// It is an eviction: the pod's end is a disruption.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub evicted: bool,
+    /// A client deleted the pod, or had it evicted: nothing of it is shown when it has ended, its
+    /// output neither.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 /// What a pod can be told.

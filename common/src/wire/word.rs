@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,6 +29,10 @@ pub struct PodWord {
     /// `metadata.managedFields`, once it was applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_fields: Option<Value>,
+    /// When the pod was deleted, if it had ended by then: it is shown to nobody any more, once it
+    /// has no finalizers. (One that runs is told to end by an order.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Timestamp>,
 }
 
 impl PodWord {
@@ -38,5 +43,6 @@ impl PodWord {
             && self.annotations == other.annotations
             && self.finalizers == other.finalizers
             && self.managed_fields == other.managed_fields
+            && self.deleted == other.deleted
     }
 }

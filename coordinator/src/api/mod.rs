@@ -13,6 +13,7 @@
 
 mod delete_options;
 pub mod http;
+mod instead;
 pub mod nats;
 mod request;
 pub(crate) mod resources;

@@ -8,6 +8,7 @@ use stint_common::metrics::{self, Asked};
 use stint_common::time::Instant;
 
 use super::delete_options::with_body;
+use super::instead::no_verb;
 use super::resources::{ApiResource, Part, Verb, Verbs, group_version};
 use crate::registry::objects::{Changed, Kind};
 use crate::registry::{
@@ -33,12 +34,16 @@ pub(crate) struct Request<'a> {
     pub(crate) content_type: Option<&'a str>,
     /// Everything else.
     pub(crate) options: Options,
+    /// The text of an object will do, where that is made faster.
+    pub(crate) as_text: bool,
 }
 
 /// What a request is answered with.
 pub(crate) enum Reply {
     /// An object, a list, or a `Status`.
     Object(Answer),
+    /// The text of a list.
+    Text(String),
     /// An object that was not there before, where the verb does not say so.
     Created(Answer),
     /// Events, until the watch ends.
@@ -79,7 +84,7 @@ pub(crate) async fn carry_out(
     let reply = have_done(registry, request).await;
     let code = match &reply {
         Ok(Reply::Created(_)) => 201,
-        Ok(Reply::Object(_) | Reply::Watch(_) | Reply::Log(_)) => 200,
+        Ok(Reply::Object(_) | Reply::Text(_) | Reply::Watch(_) | Reply::Log(_)) => 200,
         Err(error) => error.code(),
     };
     let asked = Asked { front: front.name(), resource: &resource, verb, code };
@@ -166,8 +171,7 @@ impl<'a> Request<'a> {
     }
 
     fn not_allowed(&self) -> Error {
-        let verb = self.verb.name().to_owned();
-        Error::MethodNotAllowed { resource: self.resource.about, verb }
+        no_verb(self.resource, self.verb.name())
     }
 }
 
@@ -177,6 +181,10 @@ async fn jobs(registry: &Registry, request: Request<'_>) -> Result<Reply, Error>
     let answer = match (request.part, request.verb) {
         (None | Some(Part::Status), Verb::Get) => {
             plain(registry.get_job(request.namespace()?, request.name()?).await?)
+        }
+        (None, Verb::List) if request.as_text => {
+            let text = registry.list_jobs_as_text(request.namespace, options).await?;
+            return Ok(Reply::Text(text));
         }
         (None, Verb::List) => plain(registry.list_jobs(request.namespace, options).await?),
         (None, Verb::Watch) => {
@@ -421,6 +429,7 @@ mod tests {
             body: b"",
             content_type: None,
             options,
+            as_text: false,
         };
         request.check()
     }

@@ -12,7 +12,7 @@ use stint_common::nats::{Current, Entry, Expect, Outcome, Write};
 use stint_common::time::Instant;
 use stint_common::trace::{job_span_id, span_text, trace_id, trace_text};
 use stint_common::wire::{
-    self, End, NOT_STARTED, Order, OrderKind, PodRecord, PodState, WorkerLease,
+    self, End, NOT_STARTED, Order, OrderKind, PodRecord, PodState, PodWord, WorkerLease,
 };
 
 use super::carry::{Done, Round};
@@ -157,7 +157,8 @@ impl Owner {
     /// An entry of the pods' stream.
     pub(super) fn take_pods_entry(&mut self, entry: &Entry, now: Instant) {
         let subject = self.names.parse_pods_subject(&entry.subject);
-        let Some(PodsSubject::Pod(pod) | PodsSubject::Order(pod)) = subject else { return };
+        let Some(subject) = subject else { return };
+        let pod = subject.pod();
         if !self.jobs.contains_key(&pod.job) && !self.orphans.contains_key(&pod.job) {
             // The objects' tail may be behind; if the Job stays unknown, its pods are orphans.
             let (_, entries) = self.strangers.entry(pod.job).or_insert_with(|| (now, Vec::new()));
@@ -165,16 +166,14 @@ impl Owner {
             return;
         }
         match subject {
-            Some(PodsSubject::Pod(_)) => {
-                match serde_json::from_slice::<PodRecord>(&entry.payload) {
-                    Ok(record) => self.take_record(pod, record, entry, now),
-                    Err(error) => {
-                        tracing::error!(subject = %entry.subject, %error, "cannot read a pod's record");
-                    }
+            PodsSubject::Pod(_) => match serde_json::from_slice::<PodRecord>(&entry.payload) {
+                Ok(record) => self.take_record(pod, record, entry, now),
+                Err(error) => {
+                    tracing::error!(subject = %entry.subject, %error, "cannot read a pod's record");
                 }
-            }
-            Some(PodsSubject::Order(_)) => self.take_order(pod, entry, now),
-            Some(PodsSubject::Word(_)) | None => {}
+            },
+            PodsSubject::Order(_) => self.take_order(pod, entry, now),
+            PodsSubject::Word(_) => self.take_word(pod, entry),
         }
     }
 
@@ -246,6 +245,14 @@ impl Owner {
                 self.observe(pod, PodFact::StopOrdered { grace_seconds, at, evicted }, now);
             }
             Err(error) => tracing::error!(subject = %entry.subject, %error, "cannot read an order"),
+        }
+    }
+
+    /// What clients say of a pod changes nothing; it only has to go with the pod's record.
+    fn take_word(&mut self, pod: PodId, entry: &Entry) {
+        match serde_json::from_slice::<PodWord>(&entry.payload) {
+            Ok(word) => self.kept.spoken_of(pod, !word.finalizers.is_empty()),
+            Err(error) => tracing::error!(subject = %entry.subject, %error, "cannot read a word"),
         }
     }
 

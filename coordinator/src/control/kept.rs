@@ -40,6 +40,8 @@ struct OfJob {
     little: BTreeMap<u64, Key>,
     much: BTreeMap<u64, Key>,
     orders: HashMap<Key, u64>,
+    /// What clients have said something of, and whether they hold it by a finalizer.
+    words: HashMap<Key, bool>,
 }
 
 /// Records that are worth the same.
@@ -57,6 +59,8 @@ pub(super) struct Retiring {
     pub(super) records: Vec<u64>,
     /// Sequences of orders to the same pods.
     pub(super) orders: Vec<u64>,
+    /// Those of the pods that clients have said something of, and do not hold.
+    pub(super) words: Vec<Key>,
 }
 
 impl Kept {
@@ -80,6 +84,12 @@ impl Kept {
     pub(super) fn ordered(&mut self, pod: PodId, sequence: u64) {
         let of_job = self.jobs.entry(pod.job).or_default();
         of_job.orders.insert((pod.slot, pod.attempt), sequence);
+    }
+
+    /// A client's word of a pod was read. One that holds the pod stays until the Job goes.
+    pub(super) fn spoken_of(&mut self, pod: PodId, held: bool) {
+        let of_job = self.jobs.entry(pod.job).or_default();
+        of_job.words.insert((pod.slot, pod.attempt), held);
     }
 
     /// A Job has finished.
@@ -109,7 +119,10 @@ impl Kept {
             self.total -= usize::from(gone.is_some());
         }
         of_job.orders.retain(|_, sequence| !retired.orders.contains(sequence));
-        if of_job.little.is_empty() && of_job.much.is_empty() && of_job.orders.is_empty() {
+        for key in &retired.words {
+            of_job.words.remove(key);
+        }
+        if of_job.is_empty() {
             self.forget(retired.job);
         }
     }
@@ -154,6 +167,19 @@ impl Kept {
     }
 }
 
+impl OfJob {
+    fn is_empty(&self) -> bool {
+        self.little.is_empty()
+            && self.much.is_empty()
+            && self.orders.is_empty()
+            && self.words.is_empty()
+    }
+
+    fn is_held(&self) -> bool {
+        self.words.values().any(|held| *held)
+    }
+}
+
 /// A choice as it is made.
 struct Choice {
     left: usize,
@@ -184,10 +210,12 @@ impl Choice {
                 finished,
                 records: Vec::new(),
                 orders: Vec::new(),
+                words: Vec::new(),
             });
             retiring.records.push(*sequence);
             retiring.orders.extend(of_job.orders.get(key));
-            retiring.whole = finished && retiring.records.len() == all;
+            retiring.words.extend(of_job.words.get(key).filter(|held| !**held).map(|_| *key));
+            retiring.whole = finished && retiring.records.len() == all && !of_job.is_held();
             self.left -= 1;
         }
     }
@@ -266,6 +294,20 @@ mod tests {
         kept.forget(job(2));
         kept.forget(job(3));
         assert_eq!((kept.total, kept.jobs.len(), kept.finished.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_was_said_of_a_pod_goes_with_its_record_unless_it_holds_it() {
+        let mut kept = kept(0);
+        kept.spoken_of(pod(1, 3), false);
+        kept.spoken_of(pod(2, 1), false);
+        kept.spoken_of(pod(2, 2), true);
+        let chosen = kept.choose(|_, _| true);
+        let of = |number| chosen.iter().find(|retiring| retiring.job == job(number)).unwrap();
+        assert_eq!((of(1).whole, of(1).words.clone()), (true, vec![(Slot(3), Attempt(0))]));
+        assert_eq!((of(2).whole, of(2).words.clone()), (false, vec![(Slot(1), Attempt(0))]));
+        chosen.iter().for_each(|retired| kept.removed(retired));
+        assert_eq!(kept.jobs.keys().collect::<Vec<_>>(), [&job(2)], "its word holds a pod");
     }
 
     #[test]

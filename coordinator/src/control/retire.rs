@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use stint_common::collections::HashSet;
-use stint_common::id::JobUid;
+use stint_common::id::{JobUid, PodId};
 use stint_common::names::Names;
 use stint_common::nats::{Expect, Jet, Outcome, RemoveError, Write};
 use stint_common::time::Instant;
@@ -23,6 +23,7 @@ use stint_common::wire::{Over, Seal, VERSION};
 use super::carry::{Done, Round, Writers};
 use super::kept::Retiring;
 use super::owner::Owner;
+use crate::job::Key;
 
 /// How long records wait once their Job's seal is durable.
 pub(super) const WAIT: Duration = Duration::from_millis(Seal::WAIT_MS);
@@ -179,13 +180,14 @@ async fn remove_one(jet: &Jet, retiring: &Retiring) -> bool {
 async fn remove_all(jet: &Jet, retiring: &Retiring) -> Result<(), RemoveError> {
     let (stream, job) = (jet.names.pods_stream(), Some(retiring.job));
     jet.purge(&stream, &jet.names.pods(job)).await?;
-    if !retiring.orders.is_empty() {
+    if !(retiring.orders.is_empty() && retiring.words.is_empty()) {
         jet.purge(&stream, &jet.names.orders(job)).await?;
     }
     Ok(())
 }
 
-/// Records first: an order without one is shown to nobody, a record without its order is.
+/// Records first: an order or a word without one is shown to nobody, a record without its order or
+/// word is. Words go by subject, since what stands there may be said anew at any time.
 async fn remove_some(jet: &Jet, retiring: &Retiring) -> Result<(), RemoveError> {
     let stream = jet.names.pods_stream();
     for sequences in [&retiring.records, &retiring.orders] {
@@ -193,6 +195,13 @@ async fn remove_some(jet: &Jet, retiring: &Retiring) -> Result<(), RemoveError> 
             let removals = some.iter().map(|sequence| jet.remove(&stream, *sequence));
             try_join_all(removals).await?;
         }
+    }
+    let subject = |(slot, attempt): &Key| {
+        jet.names.word(PodId { job: retiring.job, slot: *slot, attempt: *attempt })
+    };
+    let words: Vec<String> = retiring.words.iter().map(subject).collect();
+    for some in words.chunks(AT_ONCE) {
+        try_join_all(some.iter().map(|word| jet.purge(&stream, word))).await?;
     }
     Ok(())
 }

@@ -158,8 +158,14 @@ impl Owner {
         let ordered = self.stops.orders.entry(pod).or_default();
         if !ordered.written && !ordered.stands {
             ordered.written = true;
-            let order =
-                Order { v: VERSION, writer: self.me, nonce, kind: kind.clone(), evicted: false };
+            let order = Order {
+                v: VERSION,
+                writer: self.me,
+                nonce,
+                kind: kind.clone(),
+                evicted: false,
+                deleted: false,
+            };
             let payload = serde_json::to_vec(&order).expect("an order has only string keys");
             round.order(&self.names, pod, payload.into());
         }

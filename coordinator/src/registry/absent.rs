@@ -2,13 +2,12 @@
 //! something is there.
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::Error;
 use super::error::Resource;
 use super::options::Options;
 use super::store::Registry;
-use super::watch::{Beginning, DEFAULT_TIMEOUT, WatchStream, bookmark};
+use super::watch::{Beginning, WatchStream, bookmark, quiet};
 
 impl Registry {
     /// A list of none.
@@ -27,19 +26,7 @@ impl Registry {
     pub fn watch_none(&self, about: Resource, api_version: &str, options: &Options) -> WatchStream {
         let mark = Beginning::of(options).with_mark;
         let mark = mark.then(|| bookmark(api_version, about.kind, self.replica.applied(), true));
-        let timeout =
-            options.timeout_seconds.map_or(DEFAULT_TIMEOUT, std::time::Duration::from_secs);
-        let (sender, stream) = mpsc::channel(1);
-        stint_common::task::spawn(async move {
-            if let Some(mark) = mark
-                && sender.send(mark).await.is_err()
-            {
-                return;
-            }
-            // Ends with its time, or when nobody listens any more.
-            drop(tokio::time::timeout(timeout, sender.closed()).await);
-        });
-        stream
+        quiet(options, mark.into_iter().collect())
     }
 
     /// That there is none of a name.

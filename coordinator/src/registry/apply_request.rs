@@ -8,7 +8,8 @@ use super::apply::{Applied, Conflict, apply, track};
 use super::error::Resource;
 use super::options::Options;
 use super::patch::schema::Schema;
-use crate::admission::{Body, Causes, Path};
+use crate::admission::plain::{self, AdmittedObject, Rules};
+use crate::admission::{Body, Causes, Path, UpdateContext};
 
 /// The media type of an apply.
 const APPLY: &str = "application/apply-patch+yaml";
@@ -76,6 +77,38 @@ impl<'a> Apply<'a> {
     pub(super) fn gives_up(resource: Resource, name: &str) -> Error {
         Error::Unavailable(format!("{} {name} comes and goes: try again", resource.kind))
     }
+}
+
+/// A kind of which objects are changed.
+pub(super) struct Changed {
+    pub(super) about: Resource,
+    pub(super) rules: &'static Rules,
+    pub(super) schema: &'static Schema,
+}
+
+/// What is wanted of an object; and its `managedFields`, if it is applied.
+pub(super) type Wanted = (Body, Option<Value>);
+
+/// Admits what is wanted of an object, with the account of who said what.
+///
+/// # Errors
+///
+/// As the API server: 400, 409, 422.
+pub(super) fn admit_change(
+    kind: &Changed,
+    old: &Value,
+    (new, managed): Wanted,
+    options: &Options,
+) -> Result<AdmittedObject, Error> {
+    let context = UpdateContext { field_validation: options.field_validation };
+    let text = new.value.to_string();
+    let admitted = plain::update(kind.rules, old, new, context);
+    let mut admitted = admitted.map_err(|error| Error::of_patched(kind.about, error, &text))?;
+    match managed {
+        Some(managed) => admitted.object["metadata"]["managedFields"] = managed,
+        None => keep_account(old, &mut admitted.object, options, kind.schema),
+    }
+    Ok(admitted)
 }
 
 /// Keeps account of a change that is no apply, where accounts are kept.

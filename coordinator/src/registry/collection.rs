@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Error;
 use super::job_list::write_continue;
@@ -47,6 +47,16 @@ impl Page {
         }
         (metadata, self.items)
     }
+}
+
+/// A list. Made by hand, since `json!` copies what it is given, and lists are long.
+pub(super) fn list(api_version: &str, kind: &str, metadata: Value, items: Vec<Value>) -> Value {
+    Value::Object(Map::from_iter([
+        ("apiVersion".to_owned(), Value::from(api_version)),
+        ("kind".to_owned(), Value::from(kind)),
+        ("metadata".to_owned(), metadata),
+        ("items".to_owned(), Value::Array(items)),
+    ]))
 }
 
 impl Registry {

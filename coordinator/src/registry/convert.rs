@@ -1,11 +1,17 @@
 //! From what is stored to what a client sees.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use stint_common::id::{JobUid, PodId, Revision};
+use stint_common::index_set::IndexSet;
 
 use super::Error;
 use super::error::JOBS;
-use super::job_object::{JobCondition, StatusView, Uncounted, job_object};
+use super::job_object::{JobCondition, StatusView, Uncounted, job_object, status_value};
 use super::selector::FieldSelector;
 use super::target::Target;
 use super::{deletion, status};
@@ -23,6 +29,20 @@ pub(super) struct StoredJob {
     /// The Job's JSON without status.
     pub(super) object: Value,
     pub(super) revision: u64,
+}
+
+/// Whether a Job's JSON says that another controller manages it.
+pub(super) fn is_managed_elsewhere(object: &Value) -> bool {
+    let manager = object["spec"]["managedBy"].as_str().unwrap_or_default();
+    !["", OWN_CONTROLLER].contains(&manager)
+}
+
+/// A Job's JSON with all that its record says of it.
+fn show(record: &JobRecord, object: Value, status: &StatusView, revision: u64) -> Value {
+    let mut object = job_object(object, status, Revision(revision));
+    status::show_said(record, &mut object);
+    deletion::show(record.deletion.as_ref(), &mut object);
+    object
 }
 
 /// Whether an object may fulfil a field selector, as far as its place tells: asked before the
@@ -76,8 +96,7 @@ impl StoredJob {
 
     /// Whether another controller manages it: then its status is that one's alone.
     pub(super) fn is_managed_elsewhere(&self) -> bool {
-        let manager = self.object["spec"]["managedBy"].as_str().unwrap_or_default();
-        !["", OWN_CONTROLLER].contains(&manager)
+        is_managed_elsewhere(&self.object)
     }
 
     /// Whether a client would see nothing of the difference.
@@ -97,50 +116,155 @@ impl StoredJob {
 
     /// The Job as a client sees it.
     pub(super) fn view(&self) -> Value {
-        let mut object = job_object(&self.object, &self.status_view(), Revision(self.revision));
-        status::show_said(self, &mut object);
-        deletion::show(self, &mut object);
-        object
+        show(&self.record, self.object.clone(), &self.status_view(), self.revision)
+    }
+
+    /// The same of a Job that is not needed any more, which spares a copy.
+    pub(super) fn into_view(self) -> Value {
+        let status = self.status_view();
+        show(&self.record, self.object, &status, self.revision)
     }
 
     fn status_view(&self) -> StatusView {
-        let status = &self.record.status;
-        let uids = |keys: &[Key]| keys.iter().map(|key| self.pod(*key).uid().to_string()).collect();
-        StatusView {
-            conditions: status
-                .conditions
-                .iter()
-                .map(|condition| JobCondition {
-                    kind: condition.kind.clone(),
-                    status: condition.status,
-                    reason: condition.reason.clone(),
-                    message: condition.message.clone(),
-                    at: condition.last_transition,
-                    probed: condition.last_probe,
-                })
-                .collect(),
-            start_time: status.start_time,
-            completion_time: status.completion_time,
-            active: status.active,
-            succeeded: status.succeeded,
-            failed: status.failed,
-            terminating: status.observed.then_some(status.terminating),
-            ready: status.observed.then_some(status.ready),
-            completed_indexes: if self.indexed() {
-                self.record.ledger.succeeded.to_string()
-            } else {
-                String::new()
-            },
-            failed_indexes: (status.observed && self.per_index())
-                .then(|| self.record.ledger.failed.to_string()),
-            uncounted: status.observed.then(|| Uncounted {
-                succeeded: uids(&status.uncounted_succeeded),
-                failed: uids(&status.uncounted_failed),
-            }),
-        }
+        status_view(&self.record, self.uid, self.indexed(), self.per_index())
     }
 
     pub(super) fn pod(&self, key: Key) -> PodId {
         PodId { job: self.uid, slot: key.0, attempt: key.1 }
+    }
+}
+
+fn status_view(record: &JobRecord, uid: JobUid, indexed: bool, per_index: bool) -> StatusView {
+    let status = &record.status;
+    let pod = |key: &Key| PodId { job: uid, slot: key.0, attempt: key.1 };
+    let uids = |keys: &[Key]| keys.iter().map(|key| pod(key).uid().to_string()).collect();
+    let conditions = status.conditions.iter().map(|condition| JobCondition {
+        kind: condition.kind.clone(),
+        status: condition.status,
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+        at: condition.last_transition,
+        probed: condition.last_probe,
+    });
+    let of_indexes = |wanted: bool, indexes: &IndexSet| wanted.then(|| indexes.to_string());
+    StatusView {
+        conditions: conditions.collect(),
+        start_time: status.start_time,
+        completion_time: status.completion_time,
+        active: status.active,
+        succeeded: status.succeeded,
+        failed: status.failed,
+        terminating: status.observed.then_some(status.terminating),
+        ready: status.observed.then_some(status.ready),
+        completed_indexes: of_indexes(indexed, &record.ledger.succeeded).unwrap_or_default(),
+        failed_indexes: of_indexes(status.observed && per_index, &record.ledger.failed),
+        uncounted: status.observed.then(|| Uncounted {
+            succeeded: uids(&status.uncounted_succeeded),
+            failed: uids(&status.uncounted_failed),
+        }),
+    }
+}
+
+/// What has to be known of a Job's JSON to show it.
+#[derive(Deserialize)]
+struct Outline<'a> {
+    #[serde(borrow)]
+    metadata: &'a RawValue,
+    #[serde(borrow)]
+    spec: OutlineOfSpec<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OutlineOfSpec<'a> {
+    #[serde(borrow, default)]
+    completion_mode: Option<Cow<'a, str>>,
+    #[serde(default)]
+    backoff_limit_per_index: Option<IgnoredAny>,
+    #[serde(default)]
+    managed_by: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct OutlineOfMetadata {
+    uid: JobUid,
+}
+
+/// The text of a Job as a client sees it, made without taking its JSON apart, which is most of the
+/// time that a long list takes. `None` where more of it has to be changed than a revision and a
+/// status, or where the record cannot be read.
+pub(super) fn text_of(object: &Object) -> Option<String> {
+    let record = JobRecord::decode(&object.payload).ok()?;
+    let text = record.object.get();
+    let Outline { metadata, spec } = serde_json::from_str(text).ok()?;
+    if record.said.is_some() || record.deletion.is_some() || spec.managed_by.is_some() {
+        return None;
+    }
+    let OutlineOfMetadata { uid } = serde_json::from_str(metadata.get()).ok()?;
+    let indexed = spec.completion_mode.as_deref() == Some("Indexed");
+    let per_index = indexed && spec.backoff_limit_per_index.is_some();
+    let status = status_value(&status_view(&record, uid, indexed, per_index));
+    // The metadata is a piece of the text; both end with a brace, before which there is a member.
+    let begin = metadata.get().as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let (front, rest) = text.split_at_checked(begin + metadata.get().len() - 1)?;
+    let rest = rest.strip_suffix('}')?;
+    let revision = object.revision;
+    Some(format!("{front},\"resourceVersion\":\"{revision}\"{rest},\"status\":{status}}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use stint_common::id::Incarnation;
+
+    use super::*;
+    use crate::job::{JobStatus, Ledger};
+
+    fn stored(object: &Value, status: JobStatus) -> Object {
+        let record = JobRecord {
+            v: 1,
+            writer: Incarnation::random(),
+            nonce: 1,
+            object: serde_json::value::to_raw_value(object).unwrap(),
+            template: String::new(),
+            trace: None,
+            created_at: None,
+            status,
+            said: None,
+            ledger: Ledger::default(),
+            deletion: None,
+            gone: false,
+        };
+        Object {
+            resource: "jobs".to_owned(),
+            namespace: "a".to_owned(),
+            name: "b".to_owned(),
+            revision: 42,
+            payload: record.encode(),
+            time: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn the_text_is_that_of_the_view() {
+        let uid = JobUid::random();
+        let metadata = json!({"name": "b", "namespace": "a", "uid": uid, "labels": {"x": "}\"{é"}});
+        let status = JobStatus { active: 1, observed: true, ..JobStatus::default() };
+        for spec in [
+            json!({"parallelism": 1}),
+            json!({"completionMode": "Indexed", "completions": 3}),
+            json!({"completionMode": "Indexed", "backoffLimitPerIndex": 1, "template": {}}),
+        ] {
+            let meta = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata,
+                "spec": spec});
+            let first = json!({"spec": spec, "metadata": metadata});
+            for object in [meta, first] {
+                let object = stored(&object, status.clone());
+                let view = StoredJob::of(&object).unwrap().into_view();
+                assert_eq!(text_of(&object), Some(view.to_string()));
+            }
+        }
+        let elsewhere = json!({"metadata": metadata, "spec": {"managedBy": "example.com/x"}});
+        assert_eq!(text_of(&stored(&elsewhere, JobStatus::default())), None);
     }
 }

@@ -114,7 +114,7 @@ impl Registry {
         let owned = jobs.iter().filter_map(|object| {
             let (owner, uid) = owner(object).filter(|(owner, _)| owner == name)?;
             debug_assert!(!owner.is_empty());
-            Some((uid, StoredJob::one_of_many(object)?.view()))
+            Some((uid, StoredJob::one_of_many(object)?.into_view()))
         });
         Ok(owned.collect())
     }

@@ -33,7 +33,7 @@ pub const FOREGROUND: &str = OF_DELETION[1];
 
 /// What a DELETE makes of a Job. Without a policy, a finalizer of it that stands for one counts.
 pub(super) fn delete(job: &mut StoredJob, policy: Option<Propagation>, now: Timestamp) {
-    let names = shown(job);
+    let names = shown(job.record.deletion.as_ref(), &job.object);
     let has = |name: &str| names.iter().any(|own| own == name);
     let policy = policy.unwrap_or(match (has(ORPHAN), has(FOREGROUND)) {
         (true, _) => Propagation::Orphan,
@@ -90,9 +90,9 @@ impl StoredJob {
 }
 
 /// Adds what the record says of the deletion to what a client sees.
-pub(super) fn show(job: &StoredJob, object: &mut Value) {
-    let Some(deletion) = &job.record.deletion else { return };
-    let names = shown(job);
+pub(super) fn show(deletion: Option<&Deletion>, object: &mut Value) {
+    let Some(deletion) = deletion else { return };
+    let names = shown(Some(deletion), object);
     let Some(metadata) = object["metadata"].as_object_mut() else { return };
     metadata.insert("deletionTimestamp".to_owned(), Value::from(format_seconds(deletion.at)));
     metadata.insert("deletionGracePeriodSeconds".to_owned(), Value::from(0));
@@ -100,9 +100,9 @@ pub(super) fn show(job: &StoredJob, object: &mut Value) {
 }
 
 /// Finalizers as a client sees them.
-fn shown(job: &StoredJob) -> Vec<String> {
-    let own = job.object["metadata"].as_object().map_or(Vec::new(), finalizers);
-    let Some(deletion) = &job.record.deletion else { return own };
+fn shown(deletion: Option<&Deletion>, object: &Value) -> Vec<String> {
+    let own = object["metadata"].as_object().map_or(Vec::new(), finalizers);
+    let Some(deletion) = deletion else { return own };
     let mut names = others(&own);
     let flags = [(deletion.orphan, ORPHAN), (deletion.foreground, FOREGROUND)];
     names.extend(flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()));

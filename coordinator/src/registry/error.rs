@@ -177,6 +177,16 @@ pub enum Error {
         /// What was to be done with it.
         verb: String,
     },
+    /// 405: Kubernetes has it, and Stint does not.
+    #[error("{what} is not supported by Stint for {}: {instead}", resource.qualified())]
+    NotOffered {
+        /// What was asked for.
+        resource: Resource,
+        /// The verb, or the part.
+        what: String,
+        /// What is to be done instead.
+        instead: &'static str,
+    },
     /// 406: no form that the client takes.
     #[error("only the following media types are accepted: {}", accepted.join(", "))]
     NotAcceptable {
@@ -378,7 +388,7 @@ impl Error {
             Self::BadRequest(_) => (400, "BadRequest"),
             Self::Unauthorized => (401, "Unauthorized"),
             Self::Forbidden { .. } | Self::ForbiddenPath { .. } => (403, "Forbidden"),
-            Self::MethodNotAllowed { .. } => (405, "MethodNotAllowed"),
+            Self::MethodNotAllowed { .. } | Self::NotOffered { .. } => (405, "MethodNotAllowed"),
             Self::NotAcceptable { .. } => (406, "NotAcceptable"),
             Self::UnsupportedMediaType { .. } => (415, "UnsupportedMediaType"),
             Self::Expired(_) => (410, "Expired"),
@@ -422,7 +432,9 @@ impl Error {
             Self::GenerateNameConflict { resource, name } => {
                 retry(about(*resource, resource.plural, name), 1)
             }
-            Self::MethodNotAllowed { resource, .. } => about(*resource, resource.plural, ""),
+            Self::MethodNotAllowed { resource, .. } | Self::NotOffered { resource, .. } => {
+                about(*resource, resource.plural, "")
+            }
             Self::Invalid { resource, name, causes } => {
                 let mut details = about(*resource, resource.kind, name);
                 details.insert("causes".to_owned(), causes.iter().map(cause).collect());

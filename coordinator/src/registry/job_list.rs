@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Error;
 use super::change::Written;
-use super::convert::{StoredJob, may_be_selected};
+use super::collection::list;
+use super::convert::{StoredJob, may_be_selected, text_of};
 use super::jobs::Answer;
 use super::options::{Options, RevisionMatch, plain_revision};
 use super::store::Registry;
@@ -37,7 +38,7 @@ impl Registry {
                 continue;
             }
             let Some(job) = StoredJob::one_of_many(&object) else { continue };
-            let job = job.view();
+            let job = job.into_view();
             if !options.labels.matches_object(&job) || !matches(&job) {
                 continue;
             }
@@ -46,9 +47,35 @@ impl Registry {
             }
         }
         let (metadata, items) = page.finish(revision);
-        Ok(
-            json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": metadata, "items": items}),
-        )
+        Ok(list("batch/v1", "JobList", metadata, items))
+    }
+
+    /// What [`Registry::list_jobs`] gives, as text. Where nothing is selected by what a Job's JSON
+    /// says, and all is wanted at once, it is made without taking that apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::list_jobs`].
+    pub async fn list_jobs_as_text(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<String, Error> {
+        let all = options.labels.is_everything() && options.fields.is_everything();
+        if !all || options.limit > 0 || options.continue_after.is_some() {
+            return Ok(self.list_jobs(namespace, options).await?.to_string());
+        }
+        let (objects, revision) = self.list_at("jobs", namespace, options).await?;
+        let text = |object: Arc<Object>| {
+            let whole = || Some(StoredJob::one_of_many(&object)?.into_view().to_string());
+            text_of(&object).or_else(whole)
+        };
+        let jobs: Vec<String> = objects.into_iter().filter_map(text).collect();
+        let jobs = jobs.join(",");
+        Ok(format!(
+            "{{\"apiVersion\":\"batch/v1\",\"kind\":\"JobList\",\
+             \"metadata\":{{\"resourceVersion\":\"{revision}\"}},\"items\":[{jobs}]}}"
+        ))
     }
 
     /// Objects as of the revision that is asked for, and the revision that they are of.

@@ -63,10 +63,9 @@ pub struct Uncounted {
     pub failed: Vec<String>,
 }
 
-/// The Job as a client sees it.
+/// The Job as a client sees it, from what is stored of it.
 #[must_use]
-pub fn job_object(stored: &Value, status: &StatusView, revision: Revision) -> Value {
-    let mut job = stored.clone();
+pub fn job_object(mut job: Value, status: &StatusView, revision: Revision) -> Value {
     if let Some(job) = job.as_object_mut() {
         job.insert("status".to_owned(), status_value(status));
     }
@@ -155,7 +154,7 @@ mod tests {
     #[test]
     fn a_new_job_has_an_empty_status() {
         let stored = json!({"metadata": {"name": "pi"}, "spec": {}, "status": {"active": 7}});
-        let job = job_object(&stored, &StatusView::default(), Revision(12));
+        let job = job_object(stored, &StatusView::default(), Revision(12));
         assert_eq!(job["status"], json!({}));
         assert_eq!(job["metadata"]["resourceVersion"], "12");
     }

@@ -134,7 +134,7 @@ impl Registry {
             }
         };
         self.be_in_time(namespace, &name, uid, written_ms).await?;
-        Ok(Answer { object: StoredJob { revision, ..stored }.view(), warnings })
+        Ok(Answer { object: StoredJob { revision, ..stored }.into_view(), warnings })
     }
 
     fn new_record(
@@ -231,7 +231,7 @@ impl Registry {
     ///
     /// 404; 503 when JetStream is away.
     pub async fn get_job(&self, namespace: &str, name: &str) -> Result<Value, Error> {
-        Ok(self.read_job(namespace, name).await?.view())
+        Ok(self.read_job(namespace, name).await?.into_view())
     }
 
     /// Replaces a Job by what was sent; without a `resourceVersion` whatever stands there.

@@ -48,7 +48,8 @@ impl Registry {
         options: &Options,
     ) -> Result<LogStream, Error> {
         let found = self.find_pod(namespace, name).await?;
-        if found.object().is_none() && found.news.record.is_none() {
+        let kept = found.news.record.is_some() && !found.news.is_deleted_by_client();
+        if found.object().is_none() && !kept {
             return Err(found.is_gone(name));
         }
         let container = container(&found.job.object, name, options.container.as_deref())?;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use stint_common::id::PodId;
 use stint_common::names::{PodsSubject, parse_pod_name, pod_generate_name};
@@ -16,6 +17,7 @@ use stint_common::wire::{
 };
 
 use super::Error;
+use super::collection::list;
 use super::convert::StoredJob;
 use super::error::PODS;
 use super::options::Options;
@@ -54,7 +56,8 @@ impl PodNews {
     }
 
     /// A client's word of it was stored.
-    pub(super) fn spoken(&mut self, revision: u64) {
+    pub(super) fn spoken(&mut self, word: PodWord, revision: u64) {
+        self.word = Some(word);
         self.word_revision = revision;
         self.revision = self.revision.max(revision);
     }
@@ -63,6 +66,30 @@ impl PodNews {
     pub(super) fn has_ended(&self) -> bool {
         let state = self.record.as_ref().map(|record| &record.state);
         matches!(state, Some(PodState::Terminated(_)))
+    }
+
+    /// Whether it was told to end, or was deleted after its end.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.order.is_some() || self.deleted_at().is_some()
+    }
+
+    /// Whether it was a client that had it end, or deleted it after its end.
+    pub(super) fn is_deleted_by_client(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| order.deleted) || self.deleted_at().is_some()
+    }
+
+    /// When it was deleted, if it had ended by then.
+    fn deleted_at(&self) -> Option<Timestamp> {
+        self.word.as_ref().and_then(|word| word.deleted)
+    }
+
+    fn deletion(&self) -> Option<Deletion> {
+        let ordered = self.order.as_ref().map(|order| {
+            let OrderKind::Stop { grace_seconds, at, .. } = &order.kind;
+            Deletion { at: *at, grace_seconds: *grace_seconds, evicted: order.evicted }
+        });
+        let deleted = |at| Deletion { at, grace_seconds: 0, evicted: false };
+        ordered.or_else(|| self.deleted_at().map(deleted))
     }
 }
 
@@ -97,8 +124,11 @@ impl FoundPod {
     }
 }
 
-/// The pod as a client sees it; `None` when it is gone: stopped from outside and over, or never
-/// started.
+/// The pod as a client sees it; `None` when it is gone: stopped from outside and over, deleted
+/// after its end, or never started.
+///
+/// Whether one that has ended is gone follows from the pods' stream alone, so every reader finds
+/// the same entry to be its deletion.
 pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value> {
     let slot = job.record.ledger.slot(pod.slot);
     let done = job.record.ledger.is_done(pod.slot);
@@ -111,7 +141,7 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
         PodState::Claimed | PodState::Running(_) => None,
     });
     let unclaimed = news.record.is_none();
-    let stopped = end.is_some_and(|end| news.order.is_some() || end.reason == NOT_STARTED);
+    let stopped = end.is_some_and(|end| news.is_deleted() || end.reason == NOT_STARTED);
     let held = news.word.as_ref().is_some_and(|word| !word.finalizers.is_empty());
     if (stopped || (unclaimed && closed)) && !held {
         return None;
@@ -136,7 +166,7 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
             .or(created)
             .unwrap_or_default(),
         record: news.record.as_ref(),
-        deletion: news.order.as_ref().map(deletion),
+        deletion: news.deletion(),
         word: news.word.as_ref(),
         finalizer: !closed || uncounted,
         index_failures: match &news.record {
@@ -149,11 +179,6 @@ pub(super) fn show(job: &StoredJob, pod: PodId, news: &PodNews) -> Option<Value>
         revision: Some(PodsPosition { jobs: job.revision, slots: 0, pods: news.revision.max(1) }),
     };
     Some(pod_object(job.namespace(), source, pod, &view))
-}
-
-fn deletion(order: &Order) -> Deletion {
-    let OrderKind::Stop { grace_seconds, at, .. } = &order.kind;
-    Deletion { at: *at, grace_seconds: *grace_seconds, evicted: order.evicted }
 }
 
 impl Registry {
@@ -172,8 +197,7 @@ impl Registry {
         if let Some(more) = page.more {
             metadata["continue"] = Value::from(more.to_string());
         }
-        let items = page.items;
-        Ok(json!({"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items}))
+        Ok(list("v1", "PodList", metadata, page.items))
     }
 
     /// What a list of pods gives, and where in the two streams it was made.

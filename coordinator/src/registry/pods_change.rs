@@ -9,17 +9,18 @@ use stint_common::pod_meta::TRACKING_FINALIZER;
 use stint_common::wire::{PodWord, VERSION};
 
 use super::Error;
-use super::apply_request::{Apply, keep_account};
+use super::apply_request::{Apply, Changed, Wanted, admit_change};
 use super::change::TRIES;
 use super::error::PODS;
 use super::jobs::Answer;
 use super::options::Options;
 use super::patch::Patch;
 use super::patch::schema::POD;
+use super::pods::{FoundPod, PodNews};
 use super::store::Registry;
 use super::target::modified;
+use crate::admission;
 use crate::admission::plain::{self, AdmittedObject};
-use crate::admission::{self, Body, UpdateContext};
 
 impl Registry {
     /// Replaces what clients say of a pod.
@@ -78,49 +79,28 @@ impl Registry {
         self.change_pod(namespace, name, options, change).await
     }
 
-    /// `change` gives the pod as it is wanted, and its `managedFields` if it was applied.
     async fn change_pod(
         &self,
         namespace: &str,
         name: &str,
         options: &Options,
-        change: impl Fn(&Value) -> Result<(Body, Option<Value>), Error>,
+        change: impl Fn(&Value) -> Result<Wanted, Error>,
     ) -> Result<Answer, Error> {
-        let context = UpdateContext { field_validation: options.field_validation };
+        let kind = Changed { about: PODS, rules: &plain::POD, schema: &POD };
         for _ in 0..TRIES {
             let mut found = self.find_pod(namespace, name).await?;
             let old = found.object().ok_or_else(|| found.is_gone(name))?;
-            let (new, managed) = change(&old)?;
-            found.same_revision(name, &new.value)?;
-            let text = new.value.to_string();
-            let admitted = plain::update(&plain::POD, &old, new, context);
-            let AdmittedObject { mut object, warnings } =
-                admitted.map_err(|error| Error::of_patched(PODS, error, &text))?;
-            match managed {
-                Some(managed) => object["metadata"]["managedFields"] = managed,
-                None => keep_account(&old, &mut object, options, &POD),
-            }
-            let said = self.said_of_pod(&object);
-            let same = said.says_as(&self.said_of_pod(&old));
-            if !same && !options.dry_run {
-                let payload = serde_json::to_vec(&said)
-                    .map_err(|error| Error::Internal(format!("encoding a pod's word: {error}")))?;
-                if payload.len() > self.page_bytes() {
-                    return Err(Error::RequestEntityTooLarge { limit: self.page_bytes() });
+            let wanted = change(&old)?;
+            found.same_revision(name, &wanted.0.value)?;
+            let AdmittedObject { object, warnings } = admit_change(&kind, &old, wanted, options)?;
+            let before = self.said_of_pod(&old, &found.news);
+            let said = self.said_of_pod(&object, &found.news);
+            if !said.says_as(&before) {
+                if options.dry_run {
+                    found.news.word = Some(said);
+                } else if !self.say_of_pod(&mut found, said).await? {
+                    continue;
                 }
-                let subject = self.jet.names.word(found.pod);
-                let expect = Expect::Sequence(found.news.word_revision);
-                match self.pods.write(Write { subject, payload: payload.into(), expect }).await {
-                    Outcome::Stored(revision) => found.news.spoken(revision),
-                    Outcome::Lost(_) => continue,
-                    Outcome::Refused(reason) => {
-                        let why = format!("the change of the pod was not stored: {reason}");
-                        return Err(Error::Unavailable(why));
-                    }
-                }
-            }
-            if !same {
-                found.news.word = Some(said);
             }
             // One whose last finalizer came off may be gone with it.
             return Ok(Answer { object: found.object().unwrap_or(old), warnings });
@@ -128,8 +108,34 @@ impl Registry {
         Err(modified(PODS, name))
     }
 
-    /// What of an admitted pod is a client's word.
-    fn said_of_pod(&self, pod: &Value) -> PodWord {
+    /// Stores what clients say of a pod; whether nobody has said something else meanwhile.
+    pub(super) async fn say_of_pod(
+        &self,
+        found: &mut FoundPod,
+        said: PodWord,
+    ) -> Result<bool, Error> {
+        let payload = serde_json::to_vec(&said)
+            .map_err(|error| Error::Internal(format!("encoding a pod's word: {error}")))?;
+        if payload.len() > self.page_bytes() {
+            return Err(Error::RequestEntityTooLarge { limit: self.page_bytes() });
+        }
+        let subject = self.jet.names.word(found.pod);
+        let expect = Expect::Sequence(found.news.word_revision);
+        match self.pods.write(Write { subject, payload: payload.into(), expect }).await {
+            Outcome::Stored(revision) => {
+                found.news.spoken(said, revision);
+                Ok(true)
+            }
+            Outcome::Lost(_) => Ok(false),
+            Outcome::Refused(reason) => {
+                let why = format!("the change of the pod was not stored: {reason}");
+                Err(Error::Unavailable(why))
+            }
+        }
+    }
+
+    /// What of an admitted pod is a client's word; whether it is deleted is not said by this.
+    pub(super) fn said_of_pod(&self, pod: &Value, news: &PodNews) -> PodWord {
         let texts = |name: &str| -> BTreeMap<String, String> {
             let entries = pod["metadata"][name].as_object().into_iter().flatten();
             entries.filter_map(|(key, it)| Some((key.clone(), it.as_str()?.to_owned()))).collect()
@@ -145,6 +151,7 @@ impl Registry {
             annotations: texts("annotations"),
             finalizers: finalizers.map(str::to_owned).collect(),
             managed_fields: pod["metadata"].get("managedFields").cloned(),
+            deleted: news.word.as_ref().and_then(|word| word.deleted),
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Having pods end: deleting and evicting one, and whatever pods match.
+//!
+//! One that runs is told to end, by an order, and is gone when it has ended. Of one that has ended
+//! it is noted that it was deleted, where clients' words of it are: its record stays, since its
+//! counting rests on it, and is shown to nobody.
 
 use serde_json::{Value, json};
 use stint_common::id::PodId;
 use stint_common::nats::{Expect, Outcome, Write};
 use stint_common::time::now;
-use stint_common::wire::{Order, OrderKind, VERSION};
+use stint_common::wire::{Order, OrderKind, PodWord, VERSION};
 
 use super::Error;
+use super::change::TRIES;
 use super::error::PODS;
 use super::jobs::Answer;
 use super::options::Options;
@@ -15,8 +20,17 @@ use super::pods_position::PodsPosition;
 use super::store::Registry;
 use super::target::{Target, modified};
 
+/// How a pod that runs is made to end.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Deleted,
+    /// As deleted; and if it fails, that is a disruption.
+    Evicted,
+}
+
 impl Registry {
-    /// Tells a pod to end: an order, which its worker is nudged about until it has ended.
+    /// Deletes a pod. One that runs is told to end: an order, which its worker is nudged about
+    /// until it has ended. One that has ended is gone at once, unless a finalizer holds it.
     ///
     /// # Errors
     ///
@@ -27,16 +41,36 @@ impl Registry {
         name: &str,
         options: &Options,
     ) -> Result<Answer, Error> {
-        let mut found = self.find_pod(namespace, name).await?;
-        let object = found.object().ok_or_else(|| found.is_gone(name))?;
-        found.preconditions(name, options)?;
-        let ended = has_ended(&object);
-        if found.news.order.is_some() || options.dry_run || ended {
-            // An ended pod's record is what its counting rests on: it goes with its Job.
-            return Ok(Answer { object, warnings: ended_warning(ended) });
+        let object = self.end_pod(namespace, name, options, Ending::Deleted).await?;
+        Ok(Answer { object, warnings: Vec::new() })
+    }
+
+    /// The pod as it was last seen.
+    async fn end_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &Options,
+        how: Ending,
+    ) -> Result<Value, Error> {
+        for _ in 0..TRIES {
+            let mut found = self.find_pod(namespace, name).await?;
+            let object = found.object().ok_or_else(|| found.is_gone(name))?;
+            found.preconditions(name, options)?;
+            if found.news.is_deleted() || options.dry_run {
+                return Ok(object);
+            }
+            if !found.news.has_ended() {
+                self.stop_pod(&mut found, options.grace_seconds, how).await?;
+                return Ok(found.object().unwrap_or(object));
+            }
+            let said = self.said_of_pod(&object, &found.news);
+            let said = PodWord { deleted: Some(now()), ..said };
+            if self.say_of_pod(&mut found, said).await? {
+                return Ok(found.object().unwrap_or(object));
+            }
         }
-        self.stop_pod(&mut found, options.grace_seconds, false).await?;
-        Ok(Answer { object: found.object().unwrap_or(object), warnings: Vec::new() })
+        Err(modified(PODS, name))
     }
 
     /// Evicts a pod: as it is deleted, and if it fails, that is a disruption.
@@ -54,12 +88,7 @@ impl Registry {
     ) -> Result<Answer, Error> {
         let eviction = read(body, name)?;
         let options = delete_options(&eviction, options)?;
-        let mut found = self.find_pod(namespace, name).await?;
-        let object = found.object().ok_or_else(|| found.is_gone(name))?;
-        found.preconditions(name, &options)?;
-        if found.news.order.is_none() && !has_ended(&object) && !options.dry_run {
-            self.stop_pod(&mut found, options.grace_seconds, true).await?;
-        }
+        self.end_pod(namespace, name, &options, Ending::Evicted).await?;
         let done = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
         });
@@ -71,13 +100,17 @@ impl Registry {
         &self,
         found: &mut FoundPod,
         grace_seconds: Option<u32>,
-        evicted: bool,
+        how: Ending,
     ) -> Result<(), Error> {
-        let reason = if evicted { "Pod was evicted" } else { "Pod was deleted" }.to_owned();
+        let (reason, evicted) = match how {
+            Ending::Deleted => ("Pod was deleted", false),
+            Ending::Evicted => ("Pod was evicted", true),
+        };
+        let reason = reason.to_owned();
         let grace_seconds = grace_seconds.unwrap_or(found.grace_seconds());
         let kind = OrderKind::Stop { grace_seconds, at: now(), reason };
-        let order =
-            Order { v: VERSION, writer: self.writer, nonce: self.next_nonce(), kind, evicted };
+        let (writer, nonce) = (self.writer, self.next_nonce());
+        let order = Order { v: VERSION, writer, nonce, kind, evicted, deleted: true };
         if let Some(revision) = self.order(found.pod, &order).await? {
             found.news.revision = revision;
             found.news.order = Some(order);
@@ -148,17 +181,6 @@ impl FoundPod {
         let grace = template["terminationGracePeriodSeconds"].as_u64();
         grace.and_then(|grace| u32::try_from(grace).ok()).unwrap_or(30)
     }
-}
-
-fn has_ended(pod: &Value) -> bool {
-    ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase)
-}
-
-fn ended_warning(ended: bool) -> Vec<String> {
-    if !ended {
-        return Vec::new();
-    }
-    vec!["the pod has ended; its record is kept with its Job and goes with it".to_owned()]
 }
 
 /// An `Eviction`; one that is empty means the pod of the request.

@@ -1,12 +1,9 @@
 //! Watches of pods: those there are, then what happens to them, from the feed that all of them
 //! share.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
-use stint_common::task;
 use tokio::sync::mpsc;
 
 use super::Error;
@@ -17,7 +14,7 @@ use super::pods_feed::{PodChange, PodsCursor};
 use super::pods_position::PodsPosition;
 use super::store::Registry;
 use super::watch::{
-    Beginning, Bookmarks, DEFAULT_TIMEOUT, EVENTS, WatchStream, bookmark, event, expired,
+    Beginning, Bookmarks, CutOff, EVENTS, WatchStream, bookmark, event, expired, let_run, tell,
 };
 
 impl Registry {
@@ -52,13 +49,9 @@ impl Registry {
         let feed = self.pods_feed().await;
         let cursor = feed.follow_from(after).map_err(|error| Error::Expired(error.to_string()))?;
         let (sender, stream) = mpsc::channel(EVENTS);
-        let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let namespace = namespace.map(str::to_owned);
-        let watch = PodsWatch { namespace, options, sender, cursor };
-        task::spawn(async move {
-            // The watch ends by itself at its time-out, or when nobody listens any more.
-            drop(tokio::time::timeout(timeout, watch.run(there)).await);
-        });
+        let watch = PodsWatch { namespace, options: options.clone(), sender, cursor };
+        let_run(&options, watch.run(there));
         Ok(stream)
     }
 }
@@ -71,21 +64,17 @@ struct PodsWatch {
 }
 
 impl PodsWatch {
-    async fn run(mut self, there: Vec<Value>) {
+    async fn run(mut self, there: Vec<Value>) -> Result<(), CutOff> {
         for event in there {
-            if self.sender.send(event).await.is_err() {
-                return;
-            }
+            tell(&self.sender, event).await?;
         }
         let mut bookmarks = Bookmarks::of(&self.options);
         loop {
             let changes = tokio::select! {
-                () = self.sender.closed() => return,
+                () = self.sender.closed() => return Err(CutOff),
                 () = bookmarks.due() => {
                     let mark = bookmark("v1", PODS.kind, self.cursor.position, false);
-                    if self.sender.send(mark).await.is_err() {
-                        return;
-                    }
+                    tell(&self.sender, mark).await?;
                     continue;
                 }
                 changes = self.cursor.next() => changes,
@@ -93,15 +82,12 @@ impl PodsWatch {
             let changes = match changes {
                 Ok(changes) => changes,
                 // Waited for: whoever was too slow is to know why it ends.
-                Err(error) => return drop(self.sender.send(expired(error)).await),
+                Err(error) => return tell(&self.sender, expired(error)).await,
             };
             for change in changes {
                 self.cursor.position = self.cursor.position.join(change.at);
-                let event = self.translate(&change);
-                if let Some(event) = event
-                    && self.sender.send(event).await.is_err()
-                {
-                    return;
+                if let Some(event) = self.translate(&change) {
+                    tell(&self.sender, event).await?;
                 }
             }
         }
@@ -136,12 +122,13 @@ impl PodsWatch {
 
 /// Whether two looks of a pod differ in nothing but the revision.
 fn is_same(one: &Value, other: &Value) -> bool {
-    let members = |pod: &Value| -> BTreeMap<String, Value> {
-        let members = pod["metadata"].as_object().into_iter().flatten();
-        let others = members.filter(|(name, _)| *name != "resourceVersion");
-        others.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let said_by = |pod: &Value, other: &Value| {
+        let metadata = pod["metadata"].as_object().into_iter().flatten();
+        let mut members = metadata.filter(|(name, _)| *name != "resourceVersion");
+        members.all(|(name, value)| other["metadata"].get(name) == Some(value))
     };
     one["status"] == other["status"]
         && one["spec"] == other["spec"]
-        && members(one) == members(other)
+        && said_by(one, other)
+        && said_by(other, one)
 }

@@ -3,13 +3,12 @@
 
 use serde_json::{Value, json};
 use stint_common::names::ALL_NAMESPACES;
-use tokio::sync::mpsc;
 
 use super::error::SERVICES;
 use super::objects::StoredObject;
 use super::options::Options;
 use super::store::Registry;
-use super::watch::{Beginning, DEFAULT_TIMEOUT, WatchStream, bookmark, event};
+use super::watch::{Beginning, WatchStream, bookmark, event, quiet};
 use super::{Error, error::NAMESPACES};
 
 const NAME: &str = "kubernetes";
@@ -71,19 +70,7 @@ impl Registry {
         if beginning.with_mark {
             events.push(bookmark("v1", SERVICES.kind, self.replica.applied(), true));
         }
-        let (sender, stream) = mpsc::channel(2);
-        let timeout =
-            options.timeout_seconds.map_or(DEFAULT_TIMEOUT, std::time::Duration::from_secs);
-        stint_common::task::spawn(async move {
-            for event in events {
-                if sender.send(event).await.is_err() {
-                    return;
-                }
-            }
-            // Ends with its time, or when nobody listens any more.
-            drop(tokio::time::timeout(timeout, sender.closed()).await);
-        });
-        Ok(stream)
+        Ok(quiet(options, events))
     }
 
     fn service(&self) -> Value {

@@ -27,9 +27,10 @@ use serde_json::{Value, json};
 use stint_common::time::whole_seconds;
 
 use super::Error;
-use super::convert::StoredJob;
+use super::convert::{StoredJob, is_managed_elsewhere};
 use crate::admission::{self, AdmittedStatus};
 use crate::job::{Condition, condition};
+use crate::store::JobRecord;
 
 /// Types of conditions that the owner writes and decides by.
 const OWN_CONDITIONS: [&str; 6] = [
@@ -119,9 +120,9 @@ fn time(value: &Value) -> Option<Timestamp> {
 }
 
 /// Adds what clients wrote to the status that a client sees.
-pub(super) fn show_said(job: &StoredJob, object: &mut Value) {
-    let said = job.record.said.as_ref().and_then(|said| serde_json::from_str(said.get()).ok());
-    if job.is_managed_elsewhere() {
+pub(super) fn show_said(record: &JobRecord, object: &mut Value) {
+    let said = record.said.as_ref().and_then(|said| serde_json::from_str(said.get()).ok());
+    if is_managed_elsewhere(object) {
         object["status"] = said.unwrap_or_else(|| json!({}));
         return;
     }

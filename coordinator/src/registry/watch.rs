@@ -5,9 +5,10 @@
 //! pace; who falls behind what is known is told so (410), and not waited for.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use stint_common::task;
 use tokio::sync::mpsc;
 
@@ -17,12 +18,13 @@ use super::error::JOBS;
 use super::job_object::set_revision;
 use super::options::{Options, plain_revision};
 use super::store::Registry;
+use crate::admission::Identity;
 use crate::store::{Change, Object, WatchError, Watcher};
 
 /// Events that are made before a watcher takes them.
 pub(super) const EVENTS: usize = 64;
 /// A watch without `timeoutSeconds` ends after this; clients go on from their last revision.
-pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// How often a watch that allows bookmarks is told how far it has come.
 const BOOKMARKS: Duration = Duration::from_secs(60);
@@ -32,8 +34,15 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// Watch events as JSON (`type`, `object`); ends when the watch does.
 pub type WatchStream = mpsc::Receiver<Value>;
 
+/// Nobody listens any more.
+pub(super) struct CutOff;
+
 pub(super) fn event(kind: &str, object: Value) -> Value {
-    json!({"type": kind, "object": object})
+    // Not by `json!`, which copies what it is given.
+    Value::Object(Map::from_iter([
+        ("type".to_owned(), Value::from(kind)),
+        ("object".to_owned(), object),
+    ]))
 }
 
 /// Tells a watcher from where it can go on.
@@ -99,94 +108,90 @@ pub(super) fn expired(error: WatchError) -> Value {
     event("ERROR", Error::Expired(error.to_string()).to_status())
 }
 
-impl Registry {
-    /// Watches Jobs. Without a `resourceVersion` (or with 0) the objects there are come first.
-    ///
-    /// # Errors
-    ///
-    /// 400 for bad selectors, 410 for a revision that is no longer known, 503 when JetStream is
-    /// away.
-    pub async fn watch_jobs(
-        &self,
-        namespace: Option<&str>,
-        options: Options,
-    ) -> Result<WatchStream, Error> {
-        drop(options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?);
-        let (sender, stream) = mpsc::channel(EVENTS);
-        let selection = Selection { namespace: namespace.map(str::to_owned), options };
-        let mut there = Vec::new();
-        let beginning = Beginning::of(&selection.options);
-        let from = match beginning.after {
-            Some(revision) => plain_revision(revision),
-            None => {
-                let (objects, revision) =
-                    self.list_at("jobs", namespace, &selection.options).await?;
-                let objects = objects.iter().filter(|_| beginning.with_objects);
-                let selected = objects.filter_map(|object| selection.selected(object));
-                there.extend(selected.map(|job| event("ADDED", job)));
-                if beginning.with_mark {
-                    there.push(bookmark("batch/v1", JOBS.kind, revision, true));
-                }
-                revision
-            }
-        };
-        let watcher = self.replica.watch(from);
-        let timeout =
-            selection.options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
-        task::spawn(async move {
-            // The watch ends by itself at its time-out, or when nobody listens any more.
-            drop(tokio::time::timeout(timeout, tell(selection, watcher, there, sender)).await);
-        });
-        Ok(stream)
-    }
+/// Waits until the event is taken.
+pub(super) async fn tell(sender: &mpsc::Sender<Value>, event: Value) -> Result<(), CutOff> {
+    sender.send(event).await.map_err(|_| CutOff)
 }
 
-/// Tells what was there, then what happens, as fast as it is taken.
-async fn tell(
-    selection: Selection,
-    mut watcher: Watcher,
-    there: Vec<Value>,
-    sender: mpsc::Sender<Value>,
+/// Lets a watch run until its time is over, unless it ends before: nobody listens any more, or it
+/// has said why it cannot go on.
+pub(super) fn let_run(
+    options: &Options,
+    watch: impl Future<Output = Result<(), CutOff>> + Send + 'static,
 ) {
-    for event in there {
-        if sender.send(event).await.is_err() {
-            return;
+    let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    task::spawn(async move { drop(tokio::time::timeout(timeout, watch).await) });
+}
+
+/// A watch that tells what there is, and then nothing, since nothing happens.
+pub(super) fn quiet(options: &Options, there: Vec<Value>) -> WatchStream {
+    let (sender, stream) = mpsc::channel(EVENTS);
+    let_run(options, async move {
+        for event in there {
+            tell(&sender, event).await?;
         }
-    }
-    let mut bookmarks = Bookmarks::of(&selection.options);
-    loop {
-        let changes = tokio::select! {
-            () = sender.closed() => return,
-            changes = watcher.next() => changes,
-            () = bookmarks.due() => {
-                let mark = bookmark("batch/v1", JOBS.kind, watcher.cursor(), false);
-                if sender.send(mark).await.is_err() {
-                    return;
+        sender.closed().await;
+        Ok(())
+    });
+    stream
+}
+
+/// Which objects of the replica a watch is about.
+pub(super) trait Selection: Send + Sync + 'static {
+    /// What the replica calls them.
+    fn resource(&self) -> &'static str;
+    /// How they are called to clients.
+    fn identity(&self) -> Identity;
+    /// All, or those of one namespace.
+    fn namespace(&self) -> Option<&str>;
+    /// What was asked for.
+    fn options(&self) -> &Options;
+    /// The object as a client sees it, if the selectors mean it.
+    fn view(&self, object: &Object) -> Option<Value>;
+}
+
+struct ReplicaWatch<S> {
+    selection: S,
+    sender: mpsc::Sender<Value>,
+    watcher: Watcher,
+}
+
+impl<S: Selection> ReplicaWatch<S> {
+    /// Tells what was there, then what happens, as fast as it is taken.
+    async fn run(mut self, there: Vec<Arc<Object>>, with_mark: bool) -> Result<(), CutOff> {
+        for object in there {
+            let Some(view) = self.selected(&object) else { continue };
+            tell(&self.sender, event("ADDED", view)).await?;
+        }
+        if with_mark {
+            tell(&self.sender, self.mark(true)).await?;
+        }
+        let mut bookmarks = Bookmarks::of(self.selection.options());
+        loop {
+            let changes = tokio::select! {
+                () = self.sender.closed() => return Err(CutOff),
+                changes = self.watcher.next() => changes,
+                () = bookmarks.due() => {
+                    tell(&self.sender, self.mark(false)).await?;
+                    continue;
                 }
-                continue;
-            }
-        };
-        let changes = match changes {
-            Ok(changes) => changes,
-            Err(error) => return drop(sender.send(expired(error)).await),
-        };
-        for change in &changes {
-            if let Some(event) = selection.translate(change)
-                && sender.send(event).await.is_err()
-            {
-                return;
+            };
+            match changes {
+                Ok(changes) => self.take(&changes).await?,
+                Err(error) => return tell(&self.sender, expired(error)).await,
             }
         }
     }
-}
 
-/// Which Jobs a watch is about.
-struct Selection {
-    namespace: Option<String>,
-    options: Options,
-}
+    async fn take(&self, changes: &[Change]) -> Result<(), CutOff> {
+        for change in changes {
+            if let Some(event) = self.translate(change) {
+                tell(&self.sender, event).await?;
+            }
+        }
+        Ok(())
+    }
 
-impl Selection {
     /// A change as this watch sees it: an object that begins to match is added, one that ceases is
     /// deleted.
     fn translate(&self, change: &Change) -> Option<Value> {
@@ -205,17 +210,87 @@ impl Selection {
         }
     }
 
-    /// The Job as a client sees it, if this watch is about it.
+    /// The object as a client sees it, if this watch is about it.
     fn selected(&self, object: &Object) -> Option<Value> {
         let elsewhere =
-            self.namespace.as_ref().is_some_and(|namespace| *namespace != object.namespace);
-        if object.resource != "jobs" || elsewhere || !may_be_selected(object, &self.options.fields)
-        {
+            self.selection.namespace().is_some_and(|namespace| namespace != object.namespace);
+        if elsewhere { None } else { self.selection.view(object) }
+    }
+
+    fn mark(&self, all_told: bool) -> Value {
+        let Identity { api_version, kind } = self.selection.identity();
+        bookmark(api_version, kind, self.watcher.cursor(), all_told)
+    }
+}
+
+/// Which Jobs a watch is about.
+struct SelectedJobs {
+    namespace: Option<String>,
+    options: Options,
+}
+
+impl Selection for SelectedJobs {
+    fn resource(&self) -> &'static str {
+        JOBS.plural
+    }
+
+    fn identity(&self) -> Identity {
+        Identity { api_version: "batch/v1", kind: JOBS.kind }
+    }
+
+    fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn view(&self, object: &Object) -> Option<Value> {
+        if !may_be_selected(object, &self.options.fields) {
             return None;
         }
-        let view = StoredJob::one_of_many(object)?.view();
+        let view = StoredJob::one_of_many(object)?.into_view();
         let fields = self.options.fields.for_jobs().ok()?;
         (self.options.labels.matches_object(&view) && fields(&view)).then_some(view)
+    }
+}
+
+impl Registry {
+    /// Watches Jobs. Without a `resourceVersion` (or with 0) the objects there are come first.
+    ///
+    /// # Errors
+    ///
+    /// 400 for bad selectors, 503 when JetStream is away. A revision that is no longer known is
+    /// said in the stream (410).
+    pub async fn watch_jobs(
+        &self,
+        namespace: Option<&str>,
+        options: Options,
+    ) -> Result<WatchStream, Error> {
+        drop(options.fields.for_jobs().map_err(|error| Error::BadRequest(error.to_string()))?);
+        self.watch_replica(SelectedJobs { namespace: namespace.map(str::to_owned), options }).await
+    }
+
+    /// Watches objects that the replica has.
+    pub(super) async fn watch_replica(
+        &self,
+        selection: impl Selection,
+    ) -> Result<WatchStream, Error> {
+        let options = selection.options().clone();
+        let beginning = Beginning::of(&options);
+        let (mut there, from) = match beginning.after {
+            Some(revision) => (Vec::new(), plain_revision(revision)),
+            None => self.list_at(selection.resource(), selection.namespace(), &options).await?,
+        };
+        if !beginning.with_objects {
+            there.clear();
+        }
+        let watcher = self.replica.watch_of(selection.resource(), from);
+        let (sender, stream) = mpsc::channel(EVENTS);
+        let watch = ReplicaWatch { selection, sender, watcher };
+        let_run(&options, watch.run(there, beginning.with_mark));
+        Ok(stream)
     }
 }
 

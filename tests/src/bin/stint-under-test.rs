@@ -7,6 +7,10 @@ use stint::{command, report};
 use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
 use stint_worker::supervisor;
 
+/// As the real one has it: what is measured is to be that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {

@@ -104,12 +104,6 @@ impl Process {
         lock(&self.0.asleep).drain(..).for_each(Waker::wake);
     }
 
-    /// Whether it stands still.
-    #[must_use]
-    pub fn is_paused(&self) -> bool {
-        self.0.paused.load(Ordering::Relaxed)
-    }
-
     /// Its wall clock jumps.
     pub fn skew(&self, by_ms: i64) {
         self.0.skew_ms.fetch_add(by_ms, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use async_nats::{Client, ConnectOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use stint_tests::{Api, until};
+use stint_tests::{Api, job, until};
 
 use crate::{STINT, deployed};
 
@@ -148,17 +148,8 @@ fn api(client: Client, namespace: &str) -> Api {
 }
 
 fn manifest(name: &str, pods: usize, script: &str) -> Value {
-    json!({
-        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
-        "spec": {
-            "completionMode": "Indexed", "completions": pods, "parallelism": 6,
-            "backoffLimit": 1000,
-            "template": {"spec": {
-                "restartPolicy": "Never",
-                "containers": [{"name": "main", "image": "host", "command": ["sh", "-c", script]}],
-            }},
-        },
-    })
+    let spec = json!({"completions": pods, "parallelism": 6, "backoffLimit": 1000});
+    job(name).script(script).indexed().spec(&spec).build()
 }
 
 /// What an index's pods wrote: one letter each.

@@ -246,11 +246,30 @@ async fn pods_are_objects_too() {
     assert_eq!(deleted["items"].as_array().map(Vec::len), Some(2));
     assert!(deleted["items"][0]["metadata"]["deletionTimestamp"].is_string());
     http.send("DELETE", &jobs("http-pods", "long"), &[], "").await;
-    let _ = http.json("POST", all, &json!({})).await.refused(405);
+    let second = name(&list["items"][1]).to_owned();
+    let gone = http.send("DELETE", &format!("{all}/{second}"), &[], "").await.object(200);
+    assert_eq!((name(&gone), &gone["kind"]), (second.as_str(), &json!("Pod")));
+    for path in [format!("{all}/{second}"), format!("{all}/{second}/log")] {
+        let _ = http.get(&path).await.refused(404);
+    }
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction"});
+    let path = format!("{all}/{second}/eviction");
+    let _ = http.json("POST", &path, &eviction).await.refused(404);
+    let refused = http.json("POST", all, &json!({})).await.refused(405);
+    let says = |status: &Value, what: &str| {
+        status["message"].as_str().is_some_and(|message| message.contains(what))
+    };
+    assert!(says(&refused, "kubectl create job"), "{refused}");
+    for part in ["exec", "attach", "portforward"] {
+        let refused = http.json("POST", &format!("{all}/{pod}/{part}"), &json!({})).await;
+        let refused = refused.refused(405);
+        assert!(says(&refused, part) && refused["details"]["kind"] == "pods", "{refused}");
+    }
     let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
     let path = format!("{all}?labelSelector=job-name%3Dp");
     let rows = http.send("GET", &path, &table, "").await.object(200);
     assert_eq!(rows["rows"][0]["cells"][2], "Completed");
+    assert_eq!(rows["rows"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -335,4 +354,35 @@ async fn jobs_are_applied_by_several_managers() {
     let editor = entries.iter().find(|entry| entry["manager"] == "editor");
     assert_eq!(editor.map(|it| it["operation"].clone()), Some(json!("Update")), "{entries:?}");
     let _ = http.send("PATCH", &by("second"), &headers, wanted(3)).await.refused(409);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_says_the_same_however_it_is_written() {
+    let (_world, http, api) = shared("http-same").await;
+    let idle = |name: &str| job(name).spec(&json!({"suspend": true}));
+    let per_index = json!({"backoffLimitPerIndex": 1, "completions": 3});
+    let mut held = idle("held").build();
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    for manifest in
+        [idle("plain").build(), idle("indexed").indexed().spec(&per_index).build(), held]
+    {
+        api.create(&manifest).await;
+        let name = name(&manifest);
+        api.until_job(name, "waits", |job| condition(job, "Suspended").is_some()).await;
+    }
+    api.complete(&job("done").indexed().completions(2).build()).await;
+    api.create(&idle("foreign").spec(&json!({"managedBy": "example.com/other"})).build()).await;
+    api.send("jobs.delete.held", &[], "").await.object();
+    let all = jobs("http-same", "");
+    let items = |list: Value| list["items"].as_array().cloned().unwrap_or_default();
+    let pretty = items(http.get(&format!("{all}?pretty=true")).await.object(200));
+    assert_eq!(pretty.len(), 5, "{pretty:?}");
+    assert!(pretty.iter().any(|job| job["metadata"]["deletionTimestamp"].is_string()));
+    assert_eq!(items(http.get(&all).await.object(200)), pretty);
+    assert_eq!(items(http.get(&format!("{all}?limit=100")).await.object(200)), pretty);
+    assert_eq!(items(api.send("jobs.list", &[], "").await.object()), pretty);
+    for job in &pretty {
+        assert_eq!(http.get(&jobs("http-same", name(job))).await.object(200), *job);
+    }
+    api.send("jobs.patch.held", &[], json!({"metadata": {"finalizers": null}}).to_string()).await;
 }

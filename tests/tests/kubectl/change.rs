@@ -142,3 +142,26 @@ async fn pods_are_labelled_and_applied() {
     assert_eq!(data, serde_json::json!({"b": "2"}));
     kubectl.run("delete job l").await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_have_ended_are_deleted() {
+    let Some(kubectl) = kubectl("kubectl-ended").await else { return };
+    let file = kubectl.file("e.yaml", &manifest("e", "  completions: 2\n", "echo out"));
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    kubectl.run("wait --for=condition=complete job/e --timeout=60s").await.ok();
+    let names = kubectl.run("get pods -o name").await.ok();
+    let [first, second] = names.lines().collect::<Vec<_>>()[..] else { panic!("{names}") };
+    let waiting = kubectl.start(&format!("wait --for=delete {second} --timeout=60s"));
+    // It waits until the pod is gone: deleting ends with that.
+    let said = kubectl.run(&format!("delete {first} --timeout=60s")).await.ok();
+    assert!(said.contains("deleted"), "{said}");
+    let missing = kubectl.run(&format!("get {first}")).await.fails();
+    assert!(missing.contains("NotFound"), "{missing}");
+    let missing = kubectl.run(&format!("logs {first}")).await.fails();
+    assert!(missing.contains("NotFound") || missing.contains("not found"), "{missing}");
+    assert_eq!(kubectl.run("get pods -o name").await.ok(), format!("{second}\n"));
+    kubectl.run("delete pods --all --timeout=60s").await.ok();
+    let waited = waiting.wait_with_output().await.expect("it ends");
+    assert!(waited.status.success(), "{waited:?}");
+    assert_eq!(kubectl.json("job/e").await["status"]["succeeded"], 2);
+}

@@ -27,12 +27,30 @@ async fn a_drained_node_has_no_pods_and_the_job_goes_on() {
     let file = kubectl.file("work.yaml", &manifest("work", policy, "exec sleep 600"));
     kubectl.run(&format!("create -f {file}")).await.ok();
     ready(&kubectl).await;
+    // Pods that have ended on both nodes: so many at once that neither had room for all.
+    let meet = kubectl.dir.path().join("meet");
+    std::fs::create_dir(&meet).expect("it can be made");
+    let meet = meet.display();
+    let script = format!(
+        "touch {meet}/$JOB_COMPLETION_INDEX; until set -- {meet}/*; [ $# -ge 12 ]; do sleep 0.1; \
+         done"
+    );
+    let spread = "  completions: 12\n  parallelism: 12\n  completionMode: Indexed\n";
+    let file = kubectl.file("done.yaml", &manifest("done", spread, &script));
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    kubectl.run("wait --for=condition=complete job/done --timeout=60s").await.ok();
+    let ended = kubectl.json("pods -l job-name=done").await;
+    assert_eq!(nodes_of(&ended).len(), 2, "both had some: {ended}");
     let node = nodes_of(&kubectl.json("pods").await).into_iter().next().expect("a pod runs");
-    let said = kubectl.run(&format!("drain {node} --timeout=60s --grace-period=1")).await.ok();
+    let said = kubectl
+        .run(&format!("drain {node} --force --delete-emptydir-data --timeout=60s --grace-period=1"))
+        .await
+        .ok();
     assert!(said.contains(&format!("node/{node} drained")), "{said}");
     ready(&kubectl).await;
     let left = nodes_of(&kubectl.json("pods").await);
     assert!(left.len() == 1 && !left.contains(&node), "{left:?} without {node}");
+    assert_eq!(kubectl.json("job/done").await["status"]["succeeded"], 12);
     let job = kubectl.json("job/work").await;
     assert!(job["status"].get("failed").is_none(), "{job}");
     kubectl.run(&format!("uncordon {node}")).await.ok();

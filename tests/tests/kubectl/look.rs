@@ -44,6 +44,26 @@ async fn objects_are_printed_in_all_forms() {
     assert_eq!(field, "job.batch/b\n");
     let labels = kubectl.run("get jobs --show-labels").await.rows();
     assert_eq!(labels[1].last().map(String::as_str), Some("app=a"));
+    let chunks = kubectl.run("get pods --chunk-size=1 -o name").await.ok();
+    assert_eq!(chunks.lines().count(), 3, "{chunks}");
+    let columns = "get pods -l job-name=b --no-headers \
+                   -o custom-columns=P:.status.phase,N:.spec.nodeName,X:.spec.nope";
+    assert_eq!(kubectl.run(columns).await.rows(), [["Succeeded", "worker-0", "<none>"]]);
+    let labels = kubectl.run("get pods -L job-name").await.rows();
+    assert_eq!(labels[0].last().map(String::as_str), Some("JOB-NAME"));
+    assert_eq!(labels[3].last().map(String::as_str), Some("b"), "{labels:?}");
+    for (field, count) in [
+        ("status.phase=Succeeded", 3),
+        ("status.phase!=Succeeded", 0),
+        ("spec.nodeName=worker-0,spec.hostNetwork=false", 3),
+        ("spec.nodeName=elsewhere", 0),
+        ("status.podIP=192.0.2.1", 0),
+    ] {
+        let found = kubectl.run(&format!("get pods --field-selector={field} -o name")).await.ok();
+        assert_eq!(found.lines().count(), count, "{field}: {found}");
+    }
+    let events = "get events --field-selector=involvedObject.name=b,reason=Completed -o name";
+    assert_eq!(kubectl.run(events).await.ok().lines().count(), 1);
     let nothing = kubectl.run("get pods -n kubectl-nothing-here").await;
     assert_eq!(nothing.err, "No resources found in kubectl-nothing-here namespace.\n");
 }

@@ -124,3 +124,28 @@ async fn a_pod_is_deleted_and_replaced() {
     assert!(!other.is_empty() && other.trim() != pod, "{other}");
     kubectl.run("delete job p").await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_offered_says_what_to_do_instead() {
+    let Some(kubectl) = kubectl("kubectl-instead").await else { return };
+    let file = kubectl.file("i.yaml", &manifest("i", "", "exec sleep 600"));
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    kubectl.run("wait --for=jsonpath={.status.ready}=1 job/i --timeout=60s").await.ok();
+    let pod = kubectl.run("get pods -o name").await.ok();
+    let pod = pod.trim();
+    for (words, instead) in [
+        ("run x --image=host".to_owned(), "kubectl create job"),
+        (format!("exec {pod} -- ls"), "spec.nodeName"),
+        (format!("attach {pod}"), "kubectl logs -f"),
+        (format!("debug {pod} --image=host --profile=general"), "spec.nodeName"),
+        (format!("port-forward {pod} :80"), "status.hostIP"),
+        ("scale job/i --replicas=2".to_owned(), "spec.parallelism"),
+    ] {
+        let said = kubectl.run(&words).await.fails();
+        assert!(
+            said.contains("not supported by Stint") && said.contains(instead),
+            "{words}: {said}"
+        );
+    }
+    kubectl.run("delete job i --grace-period=1").await.ok();
+}

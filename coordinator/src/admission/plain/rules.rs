@@ -135,10 +135,7 @@ pub fn update(
     carry_metadata(&mut object, old)?;
     (rules.carry)(&mut object, old);
     (rules.complete)(&mut object);
-    let meta: ObjectMeta = typed_as(&object["metadata"], rules.identity)?;
-    let old_meta: ObjectMeta = typed_as(&old["metadata"], rules.identity)?;
-    let mut causes = Causes::default();
-    meta_update(&meta, &old_meta, &Path::root("metadata"), &mut causes);
+    let mut causes = judge_metadata(rules, &object, old)?;
     (rules.judge_change)(&object, old, &mut causes);
     (rules.judge)(&object, &mut causes);
     admitted(object, warnings, causes)
@@ -165,10 +162,7 @@ pub fn update_status(
     if let Some(generation) = old["metadata"].get("generation") {
         whole["metadata"]["generation"] = generation.clone();
     }
-    let meta: ObjectMeta = typed_as(&whole["metadata"], rules.identity)?;
-    let old_meta: ObjectMeta = typed_as(&old["metadata"], rules.identity)?;
-    let mut causes = Causes::default();
-    meta_update(&meta, &old_meta, &Path::root("metadata"), &mut causes);
+    let causes = judge_metadata(rules, &whole, old)?;
     admitted(whole, warnings, causes)
 }
 
@@ -188,6 +182,15 @@ pub fn update_finalizers(
         object["spec"] = Value::Object(Map::new());
     }
     admitted(object, warnings, Causes::default())
+}
+
+/// What is wrong with a change of the metadata.
+fn judge_metadata(rules: &Rules, new: &Value, old: &Value) -> Result<Causes, Rejection> {
+    let meta: ObjectMeta = typed_as(&new["metadata"], rules.identity)?;
+    let old_meta: ObjectMeta = typed_as(&old["metadata"], rules.identity)?;
+    let mut causes = Causes::default();
+    meta_update(&meta, &old_meta, &Path::root("metadata"), &mut causes);
+    Ok(causes)
 }
 
 /// Carries over what a client cannot change.

@@ -183,6 +183,7 @@ impl Front {
             body: &body,
             content_type,
             options,
+            as_text: matches!(shape, Shape::Json { pretty: false }),
         };
         let place = self.places.acquire().await;
         let reply = carry_out(request::Front::Http, &self.registry, request).await?;
@@ -194,6 +195,7 @@ impl Front {
             Reply::Object(answer) | Reply::Created(answer) => {
                 Ok(answered(StatusCode::CREATED, answer, shape))
             }
+            Reply::Text(text) => Ok(respond::document(text.into())),
             Reply::Watch(events) => self.watch(events, shape),
             Reply::Log(chunks) => self.log(chunks),
         }

@@ -4,6 +4,7 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use super::query::Query;
+use crate::api::instead::no_part;
 use crate::api::resources::{ApiResource, Part, Verb, groups, of_group};
 use crate::registry::Error;
 
@@ -109,7 +110,8 @@ impl Route {
         if resource.namespaced && namespace.is_none() && name.is_some() {
             return Err(Error::NoSuchResource);
         }
-        let part = part.map(|part| resource.subresource(part).ok_or(Error::NoSuchResource));
+        let part =
+            part.map(|part| resource.subresource(part).ok_or_else(|| no_part(resource, part)));
         Ok(Self::Objects(Target {
             resource,
             part: part.transpose()?.map(|sub| sub.part),

@@ -16,7 +16,7 @@ use super::schema::metadata;
 use super::stream::pump;
 use super::target::{header, options, target};
 use crate::api::request::{self, Reply, Request, carry_out};
-use crate::registry::{Answer, Error, Registry};
+use crate::registry::{Error, Registry};
 
 /// Requests that are worked on at once; more wait in the subscription.
 const AT_ONCE: usize = 512;
@@ -98,7 +98,10 @@ impl Front {
             return;
         };
         match self.handle(&message).await {
-            Ok(Reply::Object(answer) | Reply::Created(answer)) => self.send(reply, answer).await,
+            Ok(Reply::Object(answer) | Reply::Created(answer)) => {
+                self.send(reply, answer.object.to_string(), &answer.warnings).await;
+            }
+            Ok(Reply::Text(text)) => self.send(reply, text, &[]).await,
             Ok(Reply::Watch(stream)) => {
                 self.stream(reply, stream, |event| event.to_string().into()).await
             }
@@ -124,19 +127,20 @@ impl Front {
             body: &message.payload,
             content_type: content_type.as_deref(),
             options: options(headers)?,
+            as_text: true,
         };
         carry_out(request::Front::Nats, &self.registry, request).await
     }
 
-    async fn send(&self, reply: Subject, answer: Answer) {
-        let body = Bytes::from(answer.object.to_string());
+    async fn send(&self, reply: Subject, text: String, warnings: &[String]) {
+        let body = Bytes::from(text);
         let limit = self.registry.max_payload();
         if body.len() > limit {
             self.refuse(reply, &too_large(body.len(), limit)).await;
             return;
         }
         let mut headers = HeaderMap::new();
-        for warning in &answer.warnings {
+        for warning in warnings {
             headers.append(WARNING, one_line(warning));
         }
         let sent = if headers.is_empty() {

@@ -3,6 +3,7 @@
 use async_nats::HeaderMap;
 use stint_common::names::{ALL_NAMESPACES, Names};
 
+use crate::api::instead::no_part;
 use crate::api::resources::{ApiResource, Part, Verb, by_plural};
 use crate::registry::{Error, Options};
 
@@ -32,7 +33,7 @@ pub(super) fn target(names: &Names, subject: &str) -> Result<Target, Error> {
     let (plural, part) =
         resource.split_once('/').map_or((resource, None), |(plural, part)| (plural, Some(part)));
     let resource = by_plural(plural).ok_or(Error::NoSuchResource)?;
-    let part = part.map(|part| resource.subresource(part).ok_or(Error::NoSuchResource));
+    let part = part.map(|part| resource.subresource(part).ok_or_else(|| no_part(resource, part)));
     let unknown_verb =
         || Error::MethodNotAllowed { resource: resource.about, verb: verb.to_owned() };
     Ok(Target {

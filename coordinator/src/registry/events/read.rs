@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stint_common::nats::{Tail, TailEvent};
 
 use super::{EventForm, StoredEvent, check_fields, not_found};
 use crate::admission::text;
+use crate::registry::collection::list;
 use crate::registry::job_list::read_continue;
 use crate::registry::{Error, Options, Registry};
 
@@ -111,8 +112,6 @@ impl Registry {
         }
         let (metadata, items) = page.finish(revision);
         let version = form.rules().identity.api_version;
-        Ok(json!({
-            "apiVersion": version, "kind": "EventList", "metadata": metadata, "items": items,
-        }))
+        Ok(list(version, "EventList", metadata, items))
     }
 }

@@ -1,7 +1,6 @@
 //! Watches on Events: those there are, then what comes.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use serde_json::Value;
 use stint_common::nats::{Entry, Tail, TailEvent};
@@ -10,12 +9,9 @@ use tokio::sync::mpsc;
 use super::{EventForm, StoredEvent, check_fields};
 use crate::registry::options::plain_revision;
 use crate::registry::watch::{
-    Beginning, Bookmarks, DEFAULT_TIMEOUT, EVENTS, WatchStream, bookmark, event,
+    Beginning, Bookmarks, CutOff, EVENTS, WatchStream, bookmark, event, let_run, tell,
 };
 use crate::registry::{Error, Options, Registry};
-
-/// Nobody listens any more.
-struct CutOff;
 
 struct EventWatch {
     form: EventForm,
@@ -51,46 +47,39 @@ impl Registry {
             }
         };
         let (sender, stream) = mpsc::channel(EVENTS);
-        let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let filter = self.event_filter(namespace, &options);
         let stream_name = self.jet.names.events_stream();
         let tail = Tail::start_after(self.jet.clone(), stream_name, vec![filter], now);
-        let watch = EventWatch { form, options, sender, tail, revision: now, seen: HashSet::new() };
-        stint_common::task::spawn(async move {
-            // The watch ends by itself at its time-out, or when nobody listens any more.
-            drop(tokio::time::timeout(timeout, watch.run(there, beginning)).await);
-        });
+        let seen = HashSet::new();
+        let watch =
+            EventWatch { form, options: options.clone(), sender, tail, revision: now, seen };
+        let_run(&options, watch.run(there, beginning));
         Ok(stream)
     }
 }
 
 impl EventWatch {
-    async fn run(mut self, there: Vec<StoredEvent>, beginning: Beginning) {
+    async fn run(mut self, there: Vec<StoredEvent>, beginning: Beginning) -> Result<(), CutOff> {
         for stored in there {
             let Some(news) = self.news(&stored, true) else { continue };
-            if beginning.with_objects && self.sender.send(news).await.is_err() {
-                return;
+            if beginning.with_objects {
+                tell(&self.sender, news).await?;
             }
         }
-        if beginning.with_mark && self.sender.send(self.mark(true)).await.is_err() {
-            return;
+        if beginning.with_mark {
+            tell(&self.sender, self.mark(true)).await?;
         }
         let mut bookmarks = Bookmarks::of(&self.options);
         loop {
-            let done = tokio::select! {
-                () = self.sender.closed() => return,
-                () = bookmarks.due() => {
-                    self.sender.send(self.mark(false)).await.map_err(|_| CutOff)
-                }
+            tokio::select! {
+                () = self.sender.closed() => return Err(CutOff),
+                () = bookmarks.due() => tell(&self.sender, self.mark(false)).await?,
                 entries = self.tail.next() => match entries {
-                    Some(TailEvent::Entries(entries)) => self.take(&entries).await,
-                    Some(TailEvent::CaughtUp | TailEvent::Resumed(_)) => Ok(()),
+                    Some(TailEvent::Entries(entries)) => self.take(&entries).await?,
+                    Some(TailEvent::CaughtUp | TailEvent::Resumed(_)) => {}
                     // It ends, and whoever watches lists anew.
-                    Some(TailEvent::WentBack) | None => return,
+                    Some(TailEvent::WentBack) | None => return Ok(()),
                 },
-            };
-            if done.is_err() {
-                return;
             }
         }
     }
@@ -100,7 +89,7 @@ impl EventWatch {
             self.revision = entry.sequence;
             let Some(stored) = StoredEvent::of(entry) else { continue };
             if let Some(news) = self.news(&stored, false) {
-                self.sender.send(news).await.map_err(|_| CutOff)?;
+                tell(&self.sender, news).await?;
             }
         }
         Ok(())

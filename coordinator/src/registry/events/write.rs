@@ -6,8 +6,8 @@ use stint_common::nats::{Expect, Outcome, Write};
 use stint_common::time::now;
 
 use super::{EventForm, GONE, StoredEvent};
-use crate::admission::{self, Body, CreateContext, UpdateContext, plain};
-use crate::registry::apply_request::{Apply, keep_account};
+use crate::admission::{self, Body, CreateContext, plain};
+use crate::registry::apply_request::{Apply, Changed, Wanted, admit_change};
 use crate::registry::change::TRIES;
 use crate::registry::jobs::name_suffix;
 use crate::registry::patch::{Patch, schema};
@@ -194,22 +194,15 @@ impl Registry {
         namespace: &str,
         name: &str,
         options: &Options,
-        change: impl Fn(&Value) -> Result<(Body, Option<Value>), Error>,
+        change: impl Fn(&Value) -> Result<Wanted, Error>,
     ) -> Result<Answer, Error> {
-        let context = UpdateContext { field_validation: options.field_validation };
+        let kind = Changed { about: form.about(), rules: form.rules(), schema: &schema::PLAIN };
         for _ in 0..TRIES {
             let (subject, stored) = self.read_event(form, namespace, name).await?;
             let old = form.show(&stored.event);
-            let (new, managed) = change(&old)?;
-            stored.target(form).same_revision(&new.value)?;
-            let text = new.value.to_string();
-            let admitted = plain::update(form.rules(), &old, new, context);
-            let mut admitted =
-                admitted.map_err(|error| Error::of_patched(form.about(), error, &text))?;
-            match managed {
-                Some(managed) => admitted.object["metadata"]["managedFields"] = managed,
-                None => keep_account(&old, &mut admitted.object, options, &schema::PLAIN),
-            }
+            let wanted = change(&old)?;
+            stored.target(form).same_revision(&wanted.0.value)?;
+            let admitted = admit_change(&kind, &old, wanted, options)?;
             let event = form.store(&admitted.object);
             let answer = |event: &Value| Answer {
                 object: form.show(event),

@@ -11,8 +11,9 @@ use stint_common::names::ALL_NAMESPACES;
 use stint_common::nats::{Expect, Outcome, Write};
 use stint_common::wire::{Nudge, VERSION};
 
-use super::apply_request::{Apply, keep_account};
+use super::apply_request::{Apply, Changed, Wanted, admit_change};
 use super::change::TRIES;
+use super::collection::list;
 use super::error::{MODIFIED, NODES};
 use super::jobs::Answer;
 use super::objects::StoredObject;
@@ -20,7 +21,7 @@ use super::options::Options;
 use super::patch::{Patch, schema};
 use super::store::Registry;
 use super::{Error, job_list};
-use crate::admission::{self, Body, UpdateContext, plain};
+use crate::admission::{self, plain};
 use crate::store::Object;
 use view::Seen;
 
@@ -65,7 +66,7 @@ impl Registry {
         if let Some(more) = more {
             metadata["continue"] = Value::from(more);
         }
-        Ok(json!({"apiVersion": "v1", "kind": "NodeList", "metadata": metadata, "items": items}))
+        Ok(list("v1", "NodeList", metadata, items))
     }
 
     /// The node of a worker's lease in the replica; none if it is no node any more.
@@ -164,21 +165,15 @@ impl Registry {
         &self,
         name: &str,
         options: &Options,
-        change: impl Fn(&Value) -> Result<(Body, Option<Value>), Error>,
+        change: impl Fn(&Value) -> Result<Wanted, Error>,
     ) -> Result<Answer, Error> {
-        let context = UpdateContext { field_validation: options.field_validation };
+        let kind = Changed { about: NODES, rules: &plain::NODE, schema: &schema::NODE };
         for _ in 0..TRIES {
             let mut seen = self.read_node(name).await?;
             let old = seen.object();
-            let (new, managed) = change(&old)?;
-            same_revision(&seen, &new.value)?;
-            let text = new.value.to_string();
-            let admitted = plain::update(&plain::NODE, &old, new, context);
-            let mut admitted = admitted.map_err(|error| Error::of_patched(NODES, error, &text))?;
-            match managed {
-                Some(managed) => admitted.object["metadata"]["managedFields"] = managed,
-                None => keep_account(&old, &mut admitted.object, options, &schema::NODE),
-            }
+            let wanted = change(&old)?;
+            same_revision(&seen, &wanted.0.value)?;
+            let admitted = admit_change(&kind, &old, wanted, options)?;
             let word = word(&seen, &admitted.object);
             let same = seen.word.as_ref().is_some_and(|before| before.object == word);
             let expect = Expect::Sequence(seen.word_revision());

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -13,13 +12,10 @@ use super::{WORKERS, check_fields, is_selected};
 use crate::registry::error::NODES;
 use crate::registry::options::plain_revision;
 use crate::registry::watch::{
-    Beginning, Bookmarks, DEFAULT_TIMEOUT, EVENTS, WatchStream, bookmark, event, expired,
+    Beginning, Bookmarks, CutOff, EVENTS, WatchStream, bookmark, event, expired, let_run, tell,
 };
 use crate::registry::{Error, Options, Registry};
 use crate::store::{Change, WatchError, Watcher};
-
-/// Nobody listens any more.
-struct CutOff;
 
 struct NodeWatch {
     registry: Arc<Registry>,
@@ -45,10 +41,9 @@ impl Registry {
         let (leases, now) = self.list_at("leases", Some(WORKERS), &Options::default()).await?;
         let from = beginning.after.map_or(now, plain_revision);
         let (sender, stream) = mpsc::channel(EVENTS);
-        let timeout = options.timeout_seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
         let mut watch = NodeWatch {
             registry: Arc::clone(self),
-            options,
+            options: options.clone(),
             sender,
             leases: self.replica.watch_of("leases", from),
             words: self.replica.watch_of(NODES.plural, from),
@@ -67,34 +62,26 @@ impl Registry {
         if beginning.with_mark {
             there.push(bookmark("v1", NODES.kind, now, true));
         }
-        stint_common::task::spawn(async move {
-            // The watch ends by itself at its time-out, or when nobody listens any more.
-            drop(tokio::time::timeout(timeout, watch.run(there)).await);
-        });
+        let_run(&options, watch.run(there));
         Ok(stream)
     }
 }
 
 impl NodeWatch {
-    async fn run(mut self, there: Vec<Value>) {
+    async fn run(mut self, there: Vec<Value>) -> Result<(), CutOff> {
         for event in there {
-            if self.sender.send(event).await.is_err() {
-                return;
-            }
+            tell(&self.sender, event).await?;
         }
         let mut bookmarks = Bookmarks::of(&self.options);
         loop {
-            let done = tokio::select! {
-                () = self.sender.closed() => return,
+            tokio::select! {
+                () = self.sender.closed() => return Err(CutOff),
                 () = bookmarks.due() => {
                     let revision = self.leases.cursor().min(self.words.cursor());
-                    self.send(bookmark("v1", NODES.kind, revision, false)).await
+                    tell(&self.sender, bookmark("v1", NODES.kind, revision, false)).await?;
                 }
-                changes = self.leases.next() => self.take(changes, Some(WORKERS)).await,
-                changes = self.words.next() => self.take(changes, None).await,
-            };
-            if done.is_err() {
-                return;
+                changes = self.leases.next() => self.take(changes, Some(WORKERS)).await?,
+                changes = self.words.next() => self.take(changes, None).await?,
             }
         }
     }
@@ -107,7 +94,7 @@ impl NodeWatch {
         let changes = match changes {
             Ok(changes) => changes,
             Err(error) => {
-                self.send(expired(error)).await?;
+                tell(&self.sender, expired(error)).await?;
                 return Err(CutOff);
             }
         };
@@ -116,7 +103,7 @@ impl NodeWatch {
                 continue;
             }
             if let Some(event) = self.news(&change.object.name) {
-                self.send(event).await?;
+                tell(&self.sender, event).await?;
             }
         }
         Ok(())
@@ -147,9 +134,5 @@ impl NodeWatch {
         let lease = self.registry.replica.get("leases", WORKERS, name)?;
         let node = self.registry.node_of(&lease)?;
         is_selected(&node, &self.options).then_some(node)
-    }
-
-    async fn send(&self, event: Value) -> Result<(), CutOff> {
-        self.sender.send(event).await.map_err(|_| CutOff)
     }
 }

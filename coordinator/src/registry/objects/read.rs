@@ -1,10 +1,11 @@
 //! Reading: one object from the stream's leader, many from the replica.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stint_common::names::ALL_NAMESPACES;
 
 use super::kind::Kind;
 use super::stored::StoredObject;
+use crate::registry::collection::list;
 use crate::registry::convert::may_be_selected;
 use crate::registry::job_list::read_continue;
 use crate::registry::{Error, Options, Registry};
@@ -26,7 +27,7 @@ impl Registry {
         namespace: &str,
         name: &str,
     ) -> Result<Value, Error> {
-        Ok(self.read_object(kind, namespace, name).await?.view())
+        Ok(self.read_object(kind, namespace, name).await?.into_view())
     }
 
     /// The object as it stands at the leader.
@@ -70,7 +71,7 @@ impl Registry {
                 continue;
             }
             let Some(found) = StoredObject::one_of_many(&object) else { continue };
-            let found = found.view();
+            let found = found.into_view();
             let behind = after.as_ref().is_none_or(|after| place_of(&found) > *after);
             if !behind || !is_selected(&found, options) {
                 continue;
@@ -91,12 +92,7 @@ impl Kind {
     }
 
     pub(super) fn list_of(&self, metadata: Value, items: Vec<Value>) -> Value {
-        json!({
-            "apiVersion": self.identity().api_version,
-            "kind": self.list_kind(),
-            "metadata": metadata,
-            "items": items,
-        })
+        list(self.identity().api_version, &self.list_kind(), metadata, items)
     }
 }
 

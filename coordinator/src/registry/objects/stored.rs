@@ -56,7 +56,12 @@ impl StoredObject {
 
     /// The object as a client sees it.
     pub(in crate::registry) fn view(&self) -> Value {
-        let mut object = self.object.clone();
+        self.clone().into_view()
+    }
+
+    /// The same of one that is not needed any more, which spares a copy.
+    pub(in crate::registry) fn into_view(self) -> Value {
+        let mut object = self.object;
         set_revision(&mut object, Revision(self.revision));
         object
     }

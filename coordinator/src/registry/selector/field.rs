@@ -20,14 +20,17 @@ struct Comparison {
 /// The fields of a Job by which one can select.
 const JOB_FIELDS: [&str; 3] = ["metadata.name", "metadata.namespace", "status.successful"];
 /// The fields of a pod by which one can select.
-const POD_FIELDS: [&str; 7] = [
+const POD_FIELDS: [&str; 10] = [
     "metadata.name",
     "metadata.namespace",
+    "spec.hostNetwork",
     "spec.nodeName",
     "spec.restartPolicy",
     "spec.schedulerName",
     "spec.serviceAccountName",
+    "status.nominatedNodeName",
     "status.phase",
+    "status.podIP",
 ];
 
 impl FieldSelector {
@@ -65,7 +68,7 @@ impl FieldSelector {
     /// When it asks for a field by which pods cannot be selected.
     pub fn for_pods(&self) -> Result<impl Fn(&Value) -> bool + '_, ParseSelectorError> {
         self.only(&POD_FIELDS, |field| format!("field label not supported: {field}"))?;
-        Ok(|pod: &Value| self.matches(|field| text_at(pod, field)))
+        Ok(|pod: &Value| self.matches(|field| pod_field(pod, field)))
     }
 
     /// Whether it asks only for fields of `known`.
@@ -102,6 +105,13 @@ fn job_field(job: &Value, field: &str) -> String {
     match field {
         "status.successful" => job["status"]["succeeded"].as_u64().unwrap_or(0).to_string(),
         _ => text_at(job, field),
+    }
+}
+
+fn pod_field(pod: &Value, field: &str) -> String {
+    match field {
+        "spec.hostNetwork" => (pod["spec"]["hostNetwork"] == true).to_string(),
+        _ => text_at(pod, field),
     }
 }
 
