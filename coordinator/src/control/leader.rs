@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use stint_common::id::Incarnation;
-use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
+use stint_common::nats::{Committer, Expect, Jet, Outcome, Unconfirmed, Write};
 use stint_common::time::Instant;
 use stint_common::wire::{OwnerLease, VERSION};
 use tokio_util::sync::CancellationToken;
@@ -84,7 +84,7 @@ impl Candidate {
     }
 
     async fn take(&self, revision: u64) -> Option<Held> {
-        let outcome = self.write(revision, 0, false).await;
+        let outcome = self.write(revision, 0, false, LEASE).await.ok()?;
         outcome.stored().map(|revision| Held { revision, renewal: 0 })
     }
 
@@ -97,15 +97,14 @@ impl Candidate {
                 biased;
                 () = stop.cancelled() => {
                     // Best effort: else the next owner waits for the lease to run out.
-                    drop(self.write(held.revision, held.renewal + 1, true).await);
+                    drop(self.write(held.revision, held.renewal + 1, true, RENEW).await);
                     return;
                 }
                 () = tokio::time::sleep(RENEW) => {}
             }
             let sent = Instant::now();
             let left = LEASE.saturating_sub(proven.elapsed());
-            let write = self.write(held.revision, held.renewal + 1, false);
-            match tokio::time::timeout(left, write).await {
+            match self.write(held.revision, held.renewal + 1, false, left).await {
                 Ok(Outcome::Stored(revision)) => {
                     held = Held { revision, renewal: held.renewal + 1 };
                     proven = sent;
@@ -114,15 +113,25 @@ impl Candidate {
                     tracing::warn!(?outcome, "lost the owner's lease");
                     return;
                 }
-                Err(_) => {
-                    tracing::warn!("the owner's lease ran out before a renewal was confirmed");
+                Err(Unconfirmed { trouble, .. }) => {
+                    let server_says = trouble.unwrap_or_default();
+                    tracing::warn!(
+                        server_says,
+                        "the owner's lease ran out before a renewal was confirmed"
+                    );
                     return;
                 }
             }
         }
     }
 
-    async fn write(&self, expect: u64, renewal: u64, released: bool) -> Outcome {
+    async fn write(
+        &self,
+        expect: u64,
+        renewal: u64,
+        released: bool,
+        within: Duration,
+    ) -> Result<Outcome, Unconfirmed> {
         let lease = OwnerLease {
             v: VERSION,
             incarnation: self.incarnation,
@@ -131,12 +140,11 @@ impl Candidate {
             released,
         };
         let payload = serde_json::to_vec(&lease).expect("a lease has only string keys");
-        self.objects
-            .write(Write {
-                subject: self.jet.names.owner_lease(),
-                payload: payload.into(),
-                expect: Expect::Sequence(expect),
-            })
-            .await
+        let write = Write {
+            subject: self.jet.names.owner_lease(),
+            payload: payload.into(),
+            expect: Expect::Sequence(expect),
+        };
+        self.objects.write_within(write, within).await
     }
 }

@@ -15,7 +15,7 @@ use super::error::JOBS;
 use super::jobs::{Answer, MAX_JOB_BYTES};
 use super::options::Options;
 use super::patch::schema::JOB;
-use super::store::Registry;
+use super::store::{PATIENCE, Registry};
 use super::target::modified;
 use crate::job::Extent;
 
@@ -100,7 +100,7 @@ impl Registry {
             let subject = self.jet.names.object("jobs", namespace, name);
             let expect = Expect::Sequence(job.revision);
             let write = Write { subject, payload: job.record.encode(), expect };
-            match self.objects.write(write).await {
+            match self.objects.write_within(write, PATIENCE).await? {
                 Outcome::Stored(revision) => {
                     job.revision = revision;
                     return Ok(Written { job, warnings });

@@ -17,7 +17,7 @@ use super::options::Options;
 use super::patch::Patch;
 use super::patch::schema::JOB;
 use super::status::take_status;
-use super::store::Registry;
+use super::store::{PATIENCE, Registry};
 use crate::admission::{self, Admitted, Body, CreateContext, UpdateContext};
 use crate::job::{JobSpec, JobStatus, Ledger};
 use crate::store::JobRecord;
@@ -111,7 +111,7 @@ impl Registry {
             let expected = Expect::Sequence(expect);
             let write =
                 Write { subject: subject.clone(), payload: payload.clone(), expect: expected };
-            match self.objects.write(write).await {
+            match self.objects.write_within(write, PATIENCE).await? {
                 Outcome::Stored(revision) => break revision,
                 Outcome::Lost(None) => expect = 0,
                 Outcome::Lost(Some(current)) => {
@@ -187,7 +187,7 @@ impl Registry {
             .map_err(|error| Error::Internal(format!("encoding a pod template: {error}")))?;
         let subject = self.jet.names.template(job.uid, &job.record.template);
         let write = Write { subject, payload: payload.into(), expect: Expect::Any };
-        match self.objects.write(write).await {
+        match self.objects.write_within(write, PATIENCE).await? {
             Outcome::Stored(_) | Outcome::Lost(_) => Ok(()),
             Outcome::Refused(reason) => {
                 Err(Error::Unavailable(format!("the pod template was not stored: {reason}")))

@@ -17,7 +17,7 @@ use super::options::Options;
 use super::patch::Patch;
 use super::patch::schema::POD;
 use super::pods::{FoundPod, PodNews};
-use super::store::Registry;
+use super::store::{PATIENCE, Registry};
 use super::target::modified;
 use crate::admission;
 use crate::admission::plain::{self, AdmittedObject};
@@ -121,7 +121,8 @@ impl Registry {
         }
         let subject = self.jet.names.word(found.pod);
         let expect = Expect::Sequence(found.news.word_revision);
-        match self.pods.write(Write { subject, payload: payload.into(), expect }).await {
+        let write = Write { subject, payload: payload.into(), expect };
+        match self.pods.write_within(write, PATIENCE).await? {
             Outcome::Stored(revision) => {
                 found.news.spoken(said, revision);
                 Ok(true)

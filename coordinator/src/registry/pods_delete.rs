@@ -17,7 +17,7 @@ use super::jobs::Answer;
 use super::options::Options;
 use super::pods::FoundPod;
 use super::pods_position::PodsPosition;
-use super::store::Registry;
+use super::store::{PATIENCE, Registry};
 use super::target::{Target, modified};
 
 /// How a pod that runs is made to end.
@@ -123,7 +123,7 @@ impl Registry {
             .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
         let subject = self.jet.names.order(pod);
         let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
-        match self.pods.write(write).await {
+        match self.pods.write_within(write, PATIENCE).await? {
             Outcome::Stored(revision) => Ok(Some(revision)),
             Outcome::Lost(_) => Ok(None),
             Outcome::Refused(reason) => {

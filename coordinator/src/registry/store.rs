@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stint_common::id::Incarnation;
 use stint_common::names::Names;
-use stint_common::nats::{Committer, Jet, ReadError};
+use stint_common::nats::{Committer, Jet, ReadError, Unconfirmed};
 use tokio::sync::Mutex;
 
 use super::Error;
@@ -117,6 +117,21 @@ impl Registry {
     #[must_use]
     pub fn max_payload(&self) -> usize {
         self.jet.max_payload()
+    }
+}
+
+/// A client is told the fate of its write within this time: longer than another server of a cluster
+/// needs to take over.
+pub(super) const PATIENCE: Duration = Duration::from_secs(12);
+
+impl From<Unconfirmed> for Error {
+    fn from(error: Unconfirmed) -> Self {
+        let says = error.trouble.as_ref().map_or_else(
+            || "JetStream does not answer".to_owned(),
+            |trouble| format!("JetStream says: {trouble}"),
+        );
+        tracing::warn!(%error, says, "a client's write");
+        Self::Timeout(format!("{error}: {says}; look whether it was stored before you try again"))
     }
 }
 

@@ -105,3 +105,21 @@ async fn nothing_is_counted_twice_when_server_or_coordinators_stand_still() {
     }
     counted.ends(&world).await;
 }
+
+/// A client does not wait for ever: it is told that nothing is known of its write.
+#[tokio::test]
+async fn a_write_that_is_not_confirmed_is_told_so() {
+    let world = World::start(STINT, Shape { workers: 0, ..Shape::default() }).await;
+    let http = world.http("coordinator-0");
+    let path = "/apis/batch/v1/namespaces/default/jobs";
+    world.signal(NATS, Signal::SIGSTOP);
+    let status = http.json("POST", path, &job("unknown").build()).await.refused(504);
+    world.signal(NATS, Signal::SIGCONT);
+    assert_eq!(status["reason"], "Timeout", "{status}");
+    let message = status["message"].as_str().unwrap();
+    assert!(message.contains("look whether it was stored"), "{message}");
+    // What was under way may have been stored; then the name is taken. It is there once.
+    let again = http.json("POST", path, &job("unknown").build()).await;
+    assert!([201, 409].contains(&again.code), "{}", again.body());
+    assert_eq!(world.api("default").job("unknown").await["metadata"]["name"], "unknown");
+}

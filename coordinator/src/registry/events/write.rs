@@ -11,6 +11,7 @@ use crate::registry::apply_request::{Apply, Changed, Wanted, admit_change};
 use crate::registry::change::TRIES;
 use crate::registry::jobs::name_suffix;
 use crate::registry::patch::{Patch, schema};
+use crate::registry::store::PATIENCE;
 use crate::registry::target::modified;
 use crate::registry::{Answer, Error, Options, Registry};
 
@@ -135,7 +136,7 @@ impl Registry {
         }
         let subject = subject.to_owned();
         let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(expect) };
-        match self.events.write(write).await {
+        match self.events.write_within(write, PATIENCE).await? {
             Outcome::Stored(revision) => {
                 let stored = StoredEvent::decode(event.to_string().as_bytes(), revision);
                 stored.map(|stored| Written::Stored(stored.event)).ok_or_else(|| {

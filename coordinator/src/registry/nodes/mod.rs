@@ -19,7 +19,7 @@ use super::jobs::Answer;
 use super::objects::StoredObject;
 use super::options::Options;
 use super::patch::{Patch, schema};
-use super::store::Registry;
+use super::store::{PATIENCE, Registry};
 use super::{Error, job_list};
 use crate::admission::{self, plain};
 use crate::store::Object;
@@ -188,7 +188,7 @@ impl Registry {
             }
             let payload = self.record_of(&stored)?;
             let write = Write { subject: self.jet.names.node(name), payload, expect };
-            match self.objects.write(write).await {
+            match self.objects.write_within(write, PATIENCE).await? {
                 Outcome::Stored(revision) => {
                     stored.revision = revision;
                     self.tell_worker(name, &stored.object).await;

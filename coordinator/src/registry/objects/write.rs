@@ -15,6 +15,7 @@ use crate::registry::apply_request::keep_account;
 use crate::registry::change::TRIES;
 use crate::registry::jobs::{NAME_TRIES, name_suffix};
 use crate::registry::patch::Patch;
+use crate::registry::store::PATIENCE;
 use crate::registry::target::modified;
 use crate::registry::{Answer, Error, Options, Registry};
 use crate::store::{ObjectRecord, is_tombstone};
@@ -138,7 +139,7 @@ impl Registry {
             let expected = Expect::Sequence(expect);
             let write =
                 Write { subject: subject.clone(), payload: payload.clone(), expect: expected };
-            match self.objects.write(write).await {
+            match self.objects.write_within(write, PATIENCE).await? {
                 Outcome::Stored(revision) => return Ok(Some(revision)),
                 Outcome::Lost(None) => expect = 0,
                 Outcome::Lost(Some(current)) if is_tombstone(&current.payload) => {
@@ -187,7 +188,7 @@ impl Registry {
             let subject = self.jet.names.object(kind.about.plural, place(kind, namespace), name);
             let expect = Expect::Sequence(stored.revision);
             let write = Write { subject, payload: self.record_of(&stored)?, expect };
-            match self.objects.write(write).await {
+            match self.objects.write_within(write, PATIENCE).await? {
                 Outcome::Stored(revision) => {
                     stored.revision = revision;
                     return Ok(Written { stored, warnings });
