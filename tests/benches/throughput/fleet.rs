@@ -67,10 +67,7 @@ impl Fleet {
 
     /// Seconds of CPU that our processes and nats-server have used.
     pub(crate) fn cpu(&self) -> Cpu {
-        let of = |what: &str| {
-            let children = self.children.iter().filter(|(name, _)| *name == what);
-            children.map(|(_, child)| cpu_seconds(child.id())).sum()
-        };
+        let of = |what: &str| self.of(what).into_iter().map(cpu_seconds).sum();
         Cpu {
             server: of("nats-server"),
             coordinator: of("coordinator"),
@@ -95,22 +92,17 @@ impl Fleet {
 
     /// Resident memory of the coordinator at its highest, in MiB.
     pub(crate) fn coordinator_peak_mib(&self) -> f64 {
-        self.memory_mib("coordinator", "VmHWM:")
+        memory_mib(&self.of("coordinator"), "VmHWM:")
     }
 
-    /// Resident memory of all workers now, in MiB.
-    pub(crate) fn workers_resident_mib(&self) -> f64 {
-        self.memory_mib("worker", "VmRSS:")
+    /// Resident memory of all agents, and of their supervisors, now, in MiB.
+    pub(crate) fn workers_resident_mib(&self) -> (f64, f64) {
+        (memory_mib(&self.of("worker"), "VmRSS:"), memory_mib(&self.supervisors(), "VmRSS:"))
     }
 
-    fn memory_mib(&self, what: &str, line: &str) -> f64 {
-        let of = |child: &Child| {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-            let found = status.lines().find_map(|it| it.strip_prefix(line))?;
-            found.trim().trim_end_matches(" kB").trim().parse::<f64>().ok()
-        };
+    fn of(&self, what: &str) -> Vec<u32> {
         let children = self.children.iter().filter(|(name, _)| *name == what);
-        children.filter_map(|(_, child)| of(child)).sum::<f64>() / 1024.0
+        children.map(|(_, child)| child.id()).collect()
     }
 
     pub(crate) async fn create(&self, manifest: &Value) -> anyhow::Result<Value> {
@@ -225,6 +217,16 @@ async fn await_answer(client: &Client) -> anyhow::Result<()> {
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
+}
+
+/// The sum over processes of a line of their status that is in kB.
+fn memory_mib(pids: &[u32], line: &str) -> f64 {
+    let of = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let found = status.lines().find_map(|it| it.strip_prefix(line))?;
+        found.trim().trim_end_matches(" kB").trim().parse::<f64>().ok()
+    };
+    pids.iter().filter_map(of).sum::<f64>() / 1024.0
 }
 
 fn cpu_seconds(pid: u32) -> f64 {

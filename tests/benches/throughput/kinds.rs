@@ -69,7 +69,8 @@ pub(crate) async fn held() -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let measured = format!("{:.0} MiB", fleet.workers_resident_mib());
+    let (agent, supervisor) = fleet.workers_resident_mib();
+    let measured = format!("{agent:.0} + {supervisor:.0} MiB (agent + supervisor)");
     let name = format!("a worker with {MANY} running pods");
     print_row(&name, &fleet, cpu, f64::from(MANY), &measured);
     drop(fleet);
