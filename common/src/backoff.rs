@@ -23,7 +23,8 @@ impl Backoff {
     /// The delay after `failures` failures in a row; none after none.
     #[must_use]
     pub fn delay(&self, failures: u32) -> Duration {
-        if failures == 0 {
+        // Nothing doubled is nothing, however often.
+        if failures == 0 || self.base.is_zero() {
             return Duration::ZERO;
         }
         let factor = 1_u32.checked_shl(failures - 1).filter(|factor| *factor != 0);
@@ -42,5 +43,11 @@ mod tests {
         assert_eq!(seconds, [0, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
         assert_eq!(Backoff::POD_FAILURE.delay(u32::MAX).as_secs(), 600);
         assert_eq!(Backoff::POD_FAILURE.delay(33).as_secs(), 600);
+    }
+
+    #[test]
+    fn no_delay_stays_none_whatever_the_number_of_failures() {
+        let none = Backoff { base: Duration::ZERO, ..Backoff::POD_FAILURE };
+        assert!([0, 1, 32, 33, u32::MAX].iter().all(|it| none.delay(*it).is_zero()));
     }
 }

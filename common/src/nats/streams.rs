@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 
 use super::{AskError, Jet};
 
-/// How long a delivered work item may stay unanswered. A claim takes milliseconds; a worker that
-/// died between pull and claim is made up for by the owner, which publishes again what is
-/// unclaimed.
-const WORK_ACK_WAIT: Duration = Duration::from_secs(30);
+/// How long a delivered work item may stay unanswered: what a worker pulled, and did not live to
+/// claim, comes again after that. A claim takes milliseconds; an item that comes twice is harmless.
+const WORK_ACK_WAIT: Duration = Duration::from_secs(5);
 /// Cap of delivered, unanswered items of one class: above every window that the owner publishes.
 const WORK_MAX_ACK_PENDING: i64 = 65_536;
 /// Cap of open pulls of one class; the default of 512 would silently starve the 513th worker.

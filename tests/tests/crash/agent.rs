@@ -60,7 +60,7 @@ async fn no_pod_is_harmed_when_its_agent_is_killed() {
     }
     std::fs::write(dir.join("go"), "").unwrap();
     for (name, succeeded) in [("lasting", LASTING), ("several", 1), ("load", pods)] {
-        // What a killed agent had pulled and not claimed comes again after 30 s.
+        // What a killed agent had pulled and not claimed comes again after 5 s.
         let (end, done) = api.ended_at_last(name, 2 * PATIENCE).await;
         let expect = ("Complete", (0, u64::from(succeeded), 0));
         assert_eq!((end.as_str(), counters(&done)), expect, "{done}");
