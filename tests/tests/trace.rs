@@ -6,6 +6,8 @@ mod away;
 mod foreign;
 #[path = "trace/receiver.rs"]
 mod receiver;
+#[path = "trace/tls.rs"]
+mod tls;
 #[path = "trace/tree.rs"]
 mod tree;
 

@@ -1,7 +1,7 @@
 //! Whether telemetry is wanted, and in whose name: OpenTelemetry's own variables, read once at
 //! start.
 //!
-//! Headers, timeout and compression are read by the OTLP library itself.
+//! Headers and compression are read by the OTLP library itself, certificates by `client`.
 
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -22,7 +22,7 @@ pub enum Signal {
 
 impl Signal {
     /// As it is called in variables.
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
@@ -52,23 +52,7 @@ fn endpoint_by(signal: Signal, read: impl Fn(&str) -> Option<String>) -> Option<
     if let Some(protocol) = protocol.filter(|protocol| protocol != PROTOCOL) {
         tracing::warn!(protocol, "this protocol for telemetry is not offered; {PROTOCOL} is used");
     }
-    if endpoint.starts_with("https:") {
-        // The client is built without TLS.
-        tracing::error!(
-            endpoint,
-            signal = word,
-            "telemetry is sent by http only, to a collector nearby; this signal is off"
-        );
-        return None;
-    }
     Some(endpoint)
-}
-
-/// The exporter's client is made with TLS where others in this program need that, and asks for a
-/// provider of cryptography even if it sends nothing that way.
-pub fn provide_cryptography() {
-    // Whoever installed one before has installed the same.
-    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 /// Who says it: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, else `stint`.
@@ -112,7 +96,7 @@ mod tests {
         check(&[on], Some("http://a:4318"));
         check(&[on, own], Some("http://b/x"));
         check(&[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://c")], None);
-        check(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a")], None);
+        check(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a")], Some("https://a"));
         check(&[on, ("OTEL_SDK_DISABLED", "TRUE")], None);
         check(&[on, ("OTEL_SDK_DISABLED", "false")], Some("http://a:4318"));
         check(&[on, ("OTEL_TRACES_EXPORTER", "none")], None);

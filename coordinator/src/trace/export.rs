@@ -3,6 +3,7 @@
 //!
 //! A thread and not a task: the HTTP client blocks, and must not do so on the runtime's threads.
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
 use stint_common::metrics;
+use stint_common::telemetry::client::client;
 use stint_common::telemetry::otlp::{self, Signal};
 use tokio::sync::oneshot;
 
@@ -46,11 +48,10 @@ pub struct Exporter {
 #[must_use]
 pub fn start(settings: Settings) -> Option<Exporter> {
     let endpoint = otlp::endpoint(Signal::Traces)?;
-    otlp::provide_cryptography();
-    let mut sender = match SpanExporter::builder().with_http().build() {
+    let mut sender = match sender(&endpoint) {
         Ok(sender) => sender,
         Err(error) => {
-            tracing::error!(endpoint, %error, "traces cannot be sent, and are off");
+            tracing::error!(endpoint, error, "traces cannot be sent, and are off");
             return None;
         }
     };
@@ -70,6 +71,11 @@ pub fn start(settings: Settings) -> Option<Exporter> {
     }
     tracing::info!(endpoint, "sending traces");
     Some(Exporter { tracer, done })
+}
+
+fn sender(endpoint: &str) -> Result<SpanExporter, Box<dyn Error>> {
+    let client = client(Signal::Traces, endpoint)?;
+    Ok(SpanExporter::builder().with_http().with_http_client(client).build()?)
 }
 
 impl Exporter {
@@ -132,7 +138,7 @@ impl Losses {
         Self { dropped, failed: 0, said: None }
     }
 
-    fn say_if_due(&mut self, error: Option<&(dyn std::error::Error + 'static)>) {
+    fn say_if_due(&mut self, error: Option<&(dyn Error + 'static)>) {
         let due = self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN);
         if !due || (self.failed == 0 && self.dropped.load(Ordering::Relaxed) == 0) {
             return;

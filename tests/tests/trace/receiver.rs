@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use stint_tests::until;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio_rustls::TlsAcceptor;
 
 /// A span is sent within this time.
 const SENT: Duration = Duration::from_secs(20);
@@ -24,21 +28,50 @@ pub(crate) struct Receiver {
     pub(crate) endpoint: String,
     received: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
     metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
+    connections: Arc<AtomicU64>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
+        Self::listen(None).await
+    }
+
+    /// One that speaks TLS alone.
+    pub(crate) async fn start_tls(tls: TlsAcceptor) -> Self {
+        Self::listen(Some(tls)).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("some port is free");
-        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let endpoint = format!("{scheme}://{}", listener.local_addr().expect("it is bound"));
         let store = Store::default();
         let (received, metrics) = (Arc::clone(&store.spans), Arc::clone(&store.metrics));
+        let connections = Arc::clone(&store.connections);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, store.clone()));
+                store.connections.fetch_add(1, Ordering::Relaxed);
+                let (store, tls) = (store.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, store).await,
+                        Some(tls) => {
+                            // Who does not like our certificate ends here.
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, store).await;
+                            }
+                        }
+                    }
+                });
             }
         });
-        Self { endpoint, received, metrics, task }
+        Self { endpoint, received, metrics, connections, task }
+    }
+
+    /// How often somebody called, whatever came of it.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// What was received so far, in order, as often as it came.
@@ -87,6 +120,7 @@ impl Drop for Receiver {
 struct Store {
     spans: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
     metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
+    connections: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -105,7 +139,7 @@ impl Store {
     }
 }
 
-async fn serve(stream: TcpStream, store: Store) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, store: Store) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut head = String::new();
