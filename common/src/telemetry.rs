@@ -1,5 +1,6 @@
 //! The log of our own processes, and where telemetry goes.
 
+pub mod batch;
 pub mod client;
 pub mod otlp;
 

@@ -4,6 +4,8 @@
 mod away;
 #[path = "trace/foreign.rs"]
 mod foreign;
+#[path = "trace/output.rs"]
+mod output;
 #[path = "trace/receiver.rs"]
 mod receiver;
 #[path = "trace/tls.rs"]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::{Certificate, Identity, blocking};
 
-use super::otlp::Signal;
+use super::otlp::{self, Signal};
 
 /// OpenTelemetry's own.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,13 +122,7 @@ impl Settings {
         endpoint: &str,
         read: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ClientError> {
-        let variable = |what: &str| {
-            let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.word());
-            let names = [own, format!("OTEL_EXPORTER_OTLP_{what}")];
-            let mut found =
-                names.into_iter().filter_map(|name| read(&name).map(|text| (name, text)));
-            found.find(|(_, text)| !text.trim().is_empty())
-        };
+        let variable = |what: &str| otlp::own(signal, what, &read);
         let timeout = variable("TIMEOUT").and_then(|(_, text)| text.parse().ok());
         let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
         if !is_tls(endpoint) {

@@ -158,6 +158,12 @@ impl Machine {
         }
     }
 
+    /// How often the container at `index` was started again.
+    #[must_use]
+    pub fn restarts(&self, index: usize) -> u32 {
+        self.containers.get(index).map_or(0, |container| container.restarts)
+    }
+
     /// Whether anything of it is looked at by probes.
     #[must_use]
     pub fn has_probes(&self) -> bool {
