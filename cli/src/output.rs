@@ -1,6 +1,7 @@
 //! What comes back, as text. Pure: objects and a time in, text out; commands print it.
 
 pub mod age;
+pub mod count;
 pub mod describe;
 pub mod doctor;
 pub mod events;

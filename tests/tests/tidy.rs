@@ -45,7 +45,7 @@ const IMPURE: [&str; 17] = [
 ];
 
 /// Imports point down: what a module may not name of its own crate.
-const DOWN: [(&str, &[&str]); 17] = [
+const DOWN: [(&str, &[&str]); 18] = [
     ("coordinator/src/job", &["admission", "store", "registry", "control", "api", "serve"]),
     ("coordinator/src/admission", &["job", "store", "registry", "control", "api", "serve"]),
     (
@@ -59,7 +59,11 @@ const DOWN: [(&str, &[&str]); 17] = [
     ("coordinator/src/api", &["job", "admission", "store", "control", "serve"]),
     ("worker/src/pod", &["launch", "logs", "runtime", "supervisor", "agent", "serve"]),
     ("worker/src/launch", &["logs", "runtime", "supervisor", "agent", "serve"]),
-    ("worker/src/logs", &["pod", "launch", "runtime", "supervisor", "agent", "serve"]),
+    ("worker/src/logs", &["pod", "launch", "forward", "runtime", "supervisor", "agent", "serve"]),
+    (
+        "worker/src/forward",
+        &["pod", "launch", "runtime", "supervisor", "agent", "machine", "serve"],
+    ),
     ("worker/src/runtime", &["pod", "supervisor", "agent", "serve"]),
     ("worker/src/supervisor", &["pod", "agent", "machine", "serve"]),
     ("worker/src/agent", &["supervisor", "machine", "serve"]),

@@ -4,8 +4,12 @@
 mod away;
 #[path = "trace/foreign.rs"]
 mod foreign;
+#[path = "trace/output.rs"]
+mod output;
 #[path = "trace/receiver.rs"]
 mod receiver;
+#[path = "trace/tls.rs"]
+mod tls;
 #[path = "trace/tree.rs"]
 mod tree;
 

@@ -1,6 +1,7 @@
 //! The worker: claims pods and runs them on this machine.
 
 pub mod agent;
+pub mod forward;
 pub mod launch;
 pub mod logs;
 pub mod machine;

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Ending, Fence, HelloError, Home, HomeError, Keeper, Orders, Settings};
+use crate::forward::Outlet;
 use crate::launch::Host;
 use crate::machine::Machine;
 use crate::runtime::process::{self, ProcessRuntime};
@@ -54,6 +55,8 @@ pub struct Config {
     pub supervised: bool,
     /// Another agent that uses the data directory is told to hand its pods over.
     pub take_over: bool,
+    /// Where pods' output goes besides the logs' stream.
+    pub outlet: Option<Outlet>,
 }
 
 /// How a worker is told to stop.
@@ -82,6 +85,7 @@ impl Config {
             shutdown_seconds: 30,
             supervised: true,
             take_over: false,
+            outlet: None,
         }
     }
 }
@@ -178,6 +182,7 @@ pub async fn run_with<R: Runtime>(
         renew: config.renew,
         grace: config.grace,
         shutdown_seconds: config.shutdown_seconds,
+        outlet: config.outlet,
         host,
         told: config.machine,
         machine: machine::look(address(), cpus()),
@@ -232,6 +237,8 @@ pub struct Worker {
     pub grace: Duration,
     /// As [`Config::shutdown_seconds`].
     pub shutdown_seconds: u32,
+    /// As [`Config::outlet`].
+    pub outlet: Option<Outlet>,
     /// What pods may learn of the machine.
     pub host: Host,
     /// What it is told of its machine.
@@ -282,6 +289,7 @@ impl Worker {
             devices,
             data_dir: self.data_dir.clone(),
             shutdown_seconds: self.shutdown_seconds,
+            outlet: self.outlet.clone(),
         };
         let agent = Agent::new(settings, me, runtime, fence, jet, host);
         let agent = agent.map_err(ServeError::Data)?;

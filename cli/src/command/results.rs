@@ -5,6 +5,7 @@ use super::print::out;
 use super::session::Session;
 use crate::args::{ResultsArgs, ResultsForm};
 use crate::exit::{Exit, Expected};
+use crate::output::count::counted;
 use crate::output::job::JobView;
 use crate::output::results::{Results, json, table};
 use crate::resource::{Resource, job_name};
@@ -17,8 +18,8 @@ pub(super) async fn run(args: ResultsArgs) -> anyhow::Result<Exit> {
     let (pods, _watch) = session.client.watch(pods_of(&session, &job)).await?;
     let results = Results::of(&pods, args.container.as_deref());
     if results.without > 0 {
-        let (without, name) = (results.without, JobView(&job).name());
-        eprintln!("{without} succeeded pods of job/{name} left nothing in $STINT_TERMINATION_LOG");
+        let (without, name) = (counted(results.without, "succeeded pod"), JobView(&job).name());
+        eprintln!("{without} of job/{name} left nothing in $STINT_TERMINATION_LOG");
     }
     out(&match args.output {
         ResultsForm::Json => json(&results),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use stint_common::{metrics, task};
+use stint_worker::forward::{self, Forwarder};
 use stint_worker::scrape;
 use stint_worker::serve::{self, Config, Stop};
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +37,7 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         shutdown_seconds: args.shutdown_seconds,
         supervised: !args.no_supervisor,
         take_over: args.take_over,
+        outlet: None,
     };
     let hand_over = on_hand_over().context("taking over signals")?;
     let metrics = metrics::start(metrics::Role::Worker, args.metrics.is_some());
@@ -43,6 +45,8 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         Some(address) => Some(page(address).await?),
         None => None,
     };
+    let forwarder = forward::start();
+    let config = Config { outlet: forwarder.as_ref().map(Forwarder::outlet), ..config };
     let run = async |ready, shutdown: CancellationToken| {
         let scraped = page.map(|page| task::spawn(scrape::serve(page, shutdown.clone())));
         let outcome =
@@ -56,6 +60,9 @@ pub(super) async fn run(args: WorkerArgs) -> anyhow::Result<Exit> {
         outcome
     };
     let exit = until_stopped(run).await;
+    if let Some(forwarder) = forwarder {
+        forwarder.flush().await;
+    }
     if let Some(metrics) = metrics {
         metrics.stop().await;
     }

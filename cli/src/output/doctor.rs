@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::failure::counted;
+use super::count::{counted, do_so};
 use super::nodes::NodeView;
 use super::style::Style;
 

@@ -11,7 +11,8 @@ use serde_json::Value;
 use stint_common::annotations::WAITING_CONDITION;
 
 use super::age::{age, between};
-use super::failure::{Failure, counted, summary};
+use super::count::{counted, do_so};
+use super::failure::{Failure, summary};
 use super::job::{End, JobView};
 use super::pod::PodView;
 use super::style::Style;
@@ -169,8 +170,8 @@ fn ending(view: JobView<'_>) -> Option<Reason> {
     let reason = condition["reason"].as_str().unwrap_or_default();
     let message = condition["message"].as_str().unwrap_or_default();
     let left = view.count("terminating") + view.count("active");
-    let left = counted(left, "pod");
-    Some(Reason::new(format!("{what} when {left} have ended: {reason}: {message}")))
+    let ended = do_so(left, "pod", "has ended", "have ended");
+    Some(Reason::new(format!("{what} when {ended}: {reason}: {message}")))
 }
 
 /// Nothing runs, and nothing said so far tells why.

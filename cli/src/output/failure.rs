@@ -74,13 +74,6 @@ impl Failure {
     }
 }
 
-/// `1 pod`, `3 pods`.
-#[must_use]
-pub fn counted(count: impl TryInto<u64>, what: &str) -> String {
-    let count = count.try_into().unwrap_or(u64::MAX);
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 /// `exit code 3`, `OOMKilled (exit code 137)`, `StartError: no such file`.
 fn container_end(terminated: &Value) -> String {
     let reason = terminated["reason"].as_str().unwrap_or_default();

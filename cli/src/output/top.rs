@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use stint_common::time::{human_seconds, since};
 
-use super::failure::counted;
+use super::count::counted;
 use super::job::JobView;
 use super::nodes::NodeView;
 use super::style::Style;
@@ -105,8 +105,9 @@ fn head(
     let rate = 0.0 + jobs.filter_map(|job| before.rate(job, now)).sum::<f64>();
     let more = if moment.more_jobs { " and more" } else { "" };
     let lead = format!(
-        "{ready} of {} ready   {running} of {slots} places taken   {} waiting   {:.1} pods/s   {}{more}",
+        "{ready} of {} ready   {running} of {} taken   {} waiting   {:.1} pods/s   {}{more}",
         counted(nodes.len(), "worker"),
+        counted(slots, "place"),
         counted(wanted.saturating_sub(running), "pod"),
         rate,
         counted(moment.jobs.len(), "open Job"),

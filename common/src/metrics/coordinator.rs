@@ -79,12 +79,10 @@ impl Coordinator {
             telemetry_dropped: counter(
                 meter,
                 "stint.telemetry.dropped",
-                "Spans and log records that were lost: the queue full, the receiver away",
+                "Spans that were lost: the queue full, the receiver away",
             ),
         };
-        for signal in ["logs", "traces"] {
-            all.telemetry_dropped(signal, 0);
-        }
+        all.telemetry_dropped("traces", 0);
         all
     }
 

@@ -4,17 +4,19 @@
 //! What is sent is counted from the start of the process, so a receiver that was away has lost
 //! nothing but resolution.
 
+use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::MetricExporter;
+use opentelemetry_otlp::{MetricExporter, WithHttpConfig as _};
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 use tokio::sync::oneshot;
 
 use super::{board, coordinator, jetstream, worker};
 use crate::id;
+use crate::telemetry::client::client;
 use crate::telemetry::otlp::{self, Signal};
 
 /// The end of the process waits so long for what is still to be sent.
@@ -59,13 +61,12 @@ pub fn start(role: Role, scraped: bool) -> Option<Metrics> {
     let mut provider =
         SdkMeterProvider::builder().with_resource(resource(role)).with_reader(reader);
     if let Some(endpoint) = sent {
-        otlp::provide_cryptography();
-        match MetricExporter::builder().with_http().build() {
+        match exporter(&endpoint) {
             Ok(exporter) => {
                 tracing::info!(endpoint, "sending metrics");
                 provider = provider.with_reader(PeriodicReader::builder(exporter).build());
             }
-            Err(error) => tracing::error!(endpoint, %error, "metrics cannot be sent"),
+            Err(error) => tracing::error!(endpoint, error, "metrics cannot be sent"),
         }
     }
     let provider = provider.build();
@@ -86,6 +87,11 @@ pub fn start(role: Role, scraped: bool) -> Option<Metrics> {
         tracing::error!("metrics were started twice; those of the first start are shown");
     }
     Some(Metrics { provider })
+}
+
+fn exporter(endpoint: &str) -> Result<MetricExporter, Box<dyn Error>> {
+    let client = client(Signal::Metrics, endpoint)?;
+    Ok(MetricExporter::builder().with_http().with_http_client(client).build()?)
 }
 
 fn resource(role: Role) -> opentelemetry_sdk::Resource {

@@ -21,6 +21,7 @@ pub struct Worker {
     start_failures: Counter<u64>,
     renewals: Counter<u64>,
     freezes: Counter<u64>,
+    telemetry_dropped: Counter<u64>,
 }
 
 /// The process's own.
@@ -67,7 +68,13 @@ impl Worker {
                 "stint.worker.freezes",
                 "How often pods were stopped where they stood for want of the lease's proof",
             ),
+            telemetry_dropped: counter(
+                meter,
+                "stint.telemetry.dropped",
+                "Lines of output that were lost on their way to a receiver of telemetry",
+            ),
         };
+        all.lines_dropped(0);
         for outcome in ["stored", "lost", "refused"] {
             all.renewals.add(0, &[KeyValue::new("outcome", outcome)]);
         }
@@ -111,6 +118,11 @@ impl Worker {
     /// What became of a renewal: `stored`, `lost`, `refused`.
     pub fn renewed(&self, outcome: &'static str) {
         self.renewals.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+
+    /// Lines of pods' output were lost on their way to a receiver of telemetry.
+    pub fn lines_dropped(&self, lines: u64) {
+        self.telemetry_dropped.add(lines, &[KeyValue::new("signal", "logs")]);
     }
 
     /// Pods stand still.

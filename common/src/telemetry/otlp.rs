@@ -1,7 +1,7 @@
 //! Whether telemetry is wanted, and in whose name: OpenTelemetry's own variables, read once at
 //! start.
 //!
-//! Headers, timeout and compression are read by the OTLP library itself.
+//! Headers and compression are read by the OTLP library itself, certificates by `client`.
 
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -22,7 +22,7 @@ pub enum Signal {
 
 impl Signal {
     /// As it is called in variables.
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
@@ -31,44 +31,76 @@ impl Signal {
     }
 }
 
-/// The receiver's address, if this signal is wanted: without one nothing is sent anywhere.
+/// The receiver's address, if this signal is wanted: without one nothing is sent anywhere. Logs
+/// are what pods write, and sent only where that is asked for by name.
 #[must_use]
 pub fn endpoint(signal: Signal) -> Option<String> {
-    endpoint_by(signal, |name| std::env::var(name).ok())
+    Some(endpoint_by(signal, variable)?.address)
 }
 
-fn endpoint_by(signal: Signal, read: impl Fn(&str) -> Option<String>) -> Option<String> {
+/// Where exactly requests for this signal go, if it is wanted.
+#[must_use]
+pub fn url(signal: Signal) -> Option<String> {
+    let Endpoint { address, is_base } = endpoint_by(signal, variable)?;
+    if !is_base {
+        return Some(address);
+    }
+    let path = signal.word().to_ascii_lowercase();
+    Some(format!("{}/v1/{path}", address.trim_end_matches('/')))
+}
+
+/// What goes with each request for this signal, as `OTEL_EXPORTER_OTLP_HEADERS` has it.
+#[must_use]
+pub fn headers(signal: Signal) -> Option<String> {
+    own(signal, "HEADERS", &variable).map(|(_, text)| text)
+}
+
+/// How requests for this signal are to be packed, if the variables say.
+#[must_use]
+pub fn compression(signal: Signal) -> Option<String> {
+    own(signal, "COMPRESSION", &variable).map(|(_, text)| text)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A variable of one signal, or that of all; with its name.
+pub(super) fn own(
+    signal: Signal,
+    what: &str,
+    read: &impl Fn(&str) -> Option<String>,
+) -> Option<(String, String)> {
+    let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.word());
+    let names = [own, format!("OTEL_EXPORTER_OTLP_{what}")];
+    let mut found = names.into_iter().filter_map(|name| read(&name).map(|text| (name, text)));
+    found.find(|(_, text)| !text.trim().is_empty())
+}
+
+/// A receiver.
+struct Endpoint {
+    address: String,
+    /// A path for the signal comes after it.
+    is_base: bool,
+}
+
+fn endpoint_by(signal: Signal, read: impl Fn(&str) -> Option<String>) -> Option<Endpoint> {
     let read = |name: &str| read(name).filter(|text| !text.trim().is_empty());
     let word = signal.word();
-    let own = |what: &str| read(&format!("OTEL_EXPORTER_OTLP_{word}_{what}"));
+    let own = |what: &str| own(signal, what, &read);
     let disabled = read("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    let otlp = read(&format!("OTEL_{word}_EXPORTER"))
-        .is_none_or(|list| list.split(',').any(|exporter| exporter.trim() == "otlp"));
+    let otlp = read(&format!("OTEL_{word}_EXPORTER")).map_or(signal != Signal::Logs, |list| {
+        list.split(',').any(|exporter| exporter.trim() == "otlp")
+    });
     if disabled || !otlp {
         return None;
     }
-    let endpoint = own("ENDPOINT").or_else(|| read("OTEL_EXPORTER_OTLP_ENDPOINT"))?;
-    let protocol = own("PROTOCOL").or_else(|| read("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    if let Some(protocol) = protocol.filter(|protocol| protocol != PROTOCOL) {
+    let (name, address) = own("ENDPOINT")?;
+    let protocol = own("PROTOCOL").filter(|(_, protocol)| protocol != PROTOCOL);
+    if let Some((_, protocol)) = protocol {
         tracing::warn!(protocol, "this protocol for telemetry is not offered; {PROTOCOL} is used");
     }
-    if endpoint.starts_with("https:") {
-        // The client is built without TLS.
-        tracing::error!(
-            endpoint,
-            signal = word,
-            "telemetry is sent by http only, to a collector nearby; this signal is off"
-        );
-        return None;
-    }
-    Some(endpoint)
-}
-
-/// The exporter's client is made with TLS where others in this program need that, and asks for a
-/// provider of cryptography even if it sends nothing that way.
-pub fn provide_cryptography() {
-    // Whoever installed one before has installed the same.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    Some(Endpoint { address, is_base: name == "OTEL_EXPORTER_OTLP_ENDPOINT" })
 }
 
 /// Who says it: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`, else `stint`.
@@ -100,7 +132,21 @@ mod tests {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        assert_eq!(endpoint_by(Signal::Traces, read).as_deref(), expect, "{variables:?}");
+        let found = endpoint_by(Signal::Traces, read).map(|found| found.address);
+        assert_eq!(found.as_deref(), expect, "{variables:?}");
+    }
+
+    #[test]
+    fn logs_are_sent_where_that_is_asked_for() {
+        let is_on = |exporter: Option<&str>| {
+            let read = |name: &str| match name {
+                "OTEL_LOGS_EXPORTER" => exporter.map(str::to_owned),
+                "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://a:4318".to_owned()),
+                _ => None,
+            };
+            endpoint_by(Signal::Logs, read).is_some()
+        };
+        assert!(!is_on(None) && !is_on(Some("none")) && is_on(Some("otlp")));
     }
 
     #[test]
@@ -112,7 +158,7 @@ mod tests {
         check(&[on], Some("http://a:4318"));
         check(&[on, own], Some("http://b/x"));
         check(&[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://c")], None);
-        check(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a")], None);
+        check(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a")], Some("https://a"));
         check(&[on, ("OTEL_SDK_DISABLED", "TRUE")], None);
         check(&[on, ("OTEL_SDK_DISABLED", "false")], Some("http://a:4318"));
         check(&[on, ("OTEL_TRACES_EXPORTER", "none")], None);

@@ -1,20 +1,16 @@
 //! Sending: a thread of its own takes facts from a bounded queue, makes spans of them and posts
 //! them, a batch a request. It may wait and fail as it likes; the owner never knows.
-//!
-//! A thread and not a task: the HTTP client blocks, and must not do so on the runtime's threads.
 
-use std::future::Future;
-use std::pin::pin;
+use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Receiver, sync_channel};
 
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
 use stint_common::metrics;
+use stint_common::telemetry::batch::{FLUSH, Losses, block_on, next_batch};
+use stint_common::telemetry::client::client;
 use stint_common::telemetry::otlp::{self, Signal};
 use tokio::sync::oneshot;
 
@@ -27,13 +23,6 @@ use super::tracer::Tracer;
 const QUEUE: usize = 65_536;
 /// Spans in one request.
 const BATCH: usize = 512;
-/// The first fact of a batch waits so long for company: short, since what waits here is lost when
-/// this process is killed.
-const LINGER: Duration = Duration::from_millis(200);
-/// The end of this process waits so long for what is still queued.
-const FLUSH: Duration = Duration::from_secs(3);
-/// Losses are said in the log no more often than this.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 /// The thread that sends.
 #[derive(Debug)]
@@ -46,11 +35,10 @@ pub struct Exporter {
 #[must_use]
 pub fn start(settings: Settings) -> Option<Exporter> {
     let endpoint = otlp::endpoint(Signal::Traces)?;
-    otlp::provide_cryptography();
-    let mut sender = match SpanExporter::builder().with_http().build() {
+    let mut sender = match sender(&endpoint) {
         Ok(sender) => sender,
         Err(error) => {
-            tracing::error!(endpoint, %error, "traces cannot be sent, and are off");
+            tracing::error!(endpoint, error, "traces cannot be sent, and are off");
             return None;
         }
     };
@@ -60,7 +48,8 @@ pub fn start(settings: Settings) -> Option<Exporter> {
     let tracer = Tracer::new(queue, Arc::clone(&dropped), settings);
     let (over, done) = oneshot::channel::<()>();
     let run = move || {
-        send_all(&sender, &facts, Losses::new(dropped));
+        let count = |lost| metrics::coordinator().telemetry_dropped("traces", lost);
+        send_all(&sender, &facts, Losses::new("spans", dropped, count));
         // Its other half learns of the end, however this thread ends.
         drop(over);
     };
@@ -70,6 +59,11 @@ pub fn start(settings: Settings) -> Option<Exporter> {
     }
     tracing::info!(endpoint, "sending traces");
     Some(Exporter { tracer, done })
+}
+
+fn sender(endpoint: &str) -> Result<SpanExporter, Box<dyn Error>> {
+    let client = client(Signal::Traces, endpoint)?;
+    Ok(SpanExporter::builder().with_http().with_http_client(client).build()?)
 }
 
 impl Exporter {
@@ -89,79 +83,14 @@ impl Exporter {
 }
 
 fn send_all(sender: &SpanExporter, facts: &Receiver<Fact>, mut losses: Losses) {
-    while let Some(batch) = next_batch(facts) {
+    while let Some(batch) = next_batch(facts, BATCH) {
         let spans: Vec<_> = batch.iter().flat_map(spans::spans).collect();
         drop(batch);
         let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
         match block_on(sender.export(spans)) {
-            Ok(()) => losses.say_if_due(None),
-            Err(error) => {
-                losses.failed += count;
-                losses.say_if_due(Some(&error));
-            }
+            Ok(()) => losses.taken_but(0),
+            Err(error) => losses.failed(count, &error),
         }
     }
-    losses.said = None;
-    losses.say_if_due(None);
-}
-
-/// The next facts, oldest first; `None` when the queue is empty for good.
-fn next_batch(facts: &Receiver<Fact>) -> Option<Vec<Fact>> {
-    let mut batch = vec![facts.recv().ok()?];
-    let until = Instant::now() + LINGER;
-    while batch.len() < BATCH {
-        match facts.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(fact) => batch.push(fact),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    Some(batch)
-}
-
-/// Spans that were lost since this was last said.
-struct Losses {
-    /// Facts that found the queue full.
-    dropped: Arc<AtomicU64>,
-    /// Spans whose request failed.
-    failed: u64,
-    said: Option<Instant>,
-}
-
-impl Losses {
-    fn new(dropped: Arc<AtomicU64>) -> Self {
-        Self { dropped, failed: 0, said: None }
-    }
-
-    fn say_if_due(&mut self, error: Option<&(dyn std::error::Error + 'static)>) {
-        let due = self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN);
-        if !due || (self.failed == 0 && self.dropped.load(Ordering::Relaxed) == 0) {
-            return;
-        }
-        let queue_full = self.dropped.swap(0, Ordering::Relaxed);
-        let not_taken = std::mem::take(&mut self.failed);
-        self.said = Some(Instant::now());
-        metrics::coordinator().telemetry_dropped("traces", queue_full + not_taken);
-        tracing::warn!(queue_full, not_taken, error, "spans were lost");
-    }
-}
-
-/// Drives the exporter's future on this thread. (Its blocking client is done after one poll.)
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
-    }
+    losses.finish();
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use stint_common::config::NatsConfig;
+use stint_common::metrics::{self, Role};
+use stint_worker::forward;
 use stint_worker::runtime::noop::NoopRuntime;
 use stint_worker::runtime::process::{launcher, watchdog, with_main_thread};
-use stint_worker::serve::Stop;
+use stint_worker::serve::{Config, Stop};
 use stint_worker::supervisor;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +38,9 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
             stint_common::telemetry::init_log("warn", false);
             let (ready, stop) = (CancellationToken::new(), CancellationToken::new());
             let nats = NatsConfig::new(&url, &name);
+            // As the program does: what telemetry costs can be seen by asking for it.
+            let role = if part == "role-coordinator" { Role::Coordinator } else { Role::Worker };
+            let _metrics = metrics::start(role, false);
             match part.as_str() {
                 "role-coordinator" => {
                     let config = stint_coordinator::serve::Config {
@@ -50,7 +55,9 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
                         .map_err(anyhow::Error::from)
                 }
                 "role-worker" => {
-                    let config = worker(nats, &data, &name, slots);
+                    let forwarder = forward::start();
+                    let outlet = forwarder.as_ref().map(forward::Forwarder::outlet);
+                    let config = Config { outlet, ..worker(nats, &data, &name, slots) };
                     let stop = Stop { shutdown: stop, ..Stop::default() };
                     stint_worker::serve::run(config, ready, stop).await.map_err(anyhow::Error::from)
                 }
@@ -80,22 +87,11 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
     }
 }
 
-fn worker(
-    nats: NatsConfig,
-    data: &str,
-    name: &str,
-    slots: Option<u32>,
-) -> stint_worker::serve::Config {
-    let config = stint_worker::serve::Config::new(nats, PathBuf::from(data));
+fn worker(nats: NatsConfig, data: &str, name: &str, slots: Option<u32>) -> Config {
+    let config = Config::new(nats, PathBuf::from(data));
     // Where limits cannot be kept, the row about them says what asking for them costs.
     let machine = stint_worker::machine::Machine { best_effort_limits: true, ..config.machine };
     // To tell what the supervisor costs.
     let supervised = std::env::var_os("STINT_BENCH_NO_SUPERVISOR").is_none();
-    stint_worker::serve::Config {
-        name: Some(name.to_owned()),
-        slots,
-        machine,
-        supervised,
-        ..config
-    }
+    Config { name: Some(name.to_owned()), slots, machine, supervised, ..config }
 }

@@ -154,6 +154,7 @@ impl Agent {
             renew: RENEW,
             grace: GRACE,
             shutdown_seconds: 5,
+            outlet: None,
             told: Told { memory: Some(1 << 30), labels: home.labels.clone(), ..Told::default() },
             machine: stint_common::wire::Machine::default(),
         };

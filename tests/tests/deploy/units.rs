@@ -76,6 +76,8 @@ fn units_and_samples_say_what_the_program_knows() {
         "STINT_LOG",
         "STINT_LOG_FORMAT",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "OTEL_LOGS_EXPORTER",
     ];
     let sample = fs::read_to_string(deployed("stint.env")).expect("a sample");
     let cloud = fs::read_to_string(deployed("cloud-init.yaml")).expect("a sample");

@@ -26,7 +26,7 @@ async fn what_pods_leave_is_listed_by_index() {
     let results: Vec<_> = results.as_array().unwrap().iter().collect();
     let told: Vec<_> = results.iter().map(|it| (&it["index"], &it["result"])).collect();
     assert_eq!(told, [(&json!(0), &json!("share 0")), (&json!(2), &json!("share 2"))]);
-    assert!(String::from_utf8_lossy(&listed.stderr).contains("1 succeeded pods"), "{listed:?}");
+    assert!(String::from_utf8_lossy(&listed.stderr).contains("1 succeeded pod of"), "{listed:?}");
     let table = check(&world, "results", &["results", "job/shares"], 0).await;
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     assert!(table.lines().nth(2).unwrap().ends_with("share 2"), "{table}");

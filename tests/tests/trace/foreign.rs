@@ -83,6 +83,7 @@ async fn start(receiver: &str, dir: &Path) -> Result<Collector, String> {
         .args(["--otlp-exporter-protocol", "http"])
         .args(["--otlp-exporter-traces-compression", "none"])
         .args(["--otlp-exporter-metrics-compression", "none"])
+        .args(["--otlp-exporter-logs-compression", "none"])
         .stdin(Stdio::null())
         .stdout(log)
         .stderr(Stdio::null())
@@ -116,6 +117,7 @@ async fn a_foreign_collector_understands_what_is_sent() {
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint),
         ("OTEL_METRIC_EXPORT_INTERVAL", "500"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
     ];
     let world = world_with(&variables).await;
     let api = world.api("foreign");
@@ -134,6 +136,12 @@ async fn a_foreign_collector_understands_what_is_sent() {
     let failed = failed.expect("a failed pod's span");
     assert_eq!(failed.parent_span_id, run.span_id);
     assert_eq!(text_in(&failed.events[0].attributes, "stint.stderr"), "last words\n");
+    let line = until("output came through", LIMIT, || async {
+        receiver.lines().into_iter().find(|line| line.body == "last words")
+    })
+    .await;
+    assert_eq!((&line.trace_id, &line.span_id), (&failed.trace_id, &failed.span_id));
+    assert_eq!((&*line.stream, &*line.of("k8s.job.name")), ("stderr", "foreign"));
     assert!(receiver.services().iter().all(|name| name == "stint"));
     until("metrics of both roles came through", LIMIT, || async {
         let names = receiver.metrics();

@@ -18,6 +18,7 @@ use super::outbox::{Done, Outbox};
 use super::pods::{Output, Stage};
 use super::run::{Agent, Target};
 use super::shipping::{Destination, Shipped, Told};
+use super::tapping::tell;
 use super::termination::fit;
 use crate::launch::{PreparedJob, RunFacts};
 use crate::pod::{Effect, Event};
@@ -223,6 +224,7 @@ impl<R: Runtime> Agent<R> {
         let Some((id, index)) = self.place(run) else { return };
         self.runs.remove(&run);
         let destination = self.destination(id, index, run);
+        let tap = self.tap(id, index);
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let container = &mut pod.containers[index];
         self.exits.insert(run, (exit, at));
@@ -237,9 +239,11 @@ impl<R: Runtime> Agent<R> {
                     self.to_release.push(run);
                 }
                 if summary.inline.is_some() || summary.bytes == 0 {
+                    tell(tap, summary.inline.as_ref());
                     let said = Said { logs: summary, last_words: reader.last_words() };
                     self.run_over(id, index, run, said, out);
-                } else if let Some(destination) = destination {
+                } else if let Some(mut destination) = destination {
+                    destination.tap = tap;
                     self.on_their_way.push(Box::pin(async move {
                         Done::Shipped(id, index, run, destination.finish(reader, summary).await)
                     }));
@@ -257,7 +261,7 @@ impl<R: Runtime> Agent<R> {
         let runtime = Arc::clone(&self.runtime);
         let told = Told(Arc::new(move |progress| runtime.progress(run, progress)));
         let restarts = pod.machine.restarts(index);
-        Some(Destination { logs: self.logs.clone(), subject, restarts, told })
+        Some(Destination { logs: self.logs.clone(), subject, restarts, told, tap: None })
     }
 
     /// Output of containers that have run for a while is shipped by a task each.
@@ -277,7 +281,8 @@ impl<R: Runtime> Agent<R> {
             })
             .collect();
         for (id, index, run) in due {
-            let Some(destination) = self.destination(id, index, run) else { continue };
+            let Some(mut destination) = self.destination(id, index, run) else { continue };
+            destination.tap = self.tap(id, index);
             let Some(pod) = self.pods.get_mut(&id) else { continue };
             let (told, exit) = tokio::sync::oneshot::channel();
             let output =

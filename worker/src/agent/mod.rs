@@ -35,6 +35,7 @@ mod run;
 mod shipping;
 mod standing;
 mod take_up;
+mod tapping;
 mod templates;
 mod termination;
 mod verify;

@@ -28,6 +28,7 @@ use super::pods::{Pod, Timer};
 use super::room::Room;
 use super::templates::{Fetched, Templates};
 use super::termination::TerminationLogs;
+use crate::forward::Outlet;
 use crate::launch::Host;
 use crate::pod::{ActionId, Effect, Event};
 use crate::runtime::{Kept, RunId, Runtime, RuntimeEvent};
@@ -58,6 +59,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// At shutdown pods have so long to end by themselves after TERM, if they ask for more.
     pub shutdown_seconds: u32,
+    /// Where their output goes besides.
+    pub outlet: Option<Outlet>,
 }
 
 /// What the machine had no room to start.

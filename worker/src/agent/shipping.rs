@@ -13,6 +13,7 @@ use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
 use stint_common::wire::{Exit, LogSummary};
 use tokio::sync::oneshot;
 
+use crate::forward::Tap;
 use crate::logs::{CHUNK_BYTES, LogReader, StreamName};
 use crate::runtime::Progress;
 
@@ -22,13 +23,15 @@ const LOOK: Duration = Duration::from_millis(200);
 const CHUNKS_A_LOOK: usize = 16;
 
 /// Where a container's output goes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Destination {
     pub(super) logs: Committer,
     pub(super) subject: String,
     /// How often the container was started again before this run.
     pub(super) restarts: u32,
     pub(super) told: Told,
+    /// Gets it too, if anything does.
+    pub(super) tap: Option<Tap>,
 }
 
 /// Is told how far the output was shipped.
@@ -54,7 +57,7 @@ pub(super) struct Shipped {
 impl Destination {
     /// Ships a running container's output until `exit` is told, then the rest.
     pub(super) async fn follow(
-        self,
+        mut self,
         mut reader: LogReader,
         mut exit: oneshot::Receiver<Exit>,
     ) -> Shipped {
@@ -75,7 +78,7 @@ impl Destination {
     }
 
     /// Ships what is left of an ended container's output.
-    pub(super) async fn finish(self, mut reader: LogReader, summary: LogSummary) -> Shipped {
+    pub(super) async fn finish(mut self, mut reader: LogReader, summary: LogSummary) -> Shipped {
         let mut last = 0;
         self.ship(&mut reader, usize::MAX, &mut last).await;
         Shipped { summary, last, last_words: reader.last_words() }
@@ -87,7 +90,7 @@ impl Destination {
     }
 
     /// Ships what there is now, at most `most` chunks; says how many.
-    async fn ship(&self, reader: &mut LogReader, most: usize, last: &mut u64) -> usize {
+    async fn ship(&mut self, reader: &mut LogReader, most: usize, last: &mut u64) -> usize {
         let mut told = *last;
         for count in 0..most {
             if count % CHUNKS_A_LOOK == 0 {
@@ -106,6 +109,9 @@ impl Destination {
             };
             if *last == 0 && self.restarts > 0 {
                 self.write(BytesMut::from(format!(">{}", self.restarts).as_bytes())).await;
+            }
+            if let Some(tap) = &mut self.tap {
+                tap.take(chunk.stream, chunk.offset, chunk.bytes.clone());
             }
             let mut payload = BytesMut::with_capacity(chunk.bytes.len() + 1);
             payload.put_u8(match chunk.stream {

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Container, LifecycleHandler, PodSpec, Probe};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stint_common::id::PodId;
+use stint_common::names;
 use stint_common::pod_meta::{self, PodMetadata, PodSource};
 use stint_common::wire::{IndexFailures, Template, TraceContext};
 
@@ -132,6 +133,24 @@ impl PreparedJob {
     #[must_use]
     pub fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// The Job's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.job_name
+    }
+
+    /// What a pod is called.
+    #[must_use]
+    pub fn pod_name(&self, pod: PodId) -> String {
+        names::pod_name(&self.job_name, self.indexed, pod)
+    }
+
+    /// A pod's completion index, if the Job gives such.
+    #[must_use]
+    pub fn completion_index(&self, pod: PodId) -> Option<u32> {
+        self.indexed.then_some(pod.slot.0)
     }
 
     /// Names, labels and annotations of a pod.

@@ -158,6 +158,12 @@ impl Machine {
         }
     }
 
+    /// How often the container at `index` was started again.
+    #[must_use]
+    pub fn restarts(&self, index: usize) -> u32 {
+        self.containers.get(index).map_or(0, |container| container.restarts)
+    }
+
     /// Whether anything of it is looked at by probes.
     #[must_use]
     pub fn has_probes(&self) -> bool {
@@ -326,12 +332,6 @@ impl Machine {
     pub fn would_restart(&self, index: usize, exit: Exit) -> bool {
         let container = self.containers.get(index);
         container.is_some_and(|it| self.is_restarted(it, exit != Exit::Code(0)))
-    }
-
-    /// How often the container at `index` was started again.
-    #[must_use]
-    pub fn restarts(&self, index: usize) -> u32 {
-        self.containers.get(index).map_or(0, |container| container.restarts)
     }
 
     /// A container is over, unless it is to be started again.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use stint_common::time::{human_seconds, since};
 
-use super::{Finding, Level, NodeView, Promise, Report, Seen, counted};
+use super::{Finding, Level, NodeView, Promise, Report, Seen, counted, do_so};
 
 /// Older servers can lose a whole stream when they are killed.
 const MINIMUM_SERVER: (u64, u64, u64) = (2, 10, 23);
@@ -120,8 +120,9 @@ fn stream(name: &str, info: &Result<Value, String>) -> Finding {
     let messages = info["state"]["messages"].as_u64().unwrap_or(0);
     let size = bytes(info["state"]["bytes"].as_u64().unwrap_or(0));
     let what = format!(
-        "{name}: {} of {messages} messages, {size}",
-        counted(replicas, "copy").replace("copys", "copies")
+        "{name}: {} of {}, {size}",
+        counted(replicas, "copy"),
+        counted(messages, "message")
     );
     let others = info["cluster"]["replicas"].as_array().into_iter().flatten();
     let behind: Vec<&str> = others
@@ -283,9 +284,14 @@ fn consumers(seen: &Seen) -> Vec<Finding> {
         if number("num_pending") > 0 && number("num_waiting") == 0 && number("num_ack_pending") == 0
         {
             let what = format!(
-                "{}: {} wait, and no worker asks for them",
+                "{}: {}",
                 consumer["name"].as_str().unwrap_or("?"),
-                counted(number("num_pending"), "item")
+                do_so(
+                    number("num_pending"),
+                    "item",
+                    "waits, and no worker asks for it",
+                    "wait, and no worker asks for them",
+                )
             );
             found.push(
                 finding("queue", Level::Warning, what)
@@ -300,10 +306,10 @@ fn consumers(seen: &Seen) -> Vec<Finding> {
         );
     } else if found.is_empty() {
         let what = format!(
-            "{}, {} wait, {} of workers stand",
+            "{}, {}, {}",
             counted(consumers.len(), "consumer"),
-            counted(pending, "item"),
-            counted(waiting, "pull")
+            do_so(pending, "item", "waits", "wait"),
+            do_so(waiting, "pull", "of workers stands", "of workers stand")
         );
         found.push(finding("queue", Level::Ok, what));
     }

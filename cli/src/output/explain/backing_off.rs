@@ -12,7 +12,7 @@ use stint_common::time::after;
 
 use super::{Facts, Reason};
 use crate::output::age::between;
-use crate::output::failure::counted;
+use crate::output::count::counted;
 use crate::output::job::JobView;
 use crate::output::trace::PodTrace;
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Facts, Reason};
-use crate::output::failure::counted;
+use crate::output::count::{counted, do_so};
 use crate::output::nodes::NodeView;
 use crate::output::pod::PodView;
 
@@ -49,7 +49,12 @@ fn is_told_to_end(pod: PodView<'_>) -> bool {
 fn terminating(facts: &Facts) -> Option<Reason> {
     let ending = facts.open.iter().map(PodView).filter(|pod| is_told_to_end(*pod));
     let ending: Vec<&str> = ending.map(PodView::name).collect();
-    let what = format!("{} told to end and have not yet", counted(ending.len(), "pod"));
+    let what = do_so(
+        ending.len(),
+        "pod",
+        "was told to end and has not yet",
+        "were told to end and have not yet",
+    );
     let lines = ending.iter().take(SHOWN).map(|name| (*name).to_owned()).collect();
     (!ending.is_empty()).then(|| Reason::new(what).with(lines))
 }
@@ -85,16 +90,16 @@ fn held_up(pending: &[PodView<'_>]) -> Option<Reason> {
 
 /// Some worker would take them, if it could.
 fn no_room(facts: &Facts, waiting: usize) -> Reason {
-    let waiting = counted(waiting, "pod");
+    let waiting = do_so(waiting, "pod", "waits", "wait");
     if facts.nodes.is_empty() {
-        return Reason::new(format!("{waiting} wait, and there is no worker"))
+        return Reason::new(format!("{waiting}, and there is no worker"))
             .next("stint worker, on any machine that reaches NATS");
     }
     let nodes: Vec<NodeView<'_>> = facts.nodes.iter().map(NodeView).collect();
     let lines: Vec<String> = nodes.iter().map(|node| load(*node, &facts.running)).collect();
     let usable = nodes.iter().filter(|node| node.is_ready() && !node.is_cordoned()).count();
     if usable == 0 {
-        return Reason::new(format!("{waiting} wait, and no worker takes pods"))
+        return Reason::new(format!("{waiting}, and no worker takes pods"))
             .with(lines)
             .next("stint get nodes");
     }
@@ -104,8 +109,8 @@ fn no_room(facts: &Facts, waiting: usize) -> Reason {
         .map(|node| node.slots().saturating_sub(node.running(&facts.running)))
         .sum();
     let what = match free {
-        0 => format!("{waiting} wait for a place: all workers are full"),
-        _ => format!("{waiting} wait for a worker with room (or are being taken just now)"),
+        0 => format!("{waiting} for a place: all workers are full"),
+        _ => format!("{waiting} for a worker with room (unless one is taking more just now)"),
     };
     Reason::new(what).with(lines).next("stint top")
 }
@@ -115,7 +120,9 @@ fn load(node: NodeView<'_>, running: &[(String, u64)]) -> String {
     match (node.is_ready(), node.is_cordoned()) {
         (false, _) => format!("{name}: not ready, {}", node.why_not_ready()),
         (true, true) => format!("{name}: cordoned (`kubectl uncordon {name}`)"),
-        (true, false) => format!("{name}: {} of {slots} places taken", node.running(running)),
+        (true, false) => {
+            format!("{name}: {} of {} taken", node.running(running), counted(slots, "place"))
+        }
     }
 }
 

@@ -49,7 +49,7 @@ fn what_the_job_says_of_itself_comes_first() {
     assert_eq!(first(&suspended).next.as_deref(), Some("stint resume pi"));
     let failing = json!({"conditions": condition("FailureTarget", "M"), "terminating": 1});
     let failing = facts(job(parallel.clone(), failing));
-    assert_eq!(first(&failing).what, "it will be Failed when 1 pod have ended: R: M");
+    assert_eq!(first(&failing).what, "it will be Failed when 1 pod has ended: R: M");
     let over = facts(job(parallel.clone(), json!({"conditions": condition("Failed", "M")})));
     assert_eq!(first(&over).what, "it has failed: R: M");
     let mut new = job(parallel, json!({}));
@@ -81,6 +81,9 @@ fn pods_that_nobody_takes_say_so_and_full_workers_too() {
     let busy = job(json!({"parallelism": 3, "completions": 9}), json!({"active": 3}));
     let mut facts = Facts { job: busy, open: vec![pending(), pending()], ..Facts::default() };
     assert_eq!(first(&facts).what, "2 pods wait, and there is no worker");
+    facts.open.truncate(1);
+    assert_eq!(first(&facts).what, "1 pod waits, and there is no worker");
+    facts.open.push(pending());
     facts.nodes = vec![node("w-1", "True", false), node("w-2", "Unknown", false)];
     facts.running = vec![("w-1".to_owned(), 2)];
     let reason = first(&facts);

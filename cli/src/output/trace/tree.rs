@@ -9,7 +9,7 @@ use stint_common::time::{human_seconds, since};
 
 use super::path::Step;
 use super::read::{Fate, JobTrace, PodTrace};
-use crate::output::failure::counted;
+use crate::output::count::counted;
 use crate::output::style::Style;
 
 /// Slots that are shown of a large Job: what fits a screen or two.
@@ -148,7 +148,7 @@ fn head(job: &JobTrace, pods: &[PodTrace], style: Style) -> String {
         counted(pods.len(), "pod"),
         job.succeeded,
         job.failed,
-        if retries == 1 { "1 retry".to_owned() } else { format!("{retries} retries") },
+        counted(retries, "retry"),
         counted(workers.len(), "worker"),
     );
     let queued = spread(pods.iter().filter_map(PodTrace::queued));

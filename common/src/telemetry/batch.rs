@@ -1,0 +1,105 @@
+//! What the threads that send telemetry share: batches from a bounded queue, and what was lost.
+//!
+//! A thread and not a task: the HTTP client blocks, and must not do so on the runtime's threads.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// The first of a batch waits so long for company: short, since what waits here is lost when this
+/// process is killed.
+const LINGER: Duration = Duration::from_millis(200);
+/// The end of a process waits so long for what is still queued.
+pub const FLUSH: Duration = Duration::from_secs(3);
+/// Losses are said in the log no more often than this.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
+
+/// The next of a queue, at most `most`, oldest first; `None` when it is empty for good.
+pub fn next_batch<T>(queue: &Receiver<T>, most: usize) -> Option<Vec<T>> {
+    let mut batch = vec![queue.recv().ok()?];
+    let until = Instant::now() + LINGER;
+    while batch.len() < most {
+        match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(next) => batch.push(next),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    Some(batch)
+}
+
+/// What was lost since this was last said.
+#[derive(Debug)]
+pub struct Losses {
+    what: &'static str,
+    count: fn(u64),
+    /// What found the queue full.
+    dropped: Arc<AtomicU64>,
+    /// What was in requests that failed.
+    failed: u64,
+    said: Option<Instant>,
+}
+
+impl Losses {
+    /// Of `what`; `count` adds them to a metric, `dropped` counts what finds the queue full.
+    #[must_use]
+    pub fn new(what: &'static str, dropped: Arc<AtomicU64>, count: fn(u64)) -> Self {
+        Self { what, count, dropped, failed: 0, said: None }
+    }
+
+    /// A request was not taken.
+    pub fn failed(&mut self, lost: u64, error: &(dyn Error + 'static)) {
+        self.failed += lost;
+        self.say_if_due(Some(error));
+    }
+
+    /// A request was taken, but for so many that the receiver refused.
+    pub fn taken_but(&mut self, refused: u64) {
+        self.failed += refused;
+        self.say_if_due(None);
+    }
+
+    /// Nothing more is sent.
+    pub fn finish(mut self) {
+        self.said = None;
+        self.say_if_due(None);
+    }
+
+    fn say_if_due(&mut self, error: Option<&(dyn Error + 'static)>) {
+        let due = self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN);
+        if !due || (self.failed == 0 && self.dropped.load(Ordering::Relaxed) == 0) {
+            return;
+        }
+        let queue_full = self.dropped.swap(0, Ordering::Relaxed);
+        let not_taken = std::mem::take(&mut self.failed);
+        self.said = Some(Instant::now());
+        (self.count)(queue_full + not_taken);
+        tracing::warn!(queue_full, not_taken, error, "{} were lost", self.what);
+    }
+}
+
+/// Drives a future of the blocking client's on this thread. (It is done after one poll.)
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
