@@ -24,6 +24,7 @@ pub(super) struct Round {
     orders: Vec<(PodId, Write)>,
     leases: Vec<(String, Write)>,
     nudges: Vec<(String, Vec<NudgedPod>)>,
+    questions: Vec<(String, Vec<PodId>)>,
     purges: Vec<Purge>,
     seals: Vec<(JobUid, Seal)>,
     removals: Vec<Retiring>,
@@ -108,6 +109,18 @@ impl Round {
         }
     }
 
+    /// Does the worker have this pod that it claimed?
+    pub(super) fn ask(&mut self, worker: &str, pod: PodId) {
+        match self
+            .questions
+            .iter_mut()
+            .find(|(name, pods)| name == worker && pods.len() < Nudge::MAX)
+        {
+            Some((_, pods)) => pods.push(pod),
+            None => self.questions.push((worker.to_owned(), vec![pod])),
+        }
+    }
+
     pub(super) fn purge(&mut self, stream: String, subject: String) {
         self.purges.push(Purge { stream, subject });
     }
@@ -136,8 +149,15 @@ impl Round {
         ways.extend(written(&writers.pods, self.ends, Done::Ends));
         ways.extend(written(&writers.pods, self.orders, Done::Orders));
         ways.extend(written(&writers.objects, self.leases, Done::Leases));
-        if !self.nudges.is_empty() || !self.purges.is_empty() {
-            ways.push(Box::pin(say(writers.jet.clone(), self.nudges, self.purges)));
+        let orders = self.nudges.into_iter().map(|(worker, pods)| {
+            (worker, Nudge { v: VERSION, pods, cordoned: None, claims: Vec::new() })
+        });
+        let questions = self.questions.into_iter().map(|(worker, claims)| {
+            (worker, Nudge { v: VERSION, pods: Vec::new(), cordoned: None, claims })
+        });
+        let nudges: Vec<(String, Nudge)> = orders.chain(questions).collect();
+        if !nudges.is_empty() || !self.purges.is_empty() {
+            ways.push(Box::pin(say(writers.jet.clone(), nudges, self.purges)));
         }
         if !self.seals.is_empty() {
             ways.push(Box::pin(write_seals(writers.clone(), self.seals)));
@@ -173,9 +193,8 @@ fn written<K: Send + 'static>(
 
 /// Nudges are said again until they have worked, purges until nothing is left: neither is waited
 /// for.
-async fn say(jet: Jet, nudges: Vec<(String, Vec<NudgedPod>)>, purges: Vec<Purge>) -> Done {
-    for (worker, pods) in nudges {
-        let nudge = Nudge { v: VERSION, pods, cordoned: None };
+async fn say(jet: Jet, nudges: Vec<(String, Nudge)>, purges: Vec<Purge>) -> Done {
+    for (worker, nudge) in nudges {
         let payload = serde_json::to_vec(&nudge).expect("a nudge has only string keys");
         if let Err(error) = jet.publish(jet.names.nudge(&worker), payload.into()).await {
             tracing::debug!(worker, ?error, "nudging");

@@ -223,7 +223,9 @@ impl Owner {
                 if let Some(orphan) = self.orphans.get_mut(&pod.job) {
                     orphan.running.insert(pod);
                 }
-                let claimed = Claimed { sequence, claim, template, created_at, index_failures };
+                let asked = self.claims.get(&pod).map_or(now, |known| known.asked);
+                let claimed =
+                    Claimed { sequence, claim, template, created_at, index_failures, asked };
                 if self.claims.insert(pod, claimed).is_none()
                     && let Some(managed) = self.jobs.get_mut(&pod.job)
                 {

@@ -10,6 +10,7 @@
 //! Holds no rule of Kubernetes: those are in `job`. Holds nothing that the streams do not: it may
 //! be killed between any two writes.
 
+mod ask;
 mod carry;
 mod classes;
 mod dependents;

@@ -1,8 +1,6 @@
 //! The judgement at the end: every Job ended once, and its counters are what the durable records
 //! say.
 
-use std::collections::BTreeSet;
-
 use stint_common::id::{Attempt, JobUid, PodId, Slot};
 use stint_common::names::PodsSubject;
 use stint_common::wire::Outcome;
@@ -22,15 +20,7 @@ pub fn unsettled(world: &World, wishes: &[Wish]) -> Vec<String> {
             waits.push(format!("{} was never made", wish.name));
         }
     }
-    // A claim that an older copy of the store brought back, of a pod that its worker has long
-    // forgotten, stays until that worker starts anew; its Job waits for it.
-    let held: BTreeSet<JobUid> = if truth.went_back {
-        let open = truth.pods.iter().filter(|(_, it)| it.claimed_by.is_some() && it.end.is_none());
-        open.map(|(pod, _)| pod.job).collect()
-    } else {
-        BTreeSet::new()
-    };
-    for job in truth.jobs.values().filter(|job| !held.contains(&job.uid)) {
+    for job in truth.jobs.values() {
         if !job.record.gone && job.record.status.finished().is_none() {
             waits.push(format!("{} has not ended: {:?}", job.name, job.record.status));
         }
@@ -41,8 +31,7 @@ pub fn unsettled(world: &World, wishes: &[Wish]) -> Vec<String> {
         }
     }
     for (pod, facts) in &truth.pods {
-        let open = facts.claimed_by.is_some() && facts.end.is_none() && !facts.purged;
-        if open && !held.contains(&pod.job) {
+        if facts.claimed_by.is_some() && facts.end.is_none() && !facts.purged {
             waits.push(format!("{pod} was claimed and has not ended"));
         }
         if facts.ghost.is_some() {

@@ -27,6 +27,8 @@ use super::truth::SharedTruth;
 pub const LEASE: Duration = Duration::from_secs(6);
 /// How long a template may be without its Job.
 pub const STRAYS: Duration = Duration::from_secs(60);
+/// Claims are asked about while many pods still run: their workers know them, and say nothing.
+pub const CLAIMS: Duration = Duration::from_secs(2);
 const RENEW: Duration = Duration::from_millis(1500);
 const GRACE: Duration = Duration::from_secs(1);
 

@@ -21,7 +21,7 @@ use super::judge;
 use super::net::Net;
 use super::process::Process;
 use super::rng::Rng;
-use super::roles::{Agent, Coordinator, Home, STRAYS};
+use super::roles::{Agent, CLAIMS, Coordinator, Home, STRAYS};
 use super::truth::{self, SharedTruth, Watching};
 
 /// Every simulation begins at this moment.
@@ -148,6 +148,7 @@ impl World {
                 pods: *rng.pick(&[100_000, 100_000, 0, 3]),
                 deleted: Duration::from_secs(*rng.pick(&[3600, 3600, 4])),
                 strays: STRAYS,
+                claims: CLAIMS,
             },
             rng: Mutex::new(rng.fork()),
         };
