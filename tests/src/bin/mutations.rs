@@ -31,8 +31,8 @@ struct Suite<'a> {
 impl<'a> Suite<'a> {
     fn of(text: &'a str) -> Self {
         match text.split_once('/') {
+            Some(("job", only)) => Self { name: "coordinator", only: Some(only) },
             Some((name, only)) => Self { name, only: Some(only) },
-            // The core has most of them.
             None if text == "job" => Self { name: "coordinator", only: Some("job::") },
             None => Self { name: text, only: None },
         }
