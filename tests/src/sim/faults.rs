@@ -126,7 +126,7 @@ impl Faults {
                 });
             }
             Kind::Cut => {
-                let most = *self.rng.pick(&[50, 2000, 12_000]);
+                let most = *self.rng.pick(&[50, 2000, 12_000, 30_000]);
                 let lasts = Duration::from_millis(self.rng.below(most));
                 let (net, link) = (self.world.net.clone(), role.link);
                 net.cut(link);
