@@ -231,7 +231,9 @@ pub async fn look_after(world: Arc<World>, wish: Wish, mut rng: Rng) {
         if let Deed::Suspend = deed {
             if wish.manifest["spec"]["suspend"] != true {
                 patch(&world, &mut rng, &wish.name, json!({"suspend": true})).await;
-                tokio::time::sleep(Duration::from_millis(rng.below(5000))).await;
+                // Often while the owner's word that it is suspended is on its way.
+                let most = *rng.pick(&[60, 600, 5000]);
+                tokio::time::sleep(Duration::from_millis(rng.below(most))).await;
             }
             patch(&world, &mut rng, &wish.name, json!({"suspend": false})).await;
             continue;
