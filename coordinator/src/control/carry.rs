@@ -11,6 +11,7 @@ use stint_common::wire::{Nudge, NudgedPod, PodRecord, Seal, VERSION, WorkItem};
 
 use super::graves::{Burial, bury};
 use super::kept::Retiring;
+use super::mend::{Mend, mend};
 use super::retire::{remove, write_seals};
 use super::strays::{Listed, list_templates};
 use crate::job::Event;
@@ -23,6 +24,7 @@ pub(super) struct Round {
     ends: Vec<(PodId, Write)>,
     orders: Vec<(PodId, Write)>,
     leases: Vec<(String, Write)>,
+    mends: Vec<Mend>,
     nudges: Vec<(String, Vec<NudgedPod>)>,
     questions: Vec<(String, Vec<PodId>)>,
     purges: Vec<Purge>,
@@ -97,6 +99,10 @@ impl Round {
         self.orders.push((pod, Write { subject: names.order(pod), payload, expect }));
     }
 
+    pub(super) fn mend(&mut self, mend: Mend) {
+        self.mends.push(mend);
+    }
+
     pub(super) fn lease(&mut self, worker: String, write: Write) {
         self.leases.push((worker, write));
     }
@@ -149,6 +155,9 @@ impl Round {
         ways.extend(written(&writers.pods, self.ends, Done::Ends));
         ways.extend(written(&writers.pods, self.orders, Done::Orders));
         ways.extend(written(&writers.objects, self.leases, Done::Leases));
+        for some in self.mends {
+            ways.push(Box::pin(mend(writers.clone(), some)));
+        }
         let orders = self.nudges.into_iter().map(|(worker, pods)| {
             (worker, Nudge { v: VERSION, pods, cordoned: None, claims: Vec::new() })
         });

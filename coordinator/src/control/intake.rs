@@ -395,7 +395,9 @@ impl Owner {
     /// Items that nobody claimed for too long are published again; harmless where they are still
     /// queued.
     pub(super) fn publish_overdue(&mut self, wall: Timestamp, now: Instant, round: &mut Round) {
-        for pod in self.classes.overdue(now) {
+        let overdue = self.classes.overdue(now);
+        self.mend(&overdue, round);
+        for pod in overdue {
             let wanted = self
                 .jobs
                 .get(&pod.job)

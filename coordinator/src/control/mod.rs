@@ -22,6 +22,7 @@ mod kept;
 mod leader;
 mod managed;
 mod measure;
+mod mend;
 mod owner;
 mod retire;
 mod run;
