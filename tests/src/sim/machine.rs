@@ -226,6 +226,13 @@ impl Machine {
         self.0.changed.notify_one();
     }
 
+    /// The fence is open only while the lease is proven.
+    pub fn check_fence(&self, open: bool) {
+        let mut truth = truth::lock(&self.0.truth);
+        let unproven = open && !truth.is_proven(self.0.me, Duration::ZERO);
+        truth.must_not(unproven, || format!("{:?} has an open fence without proof", self.0.me));
+    }
+
     /// The whole machine stands still, or goes on.
     pub fn sleep(&self, asleep: bool) {
         self.stand(|state| state.asleep = asleep);
