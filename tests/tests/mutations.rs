@@ -10,7 +10,7 @@ const FEWEST: usize = 62;
 
 #[test]
 fn every_bug_can_be_planted() {
-    let bugs = all().unwrap();
+    let bugs = all(&workspace()).unwrap();
     assert!(bugs.len() >= FEWEST, "{}", bugs.len());
     let names: BTreeSet<&str> = bugs.iter().map(|bug| bug.name.as_str()).collect();
     assert_eq!(names.len(), bugs.len(), "two bugs have one name");

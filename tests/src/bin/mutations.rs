@@ -44,9 +44,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let chosen = |bug: &&Mutation| {
         wanted.is_empty() || wanted.iter().any(|part| bug.name.contains(part.as_str()))
     };
-    let bugs = all()?;
     let root = workspace().join("target/mutations");
     check_out(&root)?;
+    let bugs = all(&root)?;
     for (path, text) in plant(&bugs, &root)? {
         std::fs::write(root.join(path), text)?;
     }
