@@ -261,7 +261,7 @@ impl Owner {
             Observed::Nothing => {}
             Observed::Changed => self.touch(pod.job),
             Observed::StopIt => {
-                self.stops.look_at(pod.job);
+                self.stops.unwanted(pod);
                 self.touch(pod.job);
             }
             Observed::Unknown => self.stops.unknown(pod, now),
