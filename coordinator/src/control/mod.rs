@@ -29,6 +29,8 @@ mod run;
 mod spans;
 mod stops;
 mod strays;
+#[cfg(test)]
+mod tests;
 mod window;
 mod workers;
 
