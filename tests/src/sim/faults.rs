@@ -71,7 +71,7 @@ impl Faults {
         let goes_back = !calm && rng.chance(GOES_BACK);
         if !calm {
             let mut state = world.net.state();
-            // With many answers lost, much is read before it is known what became of one's own write.
+            // With many answers lost, much is read before one knows what became of one's own write.
             let unanswered = *rng.pick(&[100, 100, 400]);
             let mut often = |most: u64| if rng.chance(400) { rng.below(most) } else { 0 };
             state.server.lapses = Lapses {

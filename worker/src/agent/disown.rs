@@ -1,9 +1,9 @@
 //! Claims of this life whose pods are not here: they are ended, as lost.
 //!
-//! That cannot be unless JetStream has lost what it had acknowledged: an older copy of its directory
-//! brings back the claim of a pod that has ended since, and nobody else may end it while this life
-//! goes on. The owner asks about claims that stay open. What is written expects the record that
-//! was read, so asking twice, or dying in between, does no harm.
+//! That cannot be unless JetStream has lost what it had acknowledged: an older copy of its
+//! directory brings back the claim of a pod that has ended since, and nobody else may end it while
+//! this life goes on. The owner asks about claims that stay open. What is written expects the
+//! record that was read, so asking twice, or dying in between, does no harm.
 
 use futures_util::future::join_all;
 use stint_common::id::{Incarnation, PodId};
