@@ -544,9 +544,12 @@ mod tests {
         }
 
         #[test]
-        fn foreign_names_lead_nowhere(name in "[a-z0-9-]{0,30}") {
-            let job = JobUid(Uuid::nil());
-            prop_assert_eq!(parse_pod_name(&name, "my.job", false, job, |_| 3), None);
+        fn foreign_names_lead_nowhere(rest in "[a-z0-9-]{0,8}", indexed: bool) {
+            let (job, name) = (JobUid(Uuid::nil()), format!("my-job-{rest}"));
+            // Any five letters are some pod's.
+            if let Some(pod) = parse_pod_name(&name, "my-job", indexed, job, |_| 3) {
+                prop_assert_eq!(pod_name("my-job", indexed, pod), name);
+            }
         }
     }
 }

@@ -58,13 +58,13 @@ pub fn workspace() -> PathBuf {
     package.parent().expect("the package is in the workspace's directory").to_owned()
 }
 
-/// All of them.
+/// All of them, as they are in the tree under `root`.
 ///
 /// # Errors
 ///
 /// When a file cannot be read.
-pub fn all() -> anyhow::Result<Vec<Mutation>> {
-    let folder = workspace().join("tests/mutations");
+pub fn all(root: &Path) -> anyhow::Result<Vec<Mutation>> {
+    let folder = root.join("tests/mutations");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .with_context(|| format!("reading {}", folder.display()))?
         .map(|entry| entry.map(|entry| entry.path()))

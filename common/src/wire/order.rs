@@ -53,6 +53,10 @@ pub struct Nudge {
     /// Whether the worker is to take no more pods; its Node's record says so durably.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cordoned: Option<bool>,
+    /// Pods that the worker has claimed and not ended, as far as the owner knows, at most
+    /// [`Nudge::MAX`] a message. A worker ends those that it does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<PodId>,
 }
 
 impl Nudge {

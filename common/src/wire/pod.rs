@@ -19,6 +19,9 @@ pub const ENDED_CONDITIONS: [(&str, bool); 4] = [
 /// `status.reason` of a pod that ended without ever being started: no client is shown it.
 pub const NOT_STARTED: &str = "NotStarted";
 
+/// `status.reason` of a pod whose worker has lost it, or is lost itself.
+pub const WORKER_LOST: &str = "WorkerLost";
+
 /// The value at a pod's subject.
 ///
 /// `writer` and `nonce` make every write's bytes unique, so that reading back tells whose write it

@@ -11,6 +11,7 @@ use stint_common::wire::{Nudge, NudgedPod, PodRecord, Seal, VERSION, WorkItem};
 
 use super::graves::{Burial, bury};
 use super::kept::Retiring;
+use super::mend::{Mend, mend};
 use super::retire::{remove, write_seals};
 use super::strays::{Listed, list_templates};
 use crate::job::Event;
@@ -23,7 +24,9 @@ pub(super) struct Round {
     ends: Vec<(PodId, Write)>,
     orders: Vec<(PodId, Write)>,
     leases: Vec<(String, Write)>,
+    mends: Vec<Mend>,
     nudges: Vec<(String, Vec<NudgedPod>)>,
+    questions: Vec<(String, Vec<PodId>)>,
     purges: Vec<Purge>,
     seals: Vec<(JobUid, Seal)>,
     removals: Vec<Retiring>,
@@ -96,6 +99,10 @@ impl Round {
         self.orders.push((pod, Write { subject: names.order(pod), payload, expect }));
     }
 
+    pub(super) fn mend(&mut self, mend: Mend) {
+        self.mends.push(mend);
+    }
+
     pub(super) fn lease(&mut self, worker: String, write: Write) {
         self.leases.push((worker, write));
     }
@@ -105,6 +112,18 @@ impl Round {
         {
             Some((_, pods)) => pods.push(pod),
             None => self.nudges.push((worker.to_owned(), vec![pod])),
+        }
+    }
+
+    /// Does the worker have this pod that it claimed?
+    pub(super) fn ask(&mut self, worker: &str, pod: PodId) {
+        match self
+            .questions
+            .iter_mut()
+            .find(|(name, pods)| name == worker && pods.len() < Nudge::MAX)
+        {
+            Some((_, pods)) => pods.push(pod),
+            None => self.questions.push((worker.to_owned(), vec![pod])),
         }
     }
 
@@ -136,8 +155,18 @@ impl Round {
         ways.extend(written(&writers.pods, self.ends, Done::Ends));
         ways.extend(written(&writers.pods, self.orders, Done::Orders));
         ways.extend(written(&writers.objects, self.leases, Done::Leases));
-        if !self.nudges.is_empty() || !self.purges.is_empty() {
-            ways.push(Box::pin(say(writers.jet.clone(), self.nudges, self.purges)));
+        for some in self.mends {
+            ways.push(Box::pin(mend(writers.clone(), some)));
+        }
+        let orders = self.nudges.into_iter().map(|(worker, pods)| {
+            (worker, Nudge { v: VERSION, pods, cordoned: None, claims: Vec::new() })
+        });
+        let questions = self.questions.into_iter().map(|(worker, claims)| {
+            (worker, Nudge { v: VERSION, pods: Vec::new(), cordoned: None, claims })
+        });
+        let nudges: Vec<(String, Nudge)> = orders.chain(questions).collect();
+        if !nudges.is_empty() || !self.purges.is_empty() {
+            ways.push(Box::pin(say(writers.jet.clone(), nudges, self.purges)));
         }
         if !self.seals.is_empty() {
             ways.push(Box::pin(write_seals(writers.clone(), self.seals)));
@@ -173,9 +202,8 @@ fn written<K: Send + 'static>(
 
 /// Nudges are said again until they have worked, purges until nothing is left: neither is waited
 /// for.
-async fn say(jet: Jet, nudges: Vec<(String, Vec<NudgedPod>)>, purges: Vec<Purge>) -> Done {
-    for (worker, pods) in nudges {
-        let nudge = Nudge { v: VERSION, pods, cordoned: None };
+async fn say(jet: Jet, nudges: Vec<(String, Nudge)>, purges: Vec<Purge>) -> Done {
+    for (worker, nudge) in nudges {
         let payload = serde_json::to_vec(&nudge).expect("a nudge has only string keys");
         if let Err(error) = jet.publish(jet.names.nudge(&worker), payload.into()).await {
             tracing::debug!(worker, ?error, "nudging");

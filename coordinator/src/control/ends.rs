@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use stint_common::id::Incarnation;
 use stint_common::wire::{
     Claim, ENDED_CONDITIONS, End, EndedBy, IndexFailures, NOT_STARTED, Outcome, PodCondition,
-    PodRecord, PodState, VERSION,
+    PodRecord, PodState, VERSION, WORKER_LOST,
 };
 
 use crate::job::{self, ConditionStatus, ContainerExit, EndFact};
@@ -34,7 +34,7 @@ pub(super) fn lost(author: Author, claim: Claim, why: &str, now: Timestamp) -> P
         message: message.clone(),
         at: now,
     };
-    ended(author, Some(claim), "WorkerLost", message, vec![disruption], now)
+    ended(author, Some(claim), WORKER_LOST, message, vec![disruption], now)
 }
 
 fn ended(

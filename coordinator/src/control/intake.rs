@@ -222,7 +222,9 @@ impl Owner {
                 if let Some(orphan) = self.orphans.get_mut(&pod.job) {
                     orphan.running.insert(pod);
                 }
-                let claimed = Claimed { sequence, claim, template, created_at, index_failures };
+                let asked = self.claims.get(&pod).map_or(now, |known| known.asked);
+                let claimed =
+                    Claimed { sequence, claim, template, created_at, index_failures, asked };
                 if self.claims.insert(pod, claimed).is_none()
                     && let Some(managed) = self.jobs.get_mut(&pod.job)
                 {
@@ -266,7 +268,7 @@ impl Owner {
             Observed::Nothing => {}
             Observed::Changed => self.touch(pod.job),
             Observed::StopIt => {
-                self.stops.look_at(pod.job);
+                self.stops.unwanted(pod);
                 self.touch(pod.job);
             }
             Observed::Unknown => self.stops.unknown(pod, now),
@@ -400,7 +402,9 @@ impl Owner {
     /// Items that nobody claimed for too long are published again; harmless where they are still
     /// queued.
     pub(super) fn publish_overdue(&mut self, wall: Timestamp, now: Instant, round: &mut Round) {
-        for pod in self.classes.overdue(now) {
+        let overdue = self.classes.overdue(now);
+        self.mend(&overdue, round);
+        for pod in overdue {
             let wanted = self
                 .jobs
                 .get(&pod.job)

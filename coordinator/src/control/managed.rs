@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job as ApiJob;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stint_common::id::{Incarnation, JobUid, ObjectRef, PodId, Slot};
 use stint_common::time::Instant;
-use stint_common::wire::{Class, IndexFailures, TraceContext, VERSION};
+use stint_common::wire::{Class, IndexFailures, Template, TraceContext, VERSION};
 
 use crate::job::{Deletion, Event, Job, JobSpec, JobStatus, Ledger, class};
 use crate::store::{JobRecord, OF_DELETION};
@@ -170,6 +170,22 @@ impl Managed {
         Some(IndexFailures { counted: state.failures, ignored: state.ignored })
     }
 
+    /// The template of its pods, as it was stored before the Job.
+    pub(super) fn template(&self) -> Option<Bytes> {
+        let object: WithTemplate = serde_json::from_str(self.object.get()).ok()?;
+        let template = Template {
+            v: VERSION,
+            namespace: self.name.namespace.clone(),
+            job_name: self.name.name.clone(),
+            job_uid: self.job.uid(),
+            indexed: self.job.spec().indexed,
+            pod_template: object.spec.template,
+            trace: self.trace.clone(),
+            changed: true,
+        };
+        serde_json::to_vec(&template).ok().map(Bytes::from)
+    }
+
     /// The record's bytes as the core stands now. `gone` makes it the tombstone.
     pub(super) fn encode(&self, writer: Incarnation, nonce: u64, gone: bool) -> Bytes {
         let view = RecordView {
@@ -188,6 +204,17 @@ impl Managed {
         };
         serde_json::to_vec(&view).expect("a record has only string keys and raw JSON").into()
     }
+}
+
+/// What a Job's object says of its pods.
+#[derive(Deserialize)]
+struct WithTemplate {
+    spec: SpecWithTemplate,
+}
+
+#[derive(Deserialize)]
+struct SpecWithTemplate {
+    template: Box<RawValue>,
 }
 
 /// [`JobRecord`] by reference: a ledger of 10^6 indexes is not copied to be written.

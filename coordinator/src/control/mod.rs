@@ -10,6 +10,7 @@
 //! Holds no rule of Kubernetes: those are in `job`. Holds nothing that the streams do not: it may
 //! be killed between any two writes.
 
+mod ask;
 mod carry;
 mod classes;
 mod dependents;
@@ -21,12 +22,15 @@ mod kept;
 mod leader;
 mod managed;
 mod measure;
+mod mend;
 mod owner;
 mod retire;
 mod run;
 mod spans;
 mod stops;
 mod strays;
+#[cfg(test)]
+mod tests;
 mod window;
 mod workers;
 

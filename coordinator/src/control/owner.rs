@@ -12,6 +12,7 @@ use stint_common::nats::Entry;
 use stint_common::time::{self, Instant};
 use stint_common::wire::{Claim, IndexFailures, VERSION, Waiting, WorkItem};
 
+use super::ask::Asking;
 use super::carry::Round;
 use super::classes::Classes;
 use super::dependents::Dependents;
@@ -45,6 +46,8 @@ pub(super) struct Claimed {
     pub(super) template: String,
     pub(super) created_at: Timestamp,
     pub(super) index_failures: Option<IndexFailures>,
+    /// When its worker was last asked whether it has it; at first, when the claim became known.
+    pub(super) asked: Instant,
 }
 
 /// A Job that is gone while pods of it may still run, or records of it may still be kept.
@@ -86,6 +89,8 @@ pub(super) struct Owner {
     /// Whether both streams were read to their end: before that nothing is decided.
     pub(super) rebuilt: bool,
     pub(super) ending: HashSet<PodId>,
+    /// Claims that are open for long.
+    pub(super) asking: Asking,
     /// What pods wait for on their workers, and nobody was told of yet.
     pub(super) waits: Vec<(PodId, String, Waiting)>,
     /// Records of ended pods.
@@ -129,6 +134,7 @@ impl Owner {
             strangers: HashMap::default(),
             rebuilt: false,
             ending: HashSet::default(),
+            asking: Asking::new(keep.claims, now),
             waits: Vec::new(),
             kept: Kept::new(keep.pods),
             retirement: None,

@@ -29,7 +29,7 @@ const STRANGE: Duration = Duration::from_secs(3);
 /// Chunks of news taken in before the next decision, so that writes are not put off for ever.
 const CHUNKS_A_ROUND: usize = 8;
 
-/// How much is kept of what is over.
+/// How much is kept of what is over, or may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// Records of ended pods; failures are kept longest.
@@ -38,11 +38,18 @@ pub struct Keep {
     pub deleted: Duration,
     /// Templates whose Job is not known: it may be about to be stored.
     pub strays: Duration,
+    /// Claims, before their worker is asked whether it has these pods. Most have ended before.
+    pub claims: Duration,
 }
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { pods: 100_000, deleted: Duration::from_secs(3600), strays: Duration::from_secs(600) }
+        Self {
+            pods: 100_000,
+            deleted: Duration::from_secs(3600),
+            strays: Duration::from_secs(600),
+            claims: Duration::from_secs(60),
+        }
     }
 }
 
@@ -275,6 +282,7 @@ impl Reign {
         self.last_tick = at;
         self.owner.press_on(at);
         self.owner.condemn(at, round);
+        self.owner.ask_about_claims(at, round);
         self.owner.publish_overdue(now(), at, round);
         self.owner.retire(at, round);
         self.owner.bury(now(), round);

@@ -39,6 +39,9 @@ pub(super) struct Stops {
     /// Ends of ours on their way.
     ends: HashSet<PodId>,
     unknown: HashMap<PodId, Instant>,
+    /// Claimed pods of attempts that are over, or that their Job's record never knew: nothing in
+    /// the core leads to them.
+    unwanted: HashSet<PodId>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +65,13 @@ impl Stops {
         self.orders.remove(&pod);
         self.ends.remove(&pod);
         self.unknown.remove(&pod);
+        self.unwanted.remove(&pod);
+    }
+
+    /// A worker has it, and must not.
+    pub(super) fn unwanted(&mut self, pod: PodId) {
+        self.unwanted.insert(pod);
+        self.look_at.insert(pod.job);
     }
 
     pub(super) fn end_written(&mut self, pod: PodId) {
@@ -97,7 +107,12 @@ impl Owner {
         self.stops.look_at.extend(jobs);
         self.stops.look_at.extend(self.orphans.keys());
         for pod in self.stops.take_overdue_unknown(instant) {
-            self.stops.orders.entry(pod).or_default();
+            self.stops.unknown.remove(&pod);
+            let managed = self.jobs.get(&pod.job);
+            let issued = managed.map(|managed| managed.job.ledger().slot(pod.slot).issued);
+            if issued.is_some_and(|issued| issued <= pod.attempt.0) {
+                self.stops.unwanted(pod);
+            }
         }
     }
 
@@ -110,11 +125,18 @@ impl Owner {
             // What was closed is acted on when that is durable; the outcome looks here again.
             return;
         }
+        let grace_seconds = managed.job.spec().grace_seconds;
         let stopping: Vec<(PodId, Stop, bool)> = managed
             .job
             .stopping()
             .map(|pod| (managed.pod((pod.slot, pod.attempt)), *pod.stop, pod.claimed))
             .collect();
+        let unwanted = self.stops.unwanted.iter().filter(|pod| pod.job == uid).copied();
+        let mut unwanted: Vec<PodId> = unwanted.collect();
+        unwanted.retain(|pod| stopping.iter().all(|(other, _, _)| other != pod));
+        for pod in unwanted {
+            self.order(pod, "its Job does not want it", grace_seconds, now, instant, round);
+        }
         for (pod, stop, claimed) in stopping {
             if claimed {
                 self.order(

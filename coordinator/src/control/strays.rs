@@ -3,8 +3,9 @@
 //! had written the template.
 //!
 //! Nothing else leads to them: the Job's record is gone, or another's stands at its name, and pods
-//! that nobody claimed have no records. So now and then the templates are listed, and what has
-//! long been without a Job is cleaned up like a Job that is gone.
+//! that nobody claimed have no records. So now and then the templates are listed, and the work
+//! items, which may have lost both, and what has long been without a Job is cleaned up like a Job
+//! that is gone.
 //!
 //! ```text
 //! listed, Job unknown ──▶ `Keep::strays` later: listed, Job still unknown ──▶ an orphan
@@ -109,6 +110,9 @@ async fn list(jet: &Jet) -> Result<Listed, ReadError> {
     let subjects = jet.subjects(&stream, &names.objects(Some("templates"))).await?;
     let job = |subject: &String| names.parse_object_subject(subject)?.1.parse().ok();
     let mut jobs: Vec<JobUid> = subjects.iter().filter_map(job).collect();
+    // Items of a Job that the store has lost, of a class from which nobody pulls.
+    let items = jet.subjects(&names.work_stream(), &names.work_of_class(None)).await?;
+    jobs.extend(items.iter().filter_map(|item| Some(names.parse_work_subject(item)?.1.job)));
     jobs.sort_unstable();
     jobs.dedup();
     let newest = jet.read_last(&stream, &names.objects(Some("jobs"))).await?;

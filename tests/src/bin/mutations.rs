@@ -2,7 +2,7 @@
 //! suites once, and runs each with one bug at a time. What it prints last is a table; its exit code
 //! is 1 if a suite missed a bug that it must catch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -18,14 +18,35 @@ const HANGS: Duration = Duration::from_secs(900);
 /// Executables of the suites, with the directory that each runs in.
 type Suites = BTreeMap<String, (PathBuf, PathBuf)>;
 
+/// Suites that are the unit tests of a package.
+const LIBRARIES: [&str; 3] = ["common", "coordinator", "worker"];
+
+/// What is to catch a bug.
+struct Suite<'a> {
+    name: &'a str,
+    /// Only tests whose names hold this.
+    only: Option<&'a str>,
+}
+
+impl<'a> Suite<'a> {
+    fn of(text: &'a str) -> Self {
+        match text.split_once('/') {
+            Some(("job", only)) => Self { name: "coordinator", only: Some(only) },
+            Some((name, only)) => Self { name, only: Some(only) },
+            None if text == "job" => Self { name: "coordinator", only: Some("job::") },
+            None => Self { name: text, only: None },
+        }
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let chosen = |bug: &&Mutation| {
         wanted.is_empty() || wanted.iter().any(|part| bug.name.contains(part.as_str()))
     };
-    let bugs = all()?;
     let root = workspace().join("target/mutations");
     check_out(&root)?;
+    let bugs = all(&root)?;
     for (path, text) in plant(&bugs, &root)? {
         std::fs::write(root.join(path), text)?;
     }
@@ -33,7 +54,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let suites = build(&root, &chosen)?;
     eprintln!("built in {} s", start.elapsed().as_secs());
-    for suite in suites.keys() {
+    let caught_by: BTreeSet<&String> = chosen.iter().flat_map(|bug| &bug.caught_by).collect();
+    for suite in caught_by {
         if !passes(suite, &suites, "")? {
             bail!("the suite `{suite}` fails without any bug; nothing can be learned from it");
         }
@@ -93,13 +115,16 @@ fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<String> {
 
 /// Builds the suites that are asked for, sharing what this workspace has built of dependencies.
 fn build(root: &Path, bugs: &[&Mutation]) -> anyhow::Result<Suites> {
-    let wanted: std::collections::BTreeSet<&str> =
-        bugs.iter().flat_map(|bug| &bug.caught_by).map(String::as_str).collect();
+    let caught_by = bugs.iter().flat_map(|bug| &bug.caught_by);
+    let wanted: BTreeSet<&str> = caught_by.map(|suite| Suite::of(suite).name).collect();
     let program = std::env::var_os("STINT_CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(program);
     command.args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
-    command.args(["-p", "stint-common", "-p", "stint-coordinator", "-p", "stint-tests", "--lib"]);
-    for suite in wanted.iter().filter(|suite| !["job", "common"].contains(suite)) {
+    for package in ["stint-common", "stint-coordinator", "stint-worker", "stint-tests"] {
+        command.args(["-p", package]);
+    }
+    command.arg("--lib");
+    for suite in wanted.iter().filter(|suite| !LIBRARIES.contains(suite)) {
         command.args(["--test", suite]);
     }
     command.current_dir(root).env("CARGO_TARGET_DIR", workspace().join("target"));
@@ -113,8 +138,9 @@ fn build(root: &Path, bugs: &[&Mutation]) -> anyhow::Result<Suites> {
         let said: serde_json::Value = serde_json::from_str(line)?;
         let Some(executable) = said["executable"].as_str() else { continue };
         let suite = match said["target"]["name"].as_str() {
-            Some("stint_coordinator") => "job",
+            Some("stint_coordinator") => "coordinator",
             Some("stint_common") => "common",
+            Some("stint_worker") => "worker",
             Some(name) => name,
             None => continue,
         };
@@ -129,13 +155,12 @@ fn build(root: &Path, bugs: &[&Mutation]) -> anyhow::Result<Suites> {
 
 /// Whether a suite passes with one bug switched on.
 fn passes(suite: &str, suites: &Suites, bug: &str) -> anyhow::Result<bool> {
-    let Some((executable, directory)) = suites.get(suite) else {
-        bail!("there is no suite `{suite}`");
+    let Suite { name, only } = Suite::of(suite);
+    let Some((executable, directory)) = suites.get(name) else {
+        bail!("there is no suite `{name}`");
     };
     let mut command = Command::new(executable);
-    if suite == "job" {
-        command.arg("job::");
-    }
+    command.args(only);
     command.current_dir(directory).env(VARIABLE, bug).env("STINT_SIM_ENOUGH", "1");
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().with_context(|| format!("running {}", executable.display()))?;

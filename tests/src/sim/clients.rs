@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stint_common::annotations;
 use stint_coordinator::registry::objects::Kind;
 use stint_coordinator::registry::objects::kind::{CONFIG_MAP, SECRET};
 use stint_coordinator::registry::{Error, Options, Propagation, Registry};
@@ -53,7 +54,7 @@ impl Wish {
         let indexed = rng.chance(500);
         let completions = rng.between(1, 8);
         // Some never end by themselves: their Job has a deadline.
-        let endless = rng.chance(80);
+        let endless = rng.chance(150);
         let usual = *rng.pick(&[5, 50, 400, 400, 3000, 3000, 12_000]);
         let most = if endless { 10_000_000 } else { usual };
         let least = if endless { most } else { rng.below(most) };
@@ -87,7 +88,7 @@ impl Wish {
             failure_policy(&mut spec, rng);
         }
         if endless || rng.chance(100) {
-            spec["activeDeadlineSeconds"] = json!(rng.between(5, 20));
+            spec["activeDeadlineSeconds"] = json!(rng.between(2, 15));
         }
         if rng.chance(100) {
             spec["ttlSecondsAfterFinished"] = json!(rng.between(0, 5));
@@ -97,9 +98,14 @@ impl Wish {
         }
         let configured = asks(&mut spec, &name, restarts, rng);
         let deeds = deeds(&spec, indexed, rng);
-        let manifest = json!({
+        let mut manifest = json!({
             "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec,
         });
+        if rng.chance(300) {
+            // With the usual one, a worker that was lost is back before its pods are replaced.
+            let base = *rng.pick(&["0s", "300ms"]);
+            manifest["metadata"]["annotations"] = json!({ annotations::BACKOFF_BASE: base });
+        }
         let after = Duration::from_millis(rng.below(4000));
         Self { name, manifest, after, deeds, configured }
     }
@@ -225,7 +231,9 @@ pub async fn look_after(world: Arc<World>, wish: Wish, mut rng: Rng) {
         if let Deed::Suspend = deed {
             if wish.manifest["spec"]["suspend"] != true {
                 patch(&world, &mut rng, &wish.name, json!({"suspend": true})).await;
-                tokio::time::sleep(Duration::from_millis(rng.below(5000))).await;
+                // Often while the owner's word that it is suspended is on its way.
+                let most = *rng.pick(&[60, 600, 5000]);
+                tokio::time::sleep(Duration::from_millis(rng.below(most))).await;
             }
             patch(&world, &mut rng, &wish.name, json!({"suspend": false})).await;
             continue;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::jetstream::Lapses;
 use super::net::Delays;
 use super::rng::Rng;
-use super::roles::Role;
+use super::roles::{GRACE, LEASE, Role};
 use super::truth;
 use super::world::World;
 
@@ -24,6 +24,8 @@ enum Kind {
     Pause,
     /// A process' connection breaks for a while.
     Cut,
+    /// A worker's connection breaks for longer than it takes to be lost.
+    Isolate,
     /// A process' wall clock jumps.
     Clock,
     /// The server is killed and started again.
@@ -35,11 +37,12 @@ enum Kind {
 /// So many of a thousand runs lose what the server had acknowledged.
 const GOES_BACK: u64 = 40;
 
-const KINDS: [(Kind, &str); 7] = [
+const KINDS: [(Kind, &str); 8] = [
     (Kind::Crash, "crash"),
     (Kind::Shutdown, "shutdown"),
     (Kind::Pause, "pause"),
     (Kind::Cut, "cut"),
+    (Kind::Isolate, "isolate"),
     (Kind::Clock, "clock"),
     (Kind::Server, "server"),
     (Kind::Retire, "retire"),
@@ -68,10 +71,12 @@ impl Faults {
         let goes_back = !calm && rng.chance(GOES_BACK);
         if !calm {
             let mut state = world.net.state();
+            // With many answers lost, much is read before one knows what became of one's own write.
+            let unanswered = *rng.pick(&[100, 100, 400]);
             let mut often = |most: u64| if rng.chance(400) { rng.below(most) } else { 0 };
             state.server.lapses = Lapses {
                 lost: often(100),
-                lost_ack: often(100),
+                lost_ack: often(unanswered),
                 spurious: often(150),
                 busy: often(100),
             };
@@ -108,6 +113,7 @@ impl Faults {
         match kind {
             Kind::Server => return self.crash_server(),
             Kind::Retire => return self.retire(),
+            Kind::Isolate => return self.isolate(),
             Kind::Crash | Kind::Shutdown | Kind::Pause | Kind::Cut | Kind::Clock => {}
         }
         let (role, machine) = self.somebody();
@@ -126,22 +132,36 @@ impl Faults {
                 });
             }
             Kind::Cut => {
-                let most = *self.rng.pick(&[50, 2000, 12_000]);
+                let most = *self.rng.pick(&[50, 2000, 12_000, 30_000]);
                 let lasts = Duration::from_millis(self.rng.below(most));
-                let (net, link) = (self.world.net.clone(), role.link);
-                net.cut(link);
-                tokio::spawn(async move {
-                    tokio::time::sleep(lasts).await;
-                    net.mend(link);
-                });
+                self.cut(&role, lasts);
             }
             Kind::Clock => {
                 let most = *self.rng.pick(&[50, 2000, 60_000]);
                 let by = i64::try_from(self.rng.below(most)).unwrap_or(0);
                 role.process.skew(if self.rng.chance(500) { by } else { -by });
             }
-            Kind::Server | Kind::Retire => {}
+            Kind::Server | Kind::Retire | Kind::Isolate => {}
         }
+    }
+
+    fn cut(&self, role: &Role, lasts: Duration) {
+        let (net, link) = (self.world.net.clone(), role.link);
+        net.cut(link);
+        tokio::spawn(async move {
+            tokio::time::sleep(lasts).await;
+            net.mend(link);
+        });
+    }
+
+    fn isolate(&mut self) {
+        let role = {
+            let workers = self.world.workers.lock().unwrap_or_else(PoisonError::into_inner);
+            self.rng.pick(&workers).1.role.clone()
+        };
+        let most = u64::try_from((3 * LEASE).as_millis()).unwrap_or(0);
+        let more = Duration::from_millis(self.rng.below(most));
+        self.cut(&role, LEASE + GRACE + more);
     }
 
     /// Outside of all promises but two: it is noticed, and Jobs go on from what is left.

@@ -1,8 +1,6 @@
 //! The judgement at the end: every Job ended once, and its counters are what the durable records
 //! say.
 
-use std::collections::BTreeSet;
-
 use stint_common::id::{Attempt, JobUid, PodId, Slot};
 use stint_common::names::PodsSubject;
 use stint_common::wire::Outcome;
@@ -10,7 +8,7 @@ use stint_coordinator::job::condition;
 
 use super::clients::Wish;
 use super::job_truth::JobTruth;
-use super::truth::{self, Truth};
+use super::truth::{self, PodTruth, Truth};
 use super::world::World;
 
 /// What is still to come, in words.
@@ -22,15 +20,7 @@ pub fn unsettled(world: &World, wishes: &[Wish]) -> Vec<String> {
             waits.push(format!("{} was never made", wish.name));
         }
     }
-    // A claim that an older copy of the store brought back, of a pod that its worker has long
-    // forgotten, stays until that worker starts anew; its Job waits for it.
-    let held: BTreeSet<JobUid> = if truth.went_back {
-        let open = truth.pods.iter().filter(|(_, it)| it.claimed_by.is_some() && it.end.is_none());
-        open.map(|(pod, _)| pod.job).collect()
-    } else {
-        BTreeSet::new()
-    };
-    for job in truth.jobs.values().filter(|job| !held.contains(&job.uid)) {
+    for job in truth.jobs.values() {
         if !job.record.gone && job.record.status.finished().is_none() {
             waits.push(format!("{} has not ended: {:?}", job.name, job.record.status));
         }
@@ -41,8 +31,7 @@ pub fn unsettled(world: &World, wishes: &[Wish]) -> Vec<String> {
         }
     }
     for (pod, facts) in &truth.pods {
-        let open = facts.claimed_by.is_some() && facts.end.is_none() && !facts.purged;
-        if open && !held.contains(&pod.job) {
+        if facts.claimed_by.is_some() && facts.end.is_none() && !facts.purged {
             waits.push(format!("{pod} was claimed and has not ended"));
         }
         if facts.ghost.is_some() {
@@ -91,10 +80,20 @@ pub fn judge(world: &World) -> Vec<String> {
     wrong
 }
 
+fn pods<'a>(truth: &'a Truth, job: &JobTruth) -> impl Iterator<Item = &'a PodTruth> {
+    let uid = job.uid;
+    let first = PodId { job: uid, slot: Slot(0), attempt: Attempt(0) };
+    let pods = truth.pods.range(first..).take_while(move |(pod, _)| pod.job == uid);
+    pods.map(|(_, facts)| facts)
+}
+
 fn ends(truth: &Truth, job: &JobTruth, outcome: Outcome) -> usize {
-    let first = PodId { job: job.uid, slot: Slot(0), attempt: Attempt(0) };
-    let pods = truth.pods.range(first..).take_while(|(pod, _)| pod.job == job.uid);
-    pods.filter(|(_, facts)| facts.end.as_ref().is_some_and(|end| end.outcome == outcome)).count()
+    let ended = |facts: &&PodTruth| facts.end.as_ref().is_some_and(|end| end.outcome == outcome);
+    pods(truth, job).filter(ended).count()
+}
+
+fn has_restarted(truth: &Truth, job: &JobTruth) -> bool {
+    pods(truth, job).any(|facts| facts.starts > 1)
 }
 
 fn judge_job(truth: &Truth, job: &JobTruth, wrong: &mut Vec<String>) {
@@ -133,9 +132,9 @@ fn judge_job(truth: &Truth, job: &JobTruth, wrong: &mut Vec<String>) {
             }
         }
     } else if plain {
-        must(failed > 0, "failed without a failure");
-        // Of pods that restart in place the restarts count, too.
+        // Of pods that restart in place the restarts count, too, whatever becomes of the pods.
         let restarts = job.spec["template"]["spec"]["restartPolicy"] == "OnFailure";
+        must(failed > 0 || (restarts && has_restarted(truth, job)), "failed without a failure");
         if finished.reason == "BackoffLimitExceeded" && !restarts {
             must(status.failed > job.backoff_limit(), "failed within its back-off limit");
         }

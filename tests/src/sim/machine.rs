@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::process::Process;
 use super::rng::Rng;
-use super::truth::{self, Running, SharedTruth};
+use super::truth::{self, ONE_LOOK, Running, SharedTruth};
 
 /// What a pod finds in this variable, if it asked for it.
 pub const SETTING: &str = "SETTING";
@@ -38,12 +38,16 @@ struct Run {
 #[derive(Default)]
 struct State {
     runs: BTreeMap<RunId, Run>,
+    /// Starts that were asked for while all was frozen.
+    starts: VecDeque<(RunId, LaunchSpec)>,
     line: VecDeque<(RunId, LaunchSpec)>,
     placed: BTreeSet<RunId>,
     places: usize,
     frozen: bool,
     asleep: bool,
     still_since: Option<Instant>,
+    /// When it last woke up.
+    woke: Option<Instant>,
     dead: bool,
 }
 
@@ -125,7 +129,7 @@ impl Machine {
         let exit = signal.map_or(ended.exit, Exit::Signal);
         drop(self.0.sink.send(RuntimeEvent::Exited { run, exit, at: self.now() }));
         if self.state().placed.remove(&run) {
-            self.start_lined_up();
+            self.start_next();
         }
     }
 
@@ -133,18 +137,25 @@ impl Machine {
         Running { on: self.0.me, run: run.0 }
     }
 
-    fn start_lined_up(&self) {
+    /// Nothing is started while all is frozen, as with processes.
+    fn start_next(&self) {
         loop {
-            let next = {
+            let (run, spec) = {
                 let mut state = self.state();
-                if state.frozen || state.dead || state.placed.len() >= state.places {
+                if state.frozen || state.dead {
                     return;
                 }
-                let Some((run, spec)) = state.line.pop_front() else { return };
-                state.placed.insert(run);
-                (run, spec)
+                match state.starts.pop_front() {
+                    Some(start) => start,
+                    None if state.placed.len() >= state.places => return,
+                    None => {
+                        let Some((run, spec)) = state.line.pop_front() else { return };
+                        state.placed.insert(run);
+                        (run, spec)
+                    }
+                }
             };
-            self.begin(next.0, &next.1);
+            self.begin(run, &spec);
         }
     }
 
@@ -170,9 +181,13 @@ impl Machine {
         let ignores_term = chance.chance(number(4));
         let restarts = spec.variable("RESTARTS").is_some();
         let set = spec.variable(SETTING).is_none_or(|value| value == SET);
+        // Until the fence has looked for the first time after a sleep.
+        let drowsy = self.state().woke.is_some_and(|woke| woke.elapsed() <= ONE_LOOK);
         let mut truth = truth::lock(&self.0.truth);
         truth.must_not(!set, || format!("pod {uid} has another setting than it asked for"));
         truth.starts(uid, self.running(run), restarts);
+        let unproven = !drowsy && !truth.is_proven(self.0.me, ONE_LOOK);
+        truth.must_not(unproven, || format!("pod {uid} was started without proof of the lease"));
         drop(truth);
         let due = Instant::now() + Duration::from_millis(took);
         self.state().runs.insert(run, Run { due, exit, ignores_term });
@@ -181,12 +196,13 @@ impl Machine {
         self.0.changed.notify_one();
     }
 
-    /// A run in the line is over before it began.
+    /// A run that waits is over before it began.
     fn withdraw(&self, run: RunId) -> bool {
         let mut state = self.state();
-        let before = state.line.len();
+        let before = state.starts.len() + state.line.len();
+        state.starts.retain(|(other, _)| *other != run);
         state.line.retain(|(other, _)| *other != run);
-        let withdrawn = state.line.len() < before;
+        let withdrawn = state.starts.len() + state.line.len() < before;
         drop(state);
         if withdrawn {
             let error = StartError::Cancelled;
@@ -200,6 +216,7 @@ impl Machine {
         let mut state = self.state();
         state.dead = true;
         let runs = std::mem::take(&mut state.runs);
+        state.starts.clear();
         state.line.clear();
         drop(state);
         let mut truth = truth::lock(&self.0.truth);
@@ -209,14 +226,22 @@ impl Machine {
         self.0.changed.notify_one();
     }
 
+    /// The fence is open only while the lease is proven.
+    pub fn check_fence(&self, open: bool) {
+        let mut truth = truth::lock(&self.0.truth);
+        let unproven = open && !truth.is_proven(self.0.me, Duration::ZERO);
+        truth.must_not(unproven, || format!("{:?} has an open fence without proof", self.0.me));
+    }
+
     /// The whole machine stands still, or goes on.
     pub fn sleep(&self, asleep: bool) {
         self.stand(|state| state.asleep = asleep);
         if !asleep {
+            self.state().woke = Some(Instant::now());
             // The fence has one look to stop what may no longer run.
             let machine = self.clone();
             tokio::spawn(async move {
-                tokio::time::sleep(stint_worker::agent::LOOK + Duration::from_millis(50)).await;
+                tokio::time::sleep(ONE_LOOK).await;
                 truth::lock(&machine.0.truth).check_overlaps(machine.0.me);
             });
         }
@@ -250,19 +275,20 @@ fn fold(text: &str) -> u64 {
 
 impl Runtime for Machine {
     fn start(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError> {
-        self.begin(run, &spec);
+        self.state().starts.push_back((run, spec));
+        self.start_next();
         Ok(())
     }
 
     fn line_up(&self, run: RunId, spec: LaunchSpec) -> Result<(), StartError> {
         self.state().line.push_back((run, spec));
-        self.start_lined_up();
+        self.start_next();
         Ok(())
     }
 
     fn set_places(&self, places: usize) {
         self.state().places = places;
-        self.start_lined_up();
+        self.start_next();
     }
 
     fn terminate(&self, run: RunId) {
@@ -291,13 +317,14 @@ impl Runtime for Machine {
     fn thaw_all(&self) {
         self.stand(|state| state.frozen = false);
         truth::lock(&self.0.truth).check_overlaps(self.0.me);
-        self.start_lined_up();
+        self.start_next();
     }
 
     fn kill_all(&self) {
         let (line, runs) = {
             let mut state = self.state();
-            let line: Vec<RunId> = state.line.drain(..).map(|(run, _)| run).collect();
+            let mut line: Vec<RunId> = state.starts.drain(..).map(|(run, _)| run).collect();
+            line.extend(state.line.drain(..).map(|(run, _)| run));
             (line, state.runs.keys().copied().collect::<Vec<RunId>>())
         };
         for run in line {

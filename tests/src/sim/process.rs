@@ -131,6 +131,7 @@ impl Inner {
             return;
         }
         lock(&self.tasks).drain(..).for_each(|task| task.abort());
+        lock(&self.asleep).clear();
         let wills = std::mem::take(&mut *lock(&self.wills));
         wills.into_iter().for_each(|will| will());
     }

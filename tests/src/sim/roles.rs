@@ -27,8 +27,11 @@ use super::truth::SharedTruth;
 pub const LEASE: Duration = Duration::from_secs(6);
 /// How long a template may be without its Job.
 pub const STRAYS: Duration = Duration::from_secs(60);
+/// Claims are asked about while many pods still run: their workers know them, and say nothing.
+pub const CLAIMS: Duration = Duration::from_secs(2);
 const RENEW: Duration = Duration::from_millis(1500);
-const GRACE: Duration = Duration::from_secs(1);
+/// What a worker is given beyond its lease.
+pub const GRACE: Duration = Duration::from_secs(1);
 
 fn jet(port: SimPort) -> Jet {
     let reconnects = port.reconnects();
@@ -195,6 +198,7 @@ impl Agent {
 async fn keep(fence: Arc<Fence>, machine: Machine) {
     loop {
         fence.look(&machine);
+        machine.check_fence(fence.is_open());
         tokio::time::sleep(LOOK).await;
     }
 }

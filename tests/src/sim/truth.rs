@@ -3,15 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use stint_common::id::{Attempt, Incarnation, JobUid, PodId, Slot};
 use stint_common::names::{Names, PodsSubject};
 use stint_common::wire::{End, Outcome, PodRecord, PodState, WorkerLease, WorkerState};
 use stint_coordinator::store::JobRecord;
+use tokio::time::Instant;
 
 use super::jetstream::{Millis, Observer, Server};
 use super::job_truth::{JobTruth, check_change};
+
+/// The fence has looked by then.
+pub const ONE_LOOK: Duration = stint_worker::agent::LOOK.saturating_add(Duration::from_millis(50));
 
 /// What is known of a pod's record.
 #[derive(Debug, Default)]
@@ -52,7 +57,11 @@ pub struct Truth {
     by_uid: BTreeMap<String, PodId>,
     running: BTreeMap<Running, PodId>,
     still: BTreeSet<Incarnation>,
+    /// When processes of a life last went on after they had stood still.
+    went_on: BTreeMap<Incarnation, Instant>,
     leases: BTreeMap<String, (WorkerLease, Millis)>,
+    /// When each life's last link was stored, and for how long it is good.
+    proofs: BTreeMap<Incarnation, (Instant, Duration)>,
     /// Jobs whose deletion was confirmed.
     pub deleted: BTreeSet<JobUid>,
     /// The server lost what it had acknowledged: no promise holds but that Jobs go on.
@@ -267,7 +276,36 @@ impl Truth {
                 ));
             }
         }
+        if lease.state == WorkerState::Lost {
+            self.check_lost(&lease);
+        }
+        if matches!(lease.state, WorkerState::Ready | WorkerState::Draining) {
+            let good = (Instant::now(), Duration::from_millis(lease.lease_ms));
+            self.proofs.insert(lease.incarnation, good);
+        }
         self.leases.insert(lease.worker.clone(), (lease, now));
+    }
+
+    /// Pods of a worker that is lost stand still, but for one look of the fence after a sleep.
+    fn check_lost(&mut self, lease: &WorkerLease) {
+        let on = lease.incarnation;
+        let drowsy = self.went_on.get(&on).is_some_and(|at| at.elapsed() <= ONE_LOOK);
+        if drowsy || self.still.contains(&on) {
+            return;
+        }
+        let running = self.running.iter().find(|(running, _)| running.on == on);
+        if let Some((_, pod)) = running {
+            let what = format!("{} was recorded as lost while {pod} ran on it", lease.worker);
+            self.violated(what);
+        }
+    }
+
+    /// Whether a life may have proof of its lease, or had until so long ago: it counts from when
+    /// the link was sent, which was before it was stored.
+    #[must_use]
+    pub fn is_proven(&self, life: Incarnation, until: Duration) -> bool {
+        let proof = self.proofs.get(&life);
+        proof.is_some_and(|(stored, lease)| stored.elapsed() <= *lease + until)
     }
 
     /// A process of a pod is started.
@@ -309,6 +347,7 @@ impl Truth {
             self.still.insert(on);
         } else {
             self.still.remove(&on);
+            self.went_on.insert(on, Instant::now());
         }
     }
 

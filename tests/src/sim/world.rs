@@ -21,7 +21,7 @@ use super::judge;
 use super::net::Net;
 use super::process::Process;
 use super::rng::Rng;
-use super::roles::{Agent, Coordinator, Home, STRAYS};
+use super::roles::{Agent, CLAIMS, Coordinator, Home, STRAYS};
 use super::truth::{self, SharedTruth, Watching};
 
 /// Every simulation begins at this moment.
@@ -121,15 +121,13 @@ async fn simulate(seed: u64, aloud: bool) -> Verdict {
         violations.extend(judge::left_over(&world));
     }
     violations.extend(judge::judge(&world));
-    let state = world.net.state();
-    Verdict {
-        violations,
-        hash: state.trace.hash(),
-        events: state.trace.events(),
-        lasted: world.start.elapsed(),
-        pods: truth::lock(&world.truth).pods.len(),
-        faults,
-    }
+    let (hash, events) = {
+        let state = world.net.state();
+        (state.trace.hash(), state.trace.events())
+    };
+    let pods = truth::lock(&world.truth).pods.len();
+    world.end();
+    Verdict { violations, hash, events, lasted: world.start.elapsed(), pods, faults }
 }
 
 impl World {
@@ -148,6 +146,7 @@ impl World {
                 pods: *rng.pick(&[100_000, 100_000, 0, 3]),
                 deleted: Duration::from_secs(*rng.pick(&[3600, 3600, 4])),
                 strays: STRAYS,
+                claims: CLAIMS,
             },
             rng: Mutex::new(rng.fork()),
         };
@@ -207,6 +206,12 @@ impl World {
                 *agent = Agent::start(&self.net, process, home.clone(), self.truth.clone());
             }
         }
+    }
+
+    /// What lives holds what holds it: only the dead leave nothing behind.
+    fn end(&self) {
+        lock(&self.coordinators).iter().for_each(|it| it.role.process.kill());
+        lock(&self.workers).iter().for_each(|(_, agent)| agent.role.process.kill());
     }
 
     /// Jobs that a late request left suspended are resumed, and what the server forgot is made

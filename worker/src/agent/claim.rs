@@ -53,8 +53,16 @@ impl<R: Runtime> Agent<R> {
             let ready = if allowed { self.template_of(&pulled, out) } else { None };
             match ready {
                 // An old item, of a pod whose record may be gone: it has done its work.
-                Some(ready) if ready.is_over(pulled.pod) => {
+                Some(ready) if ready.is_over(pulled.pod) && ready.is_fresh() => {
                     out.answers.push((pulled.reply, b"+ACK"));
+                }
+                // By a seal that may have been replaced: the owner mends one that says too much.
+                Some(ready) if ready.is_over(pulled.pod) => {
+                    let name = (pulled.pod.job, pulled.item.template.clone());
+                    if self.templates.read_again(&name) {
+                        out.fetches.push(name);
+                    }
+                    self.pulled.push_back(pulled);
                 }
                 Some(ready) => {
                     ahead += usize::from(!fits);

@@ -17,6 +17,7 @@ mod claim;
 mod config;
 mod devices;
 mod disk;
+mod disown;
 mod feed;
 mod fence;
 mod health;

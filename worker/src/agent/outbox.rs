@@ -9,6 +9,7 @@ use bytes::Bytes;
 use stint_common::id::PodId;
 use stint_common::nats::{Committer, Expect, Jet, Outcome, Write};
 use stint_common::time::Instant;
+use stint_common::wire::PodRecord;
 
 use super::config::Configured;
 use super::intake::clock;
@@ -34,6 +35,8 @@ pub(super) enum Done {
     Shipped(PodId, usize, RunId, Shipped),
     /// What stands at the records of pods; `None` where it could not be read.
     Looked(Vec<(PodId, u64, Option<Standing>)>),
+    /// Records of pods that are not here: claimed by this life, and without an end.
+    Forgotten(Vec<(PodId, u64, PodRecord)>),
     /// A hook's or probe's request or connection is over.
     Acted(PodId, ActionId, Result<(), String>),
     /// The logs of an ended pod are closed.

@@ -417,6 +417,7 @@ impl<R: Runtime> Agent<R> {
             Done::Configured(id, configured) => self.configured(id, configured, out),
             Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
             Done::Looked(records) => self.looked(records, out),
+            Done::Forgotten(records) => self.disown(records),
             Done::Acted(id, action, result) => self.acted(id, action, &result),
             Done::LogsClosed(id) => self.write_end(id, out),
             Done::Said => {}
@@ -440,6 +441,7 @@ impl<R: Runtime> Agent<R> {
                 if let Some(cordoned) = nudge.cordoned {
                     self.fence.cordon(cordoned);
                 }
+                self.asked_for(&nudge.claims);
                 for nudged in nudge.pods {
                     self.ordered(nudged.pod, nudged.order, out);
                     self.settle_pending(out);

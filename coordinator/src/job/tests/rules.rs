@@ -121,3 +121,22 @@ fn an_expired_job_is_deleted_and_a_deleted_one_removed() {
     world.delete();
     assert_eq!(plan_now(&world).dispose, Some(Dispose::Remove));
 }
+
+/// More ends at once than one write takes in: the last of them are listed when the verdict stands
+/// already.
+#[test]
+fn a_flood_is_counted_before_the_job_ends() {
+    let size = u32::try_from(MAX_BATCH).unwrap() + 500;
+    let spec = JobSpec {
+        parallelism: size,
+        completions: Some(size),
+        indexed: false,
+        ..JobSpec::default()
+    };
+    let mut world = job(spec);
+    (0..size).for_each(|slot| ended(&mut world, slot, 0, true));
+    world.settle();
+    let reason = "CompletionsReached";
+    check(&world, &[("SuccessCriteriaMet", reason), ("Complete", reason)]);
+    assert_eq!(world.job.status().succeeded, size);
+}

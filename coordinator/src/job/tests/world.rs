@@ -357,6 +357,7 @@ impl World {
             assert!(!self.spec.suspend && self.deletion.is_none());
         }
         assert!(after.uncounted() <= MAX_BATCH);
+        assert!(after.finished().is_none() || after.uncounted() == 0, "it ends before it counts");
         assert!(after.ready <= after.active);
     }
 

@@ -207,7 +207,7 @@ impl Registry {
     /// The worker reads the record by itself, a little later.
     async fn tell_worker(&self, name: &str, word: &Value) {
         let cordoned = Some(word["spec"]["unschedulable"] == true);
-        let nudge = Nudge { v: VERSION, pods: Vec::new(), cordoned };
+        let nudge = Nudge { v: VERSION, pods: Vec::new(), cordoned, claims: Vec::new() };
         let payload = serde_json::to_vec(&nudge).expect("a nudge has only string keys");
         let subject = self.jet.names.nudge(name);
         if let Err(error) = self.jet.publish(subject, payload.into()).await {

@@ -284,9 +284,30 @@ mod tests {
         }
     }
 
+    /// Something that may be asked for; signs alone hardly ever make a list.
+    fn requirement() -> impl Strategy<Value = String> {
+        let keys = prop::sample::select(vec!["a", "b.c/d", "in", "notin"]);
+        let operators = vec!["", "!", "=", "==", "!=", ">", "<", " in ", " notin "];
+        let values = prop::collection::vec("[a-z0-9]{0,2}", 0..4);
+        (keys, prop::sample::select(operators), values).prop_map(|(key, operator, values)| {
+            let values = values.join(",");
+            match operator.trim() {
+                "!" => format!("!{key}"),
+                "" => key.to_owned(),
+                "in" | "notin" => format!("{key}{operator}({values})"),
+                _ => format!("{key}{operator}{values}"),
+            }
+        })
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let several = prop::collection::vec(requirement(), 0..4).prop_map(|it| it.join(","));
+        prop_oneof![several, "[a-z!=<>(), \t]{0,24}"]
+    }
+
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "[a-z!=<>(), \t]{0,24}") {
+        fn any_text_is_read_or_refused(text in text()) {
             if let Ok(selector) = text.parse::<LabelSelector>() {
                 let printed = selector.to_string();
                 prop_assert_eq!(printed.parse::<LabelSelector>().unwrap(), selector);
