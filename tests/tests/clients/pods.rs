@@ -76,8 +76,9 @@ async fn a_finalizer_holds_a_pod() {
     until("it has ended", LIMIT, || async {
         let pod = api.send(&get, &[], "").await.object();
         (pod["metadata"]["finalizers"] == json!(["example.com/hold"])
-            && pod["metadata"]["deletionTimestamp"].is_string())
-        .then_some(())
+            && pod["metadata"]["deletionTimestamp"].is_string()
+            && pod["status"]["phase"] == "Failed")
+            .then_some(())
     })
     .await;
     patch(&api, named, json!({"metadata": {"finalizers": null}})).await;
