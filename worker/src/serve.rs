@@ -206,7 +206,7 @@ pub async fn run_with<R: Runtime>(
             tracing::error!(%error, "ending what ran the pods");
         }
         match ending {
-            Ending::Shutdown | Ending::HandedOver => return Ok(()),
+            Ending::Shutdown | Ending::GaveUp | Ending::HandedOver => return Ok(()),
             Ending::Lost => tracing::warn!(worker = worker.name, "beginning a new life"),
         }
     }

@@ -176,7 +176,7 @@ impl Agent {
             let stop = Stop { shutdown, ..Stop::default() };
             match worker.live(life, &ready, &stop).await {
                 Ok(Ending::Lost) => {}
-                Ok(Ending::Shutdown | Ending::HandedOver) | Err(_) => break,
+                Ok(Ending::Shutdown | Ending::GaveUp | Ending::HandedOver) | Err(_) => break,
             }
         }
         self.role.process.kill();

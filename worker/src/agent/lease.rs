@@ -14,6 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::fence::{Fence, boottime_ms};
 use super::life::word;
 
+/// What is on its way when a worker ends may arrive within this time.
+const FAREWELL: Duration = Duration::from_secs(2);
+const NO_GOODBYE: &str = "could not say goodbye; the lease will run out";
+
 /// Why a worker may not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum HelloError {
@@ -120,7 +124,18 @@ impl Keeper {
                 if self.fence.is_cordoned() { WorkerState::Draining } else { WorkerState::Ready };
             lease.renewal += 1;
             let sent = boottime_ms();
-            let outcome = self.write(&lease, revision).await;
+            let given_up = async {
+                stop.cancelled().await;
+                tokio::time::sleep(FAREWELL).await;
+            };
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.write(&lease, revision) => outcome,
+                () = given_up => {
+                    tracing::warn!(worker = lease.worker, "{NO_GOODBYE}");
+                    return false;
+                }
+            };
             metrics::worker().renewed(word(&outcome));
             match outcome {
                 Outcome::Stored(stored) => {
@@ -149,8 +164,8 @@ impl Keeper {
         lease.state = WorkerState::Gone;
         lease.renewal += 1;
         let farewell = self.write(&lease, revision);
-        if tokio::time::timeout(Duration::from_secs(2), farewell).await.is_err() {
-            tracing::warn!(worker = lease.worker, "could not say goodbye; the lease will run out");
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!(worker = lease.worker, "{NO_GOODBYE}");
         }
         false
     }

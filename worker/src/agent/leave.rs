@@ -7,19 +7,24 @@ use stint_common::id::PodId;
 use stint_common::time::now;
 use tokio::sync::mpsc;
 
+use super::intake::clock;
 use super::outbox::Outbox;
 use super::pods::Stage;
-use super::run::Agent;
+use super::run::{Agent, Ending};
 use crate::pod::Event;
 use crate::runtime::{Runtime, RuntimeEvent};
 
 /// What is on its way when the runtime dies may arrive within this time.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// And what a shutdown has still to write may take so long beyond the pods' grace periods.
+const SHUT_DOWN: Duration = Duration::from_secs(8);
 
 impl<R: Runtime> Agent<R> {
     /// No more work is taken; pods get TERM, then KILL, and their ends are written.
     pub(super) fn shut_down(&mut self, out: &mut Outbox) {
         self.shutting_down = true;
+        let grace = Duration::from_secs(u64::from(self.settings.shutdown_seconds));
+        self.gives_up_at = Some(clock() + grace + SHUT_DOWN);
         self.runtime.is_last();
         out.answers.extend(self.take_pulled().map(|pulled| (pulled.reply, &b"-NAK"[..])));
         let ids: Vec<PodId> = self.pods.keys().copied().collect();
@@ -60,6 +65,24 @@ impl<R: Runtime> Agent<R> {
             tracing::warn!("not everything was said before handing over; the next agent says it");
         }
         tracing::info!(pods = self.pods.len(), "handed over: pods go on for the next agent");
+    }
+
+    /// How the shutdown went, once it is through: all ends are written, or cannot be. The owner
+    /// ends the pods of those that are not, when the lease has run out or the worker begins anew.
+    pub(super) async fn shut_down_as(&mut self) -> Option<Ending> {
+        if self.gives_up_at.is_some_and(|at| clock() >= at) {
+            let pods = self.pods.len();
+            tracing::warn!(pods, "ends of pods could not be written; the coordinator ends them");
+            return Some(Ending::GaveUp);
+        }
+        if !self.shutting_down || !self.pods.is_empty() {
+            return None;
+        }
+        let arrive = async { while self.on_their_way.next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, arrive).await.is_err() {
+            tracing::warn!("not everything was said at the end");
+        }
+        Some(Ending::Shutdown)
     }
 
     /// Whether this life is over without a word from outside: the runtime is gone, or is to be

@@ -88,6 +88,8 @@ pub struct Orders {
 pub enum Ending {
     /// It was told to; all ends are written.
     Shutdown,
+    /// It was told to, and could not write all ends: others have to.
+    GaveUp,
     /// This life of the worker is over: another's link stands in the lease's chain, or what ran its
     /// pods is gone.
     Lost,
@@ -127,6 +129,8 @@ pub struct Agent<R: Runtime> {
     pub(super) disk: Disk,
     pub(super) last_run: u64,
     pub(super) shutting_down: bool,
+    /// A shutdown goes on without what could not be written by then.
+    pub(super) gives_up_at: Option<Instant>,
     pub(super) terminations: TerminationLogs,
     /// Probes were told that processes may stand still.
     pub(super) paused: bool,
@@ -199,6 +203,7 @@ impl<R: Runtime> Agent<R> {
             disk,
             last_run: 0,
             shutting_down: false,
+            gives_up_at: None,
             terminations,
             paused: false,
             to_be_noted: Vec::new(),
@@ -289,9 +294,8 @@ impl<R: Runtime> Agent<R> {
             if self.is_over().await {
                 return Ok(Ending::Lost);
             }
-            if self.shutting_down && self.pods.is_empty() {
-                while self.on_their_way.next().await.is_some() {}
-                return Ok(Ending::Shutdown);
+            if let Some(ending) = self.shut_down_as().await {
+                return Ok(ending);
             }
         }
     }
