@@ -35,7 +35,7 @@ enum Kind {
 }
 
 /// So many of a thousand runs lose what the server had acknowledged.
-const GOES_BACK: u64 = 40;
+const GOES_BACK: u64 = 100;
 
 const KINDS: [(Kind, &str); 8] = [
     (Kind::Crash, "crash"),
