@@ -126,6 +126,12 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
+    fn over(&self) {
+        if self.get().is_some() {
+            self.set(None);
+        }
+    }
+
     fn get(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -270,7 +276,12 @@ impl Line {
     }
 
     async fn commit(&self, batch: Batch) {
-        let is_wanted = || !batch.owners.iter().all(|(_, done)| done.is_closed());
+        let owner_of = |(owner, (count, _)): (usize, &(usize, _))| vec![owner; *count];
+        let owners: Vec<usize> = batch.owners.iter().enumerate().flat_map(owner_of).collect();
+        let is_wanted = |write: usize| {
+            let owner = owners.get(write).and_then(|owner| batch.owners.get(*owner));
+            owner.is_some_and(|(_, done)| !done.is_closed())
+        };
         let mut outcomes = self.send(&batch.writes, &is_wanted).await.into_iter();
         for (count, done) in batch.owners {
             // A writer that no longer waits loses only the answer: the write stands.
@@ -278,7 +289,8 @@ impl Line {
         }
     }
 
-    async fn send(&self, writes: &[Write], is_wanted: &impl Fn() -> bool) -> Vec<Outcome> {
+    /// `is_wanted` says of the write at an index whether somebody waits for it.
+    async fn send(&self, writes: &[Write], is_wanted: &impl Fn(usize) -> bool) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(writes.len());
         for chunk in writes.chunks(MAX_BATCH) {
             let start = Instant::now();
@@ -287,7 +299,11 @@ impl Line {
                 let first = last + 1 - chunk.len() as u64;
                 outcomes.extend((first..=last).map(Outcome::Stored));
             } else {
-                let each = chunk.iter().map(|write| self.send_one(write, is_wanted));
+                let first = outcomes.len();
+                let each = chunk.iter().enumerate().map(|(index, write)| {
+                    let is_wanted = move || is_wanted(first + index);
+                    async move { self.send_one(write, &is_wanted).await }
+                });
                 outcomes.extend(join_all(each).await);
             }
             let took = start.elapsed();
@@ -329,9 +345,7 @@ impl Line {
             expect_header(&mut headers, write.expect);
             match self.request(write, headers).await {
                 Some(Answer { error: None, seq }) => {
-                    if tries > 1 {
-                        self.trouble.set(None);
-                    }
+                    self.trouble.over();
                     return Outcome::Stored(seq);
                 }
                 Some(Answer { error: Some(error), .. }) => {
@@ -438,8 +452,12 @@ struct Batch {
 }
 
 impl Batch {
-    /// Takes a group in, or hands it back when it must go with the next batch.
+    /// Takes a group in, or hands it back when it must go with the next batch. One that nobody
+    /// waits for any more is left out.
     fn try_add(&mut self, group: Group) -> Option<Group> {
+        if group.done.is_closed() {
+            return None;
+        }
         let bytes: usize = group.writes.iter().map(|write| write.payload.len()).sum();
         let full = self.writes.len() + group.writes.len() > MAX_BATCH
             || self.bytes + bytes > MAX_BATCH_BYTES;

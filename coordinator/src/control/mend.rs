@@ -15,10 +15,15 @@ use stint_common::wire::Seal;
 use super::carry::{Done, Round, Writers};
 use super::owner::Owner;
 
+/// Jobs that are looked at in a round: a queue behind long pods is overdue, too.
+const AT_ONCE: usize = 256;
+
 /// What the items of a Job need, as its record has it.
 #[derive(Debug)]
 pub(super) struct Mend {
     job: JobUid,
+    /// Its record's subject, and the revision that says all this.
+    record: (String, u64),
     /// Its subject and bytes.
     template: (String, Bytes),
     /// Pods that are open, and that nobody claims.
@@ -36,12 +41,14 @@ impl Owner {
                 jobs.entry(pod.job).or_default().push(*pod);
             }
         }
-        for (job, pods) in jobs {
+        for (job, pods) in jobs.into_iter().take(AT_ONCE) {
             let seal = self.seal(job, false);
             let Some(managed) = self.jobs.get(&job) else { continue };
             if let Some(template) = managed.template() {
                 let template = (self.names.template(job, &managed.template), template);
-                round.mend(Mend { job, template, pods, seal });
+                let (namespace, name) = (&managed.name.namespace, &managed.name.name);
+                let record = (self.names.object("jobs", namespace, name), managed.revision);
+                round.mend(Mend { job, record, template, pods, seal });
             }
         }
     }
@@ -50,16 +57,22 @@ impl Owner {
 /// Puts the template where none is, and the seal in place of one that says too much. What does not
 /// succeed is tried again while the items are overdue.
 pub(super) async fn mend(writers: Writers, mend: Mend) -> Done {
-    let Mend { job, template: (subject, payload), pods, seal } = mend;
-    // Refused, as a rule: it stands.
-    let write = Write { subject, payload, expect: Expect::Sequence(0) };
-    if writers.objects.write(write).await.stored().is_some() {
-        tracing::error!(%job, "the template of its pods was gone; it is there again");
+    let Mend { job, record: (record, revision), template: (subject, payload), pods, seal } = mend;
+    let (jet, stream) = (&writers.jet, writers.jet.names.objects_stream());
+    if let Ok(None) = jet.read_last(&stream, &subject).await {
+        let write = Write { subject, payload, expect: Expect::Sequence(0) };
+        if writers.objects.write(write).await.stored().is_some() {
+            tracing::error!(%job, "the template of its pods was gone; it is there again");
+        }
     }
-    let names = &writers.jet.names;
-    let subject = names.seal(job);
-    let stands = writers.jet.read_last(&names.objects_stream(), &subject).await;
+    let subject = jet.names.seal(job);
+    let stands = jet.read_last(&stream, &subject).await;
     let Ok(Some(stands)) = stands else { return Done::Said };
+    // Read after the seal: one that is right by a later record stays.
+    let now = jet.read_last(&stream, &record).await;
+    if !matches!(now, Ok(Some(now)) if now.sequence == revision) {
+        return Done::Said;
+    }
     let covers = |there: Seal| pods.iter().any(|pod| there.covers(pod.slot, pod.attempt));
     if serde_json::from_slice(&stands.payload).is_ok_and(covers) {
         tracing::error!(%job, "its seal said that pods are over which its record has open");

@@ -22,8 +22,9 @@ use crate::job::Stop;
 /// How often a worker is nudged about a pod that has not ended.
 const NUDGE_AGAIN: Duration = Duration::from_secs(1);
 /// How long an attempt may be unknown to its Job's record before its pod is stopped: a
-/// predecessor's last write may still be on its way.
-const UNKNOWN: Duration = Duration::from_secs(10);
+/// predecessor's last write may still be on its way, and what it says be read later than the claim
+/// that followed it.
+const UNKNOWN: Duration = Duration::from_secs(60);
 /// Records of a Job that is gone are kept this long after its last pod ended: no claim that was on
 /// its way meanwhile may find its subject empty. Longer than lease + grace.
 const QUIET: Duration = Duration::from_secs(90);

@@ -73,6 +73,7 @@ impl Registry {
             pod: found.pod,
             container,
             wanted,
+            latest: latest.run,
             streams: options.streams,
             shaper: Shaper::new(shape(options, now())),
             sender,
@@ -146,6 +147,8 @@ struct Reader {
     pod: PodId,
     container: String,
     wanted: Wanted,
+    /// The latest run, as the pod's record says.
+    latest: RunOf,
     streams: LogStreams,
     shaper: Shaper,
     sender: mpsc::Sender<Bytes>,
@@ -210,12 +213,29 @@ impl Reader {
         Some((entry.time, entry.payload.slice(1..)))
     }
 
+    /// The run of chunks before which no mark stands: the mark is gone with the stream's oldest
+    /// messages, or there never was one.
+    async fn unmarked(&self) -> RunOf {
+        if self.latest == RunOf::FIRST {
+            return RunOf::FIRST;
+        }
+        let stream = self.jet.names.logs_stream();
+        let mut tail = Tail::start(self.jet.clone(), stream, vec![self.subject()]);
+        while let Some(TailEvent::Entries(entries)) = tail.next().await {
+            let mut marks = entries.iter().filter_map(|entry| RunOf::begun_by(&entry.payload));
+            if let Some(first) = marks.next() {
+                return first.before();
+            }
+        }
+        self.latest
+    }
+
     /// All chunks that are there now, behind the one of sequence `last`.
     async fn collect(&self, last: u64) -> Vec<(Timestamp, Bytes)> {
         let stream = self.jet.names.logs_stream();
         let mut tail = Tail::start(self.jet.clone(), stream, vec![self.subject()]);
         let mut pieces = Vec::new();
-        let mut run = RunOf::FIRST;
+        let mut run = self.unmarked().await;
         while let Some(TailEvent::Entries(entries)) = tail.next().await {
             for entry in &entries {
                 let piece = self.piece(entry, &mut run);
@@ -234,7 +254,7 @@ impl Reader {
             Tail::start(self.jet.clone(), names.pods_stream(), vec![names.pod(self.pod)]);
         // What there is at the beginning, while its last lines are to be found.
         let mut before = self.shaper.needs_all().then(Vec::new);
-        let (mut run, mut seen) = (RunOf::FIRST, 0);
+        let (mut run, mut seen) = (self.unmarked().await, 0);
         let sender = self.sender.clone();
         loop {
             tokio::select! {

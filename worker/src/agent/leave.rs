@@ -67,6 +67,12 @@ impl<R: Runtime> Agent<R> {
         tracing::info!(pods = self.pods.len(), "handed over: pods go on for the next agent");
     }
 
+    /// Something has arrived: where things get through, the rest is waited for.
+    pub(super) fn goes_on(&mut self) {
+        let later = clock() + SHUT_DOWN;
+        self.gives_up_at = self.gives_up_at.map(|at| at.max(later));
+    }
+
     /// How the shutdown went, once it is through: all ends are written, or cannot be. The owner
     /// ends the pods of those that are not, when the lease has run out or the worker begins anew.
     pub(super) async fn shut_down_as(&mut self) -> Option<Ending> {

@@ -393,6 +393,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     pub(super) fn arrived(&mut self, done: Done, out: &mut Outbox) {
+        self.goes_on();
         match done {
             Done::Claims(outcomes, took) => {
                 self.ahead.claimed(took);

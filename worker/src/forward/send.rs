@@ -14,6 +14,8 @@ use stint_common::telemetry::client::Client;
 
 /// A request is tried again after this, then after twice as long…
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// No pause is longer, whatever a receiver asks for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +70,7 @@ impl Sender {
                 }
             };
             // Many workers that lost one receiver do not come back to it together.
-            let wait = pause.mul_f64(0.5 + chance());
+            let wait = pause.mul_f64(1.0 + chance());
             if Instant::now() + wait >= until {
                 return Err(error);
             }
@@ -102,7 +104,8 @@ fn passes(status: StatusCode) -> bool {
 
 fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
     let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    // Longer than anything is kept for it means the same.
+    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
 /// Records that a receiver did not take of a request that it took.

@@ -12,6 +12,11 @@ pub(super) struct RunOf(u32);
 impl RunOf {
     pub(super) const FIRST: Self = Self(0);
 
+    /// The one before it; of the first, itself.
+    pub(super) fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// The run that the chunks behind this one are of, if it says so.
     pub(super) fn begun_by(chunk: &[u8]) -> Option<Self> {
         let number = chunk.strip_prefix(b">")?;

@@ -41,11 +41,15 @@ pub fn raise_file_limit(runs: u64) -> Result<(), FilesError> {
 
 /// Files that this process has inherited from whoever started it, and that are no business of its
 /// pods: not passed on any further. What Rust opens is never passed on.
+///
+/// By the system call's number: not every C library has the function.
 #[expect(unsafe_code, reason = "there is no safe close_range")]
 pub(super) fn keep_files_to_ourselves() {
-    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    const FIRST: libc::c_uint = 3;
+    const LAST: libc::c_uint = libc::c_uint::MAX;
+    const CLOEXEC: libc::c_uint = 1 << 2;
     // SAFETY: no file is closed; it only says that the next program does not get them.
-    let done = unsafe { libc::close_range(3, libc::c_uint::MAX, flags) };
+    let done = unsafe { libc::syscall(libc::SYS_close_range, FIRST, LAST, CLOEXEC) };
     if done != 0 {
         // Linux before 5.11.
         tracing::debug!(error = %io::Error::last_os_error(), "inherited files stay inheritable");
