@@ -206,7 +206,7 @@ impl Api {
             Bytes::new(),
         );
         asked.await.expect("can publish");
-        Streamed { messages }
+        Streamed { messages, first: None }
     }
 
     /// The whole log of a pod's container.
@@ -224,6 +224,8 @@ impl Api {
 #[derive(Debug)]
 pub struct Streamed {
     messages: Subscriber,
+    /// Looked at, and not taken yet.
+    first: Option<Message>,
 }
 
 impl Streamed {
@@ -234,8 +236,13 @@ impl Streamed {
     /// When nothing comes within `limit`, or an error does.
     pub async fn next(&mut self, limit: Duration) -> Option<Bytes> {
         loop {
-            let message = timeout(limit, self.messages.next()).await;
-            let message = message.expect("the stream goes on").expect("the connection stands");
+            let message = match self.first.take() {
+                Some(first) => first,
+                None => {
+                    let next = timeout(limit, self.messages.next()).await;
+                    next.expect("the stream goes on").expect("the connection stands")
+                }
+            };
             let reply_code = read_code(&message);
             assert!(reply_code.is_none(), "{}", String::from_utf8_lossy(&message.payload));
             let header =
@@ -247,6 +254,20 @@ impl Streamed {
                 return Some(message.payload);
             }
         }
+    }
+
+    /// Whether a watch begins, or is told that its revision is too old (410): a coordinator that
+    /// began to look later may say so.
+    ///
+    /// # Panics
+    ///
+    /// When nothing comes.
+    pub async fn is_too_old(&mut self) -> bool {
+        let first = timeout(END, self.messages.next()).await;
+        let first = first.expect("a watch begins").expect("the connection stands");
+        let too_old = read_code(&first) == Some(410);
+        self.first = Some(first);
+        too_old
     }
 
     /// The next event of a watch: its type and object.

@@ -22,7 +22,15 @@ async fn now(api: &Api) -> String {
 
 /// The pods that a watch from a revision tells to be deleted, until a pod of the Job `mark` comes.
 async fn deleted_until(api: &Api, from: &str, mark: &str) -> Vec<String> {
-    let mut watch = api.open("pods.watch", &[("resourceVersion", from)]).await;
+    let headers = [("resourceVersion", from)];
+    // Either of two coordinators answers, and one that began to look later may not know: then the
+    // other one is asked, as clients do when they begin again.
+    let mut watch = until("a coordinator knows the revision", LIMIT, || async {
+        let mut watch = api.open("pods.watch", &headers).await;
+        let too_old = watch.is_too_old().await;
+        (!too_old).then_some(watch)
+    })
+    .await;
     let mut deleted = Vec::new();
     loop {
         let (kind, pod) = watch.event().await;
