@@ -126,12 +126,6 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
-    fn over(&self) {
-        if self.get().is_some() {
-            self.set(None);
-        }
-    }
-
     fn get(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -276,12 +270,7 @@ impl Line {
     }
 
     async fn commit(&self, batch: Batch) {
-        let owner_of = |(owner, (count, _)): (usize, &(usize, _))| vec![owner; *count];
-        let owners: Vec<usize> = batch.owners.iter().enumerate().flat_map(owner_of).collect();
-        let is_wanted = |write: usize| {
-            let owner = owners.get(write).and_then(|owner| batch.owners.get(*owner));
-            owner.is_some_and(|(_, done)| !done.is_closed())
-        };
+        let is_wanted = |write| batch.is_wanted(write);
         let mut outcomes = self.send(&batch.writes, &is_wanted).await.into_iter();
         for (count, done) in batch.owners {
             // A writer that no longer waits loses only the answer: the write stands.
@@ -345,7 +334,7 @@ impl Line {
             expect_header(&mut headers, write.expect);
             match self.request(write, headers).await {
                 Some(Answer { error: None, seq }) => {
-                    self.trouble.over();
+                    self.trouble.set(None);
                     return Outcome::Stored(seq);
                 }
                 Some(Answer { error: Some(error), .. }) => {
@@ -452,6 +441,17 @@ struct Batch {
 }
 
 impl Batch {
+    /// Whether somebody still waits for the write at this index. Asked for a write that failed, so
+    /// it may count.
+    fn is_wanted(&self, write: usize) -> bool {
+        let mut end = 0;
+        let owner = self.owners.iter().find(|(count, _)| {
+            end += count;
+            write < end
+        });
+        owner.is_some_and(|(_, done)| !done.is_closed())
+    }
+
     /// Takes a group in, or hands it back when it must go with the next batch. One that nobody
     /// waits for any more is left out.
     fn try_add(&mut self, group: Group) -> Option<Group> {

@@ -215,34 +215,28 @@ impl Reader {
 
     /// The run of chunks before which no mark stands: the mark is gone with the stream's oldest
     /// messages, or there never was one.
-    async fn unmarked(&self) -> RunOf {
-        if self.latest == RunOf::FIRST {
-            return RunOf::FIRST;
-        }
-        let stream = self.jet.names.logs_stream();
-        let mut tail = Tail::start(self.jet.clone(), stream, vec![self.subject()]);
-        while let Some(TailEvent::Entries(entries)) = tail.next().await {
-            let mut marks = entries.iter().filter_map(|entry| RunOf::begun_by(&entry.payload));
-            if let Some(first) = marks.next() {
-                return first.before();
-            }
-        }
-        self.latest
+    fn unmarked(&self, chunks: &[Entry]) -> RunOf {
+        let first = chunks.iter().find_map(|entry| RunOf::begun_by(&entry.payload));
+        first.map_or(self.latest, RunOf::before)
     }
 
-    /// All chunks that are there now, behind the one of sequence `last`.
-    async fn collect(&self, last: u64) -> Vec<(Timestamp, Bytes)> {
+    /// All chunks that are there now.
+    async fn chunks(&self) -> Vec<Entry> {
         let stream = self.jet.names.logs_stream();
         let mut tail = Tail::start(self.jet.clone(), stream, vec![self.subject()]);
-        let mut pieces = Vec::new();
-        let mut run = self.unmarked().await;
+        let mut chunks = Vec::new();
         while let Some(TailEvent::Entries(entries)) = tail.next().await {
-            for entry in &entries {
-                let piece = self.piece(entry, &mut run);
-                pieces.extend(piece.filter(|_| entry.sequence > last));
-            }
+            chunks.extend(entries);
         }
-        pieces
+        chunks
+    }
+
+    /// What is wanted of all chunks that are there now, behind the one of sequence `last`.
+    async fn collect(&self, last: u64) -> Vec<(Timestamp, Bytes)> {
+        let chunks = self.chunks().await;
+        let mut run = self.unmarked(&chunks);
+        let pieces = chunks.iter().map(|entry| (entry.sequence, self.piece(entry, &mut run)));
+        pieces.filter(|(sequence, _)| *sequence > last).filter_map(|(_, piece)| piece).collect()
     }
 
     /// Chunks as they come, until the container's log says that it has ended, or the pod's end
@@ -254,7 +248,10 @@ impl Reader {
             Tail::start(self.jet.clone(), names.pods_stream(), vec![names.pod(self.pod)]);
         // What there is at the beginning, while its last lines are to be found.
         let mut before = self.shaper.needs_all().then(Vec::new);
-        let (mut run, mut seen) = (self.unmarked().await, 0);
+        let (mut run, mut seen) = (RunOf::FIRST, 0);
+        if self.latest != RunOf::FIRST {
+            run = self.unmarked(&self.chunks().await);
+        }
         let sender = self.sender.clone();
         loop {
             tokio::select! {
