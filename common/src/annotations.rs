@@ -38,6 +38,9 @@ pub const RERUN_OF_UID: &str = own!("rerun-of-uid");
 /// finished=…`, as far as known.
 pub const TIMES: &str = own!("times");
 
+/// How many pods that ask for nothing a worker runs at a time: on its Node.
+pub const PLACES: &str = own!("places");
+
 /// Type of the condition of a Job that waits for those that it depends on.
 pub const WAITING_CONDITION: &str = own!("Waiting");
 /// Condition of a Node: its worker has heard that it is to take no more pods.

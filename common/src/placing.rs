@@ -1,6 +1,7 @@
 //! Whether a worker fits a class of pods: one meaning, which workers (what to pull) and
 //! coordinators (what to say) both ask for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -55,10 +56,10 @@ pub fn fits(class: &Class, name: &str, offer: &Offer) -> Result<(), Mismatch> {
 /// worker without an offer is of a version that takes only pods that ask for nothing.
 pub fn refusals<'a>(
     class: &Class,
-    workers: impl Iterator<Item = (&'a str, Option<&'a Offer>)>,
+    workers: impl Iterator<Item = (&'a str, Option<Cow<'a, Offer>>)>,
 ) -> Vec<Mismatch> {
-    let refusal = |(name, offer): (&str, Option<&Offer>)| match offer {
-        Some(offer) => fits(class, name, offer).err(),
+    let refusal = |(name, offer): (&str, Option<Cow<'_, Offer>>)| match offer {
+        Some(offer) => fits(class, name, &offer).err(),
         None if *class == Class::default() => None,
         None => Some(Mismatch("node(s) are of an older version".to_owned())),
     };

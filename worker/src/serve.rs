@@ -15,7 +15,7 @@ use stint_common::id::Incarnation;
 use stint_common::nats::{self, Committer, ConnectError, Jet, PortError};
 use stint_common::task;
 use stint_common::time::now;
-use stint_common::wire::{self, Offer, VERSION, WorkerLease, WorkerState};
+use stint_common::wire::{self, NodeWord, Offer, VERSION, WorkerLease, WorkerState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -322,6 +322,7 @@ impl Worker {
             state: WorkerState::Ready,
             slots: self.slots,
             offer: Some(offer),
+            word: NodeWord::default(),
             hostname: self.hostname.clone(),
             started_at: now(),
             lease_ms: millis(self.lease),

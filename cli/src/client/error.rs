@@ -182,6 +182,8 @@ impl Status {
         match self.reason.as_str() {
             "AlreadyExists" if !name.is_empty() => Some(format!("stint delete job {name}")),
             "NotFound" if kind.starts_with("pod") => Some("stint get pods".to_owned()),
+            "NotFound" if kind == "nodes" => Some("stint get workers".to_owned()),
+            "NotFound" if kind.starts_with("cronjob") => Some("stint get cronjobs".to_owned()),
             "NotFound" => Some("stint get jobs".to_owned()),
             _ => None,
         }

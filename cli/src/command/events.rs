@@ -20,7 +20,8 @@ pub(super) async fn run(args: EventsArgs) -> anyhow::Result<Exit> {
     let session = if args.all_namespaces { session.everywhere() } else { session };
     let list = session.call("list", Resource::Events).option("fieldSelector", fields.join(","));
     let (mut events, watch) = session.client.watch(list).await?;
-    events.sort_by(|one, other| time_of(one).as_str().cmp(&time_of(other).as_str()));
+    // Times are whole seconds; within one, the order in which they were written.
+    events.sort_by_cached_key(|event| (time_of(event).to_string(), written(event)));
     let columns = Columns {
         resource: Resource::Events,
         wide: args.output == Format::Wide,
@@ -33,6 +34,11 @@ pub(super) async fn run(args: EventsArgs) -> anyhow::Result<Exit> {
     }
     out(&objects::list(args.output, columns, &events, now(), &mut table))?;
     if args.follow { follow(watch, columns, args.output, table).await } else { Ok(Exit::Success) }
+}
+
+fn written(event: &Value) -> u64 {
+    let revision = event["metadata"]["resourceVersion"].as_str();
+    revision.and_then(|revision| revision.parse().ok()).unwrap_or(0)
 }
 
 fn fields(args: &EventsArgs) -> anyhow::Result<Vec<String>> {

@@ -21,8 +21,15 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<Exit> {
         None => vec![ad_hoc(&args.ad_hoc).manifest()],
     };
     if let Some(other) = manifests.iter().find(|manifest| manifest["kind"] != "Job") {
-        let what = format!("`run` takes Jobs, and the manifest holds a {}", other["kind"]);
-        return Err(Expected::usage(what).try_next("stint create -f FILE").into());
+        return Err(match other["kind"].as_str() {
+            Some(kind) => {
+                let what = format!("`run` takes Jobs, and the manifest holds a {kind}");
+                Expected::usage(what).try_next("stint create -f FILE")
+            }
+            None => Expected::usage("the manifest does not say what it is: it has no `kind`")
+                .try_next("`apiVersion: batch/v1` and `kind: Job` in its first lines"),
+        }
+        .into());
     }
     let session = Session::open(&args.connect).await?;
     manifests::check(&session, &manifests).await?;

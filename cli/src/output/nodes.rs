@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use stint_common::annotations::PLACES;
 
 use super::age::age;
 
@@ -48,8 +49,9 @@ impl<'a> NodeView<'a> {
     /// How many pods that ask for nothing it runs at a time.
     #[must_use]
     pub fn slots(self) -> u64 {
-        let places = &self.0["status"]["capacity"]["pods"];
-        places.as_str().and_then(|text| text.parse().ok()).unwrap_or(0)
+        let number = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+        let places = number(&self.0["metadata"]["annotations"][PLACES]);
+        places.or_else(|| number(&self.0["status"]["capacity"]["pods"])).unwrap_or(0)
     }
 
     /// How many of these run on it.

@@ -1,9 +1,12 @@
 //! Leases: compare-and-set chains, each renewal expecting the one before.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::class::Offer;
+use super::node::NodeWord;
 use crate::id::Incarnation;
 
 /// The value at a worker's lease subject.
@@ -27,6 +30,9 @@ pub struct WorkerLease {
     /// What it offers to pods; absent in leases of versions that take every pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<Offer>,
+    /// What the worker has heard that clients say of it.
+    #[serde(default)]
+    pub word: NodeWord,
     /// `kubernetes.io/hostname`.
     pub hostname: String,
     /// When this incarnation began.
@@ -40,6 +46,22 @@ pub struct WorkerLease {
     /// The machine that it runs on; absent from workers that did not say it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+}
+
+impl WorkerLease {
+    /// Takes in what clients say of the worker.
+    pub fn hear(&mut self, word: NodeWord) {
+        self.state = if word.unschedulable { WorkerState::Draining } else { WorkerState::Ready };
+        self.word = word;
+    }
+
+    /// What it offers, by its own word and its clients': what pods are placed by.
+    #[must_use]
+    pub fn offers(&self) -> Option<Cow<'_, Offer>> {
+        let own = self.offer.as_ref()?;
+        let silent = self.word.labels.is_empty() && self.word.taints.is_none();
+        Some(if silent { Cow::Borrowed(own) } else { Cow::Owned(self.word.apply_to(own)) })
+    }
 }
 
 /// What a worker says of its machine.

@@ -17,7 +17,7 @@ mod work;
 pub use class::{Allocatable, Class, Expression, Need, Offer, Request, Taint, Term, Toleration};
 pub use entries::{Entries, NoEntries, read_entries};
 pub use lease::{Horizon, Machine, OwnerLease, WorkerLease, WorkerState};
-pub use node::is_cordoned;
+pub use node::NodeWord;
 pub use order::{Nudge, NudgedPod, Order, OrderKind};
 pub use pod::{
     Claim, ContainerEnd, ContainerNow, ContainerState, Detail, ENDED_CONDITIONS, End, EndedBy,

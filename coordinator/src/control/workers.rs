@@ -158,7 +158,7 @@ impl Workers {
     /// Why each ready worker that does not run pods of a class does not.
     #[must_use]
     pub(super) fn refusals(&self, class: &Class) -> Vec<Mismatch> {
-        let leases = self.ready().map(|lease| (lease.worker.as_str(), lease.offer.as_ref()));
+        let leases = self.ready().map(|lease| (lease.worker.as_str(), lease.offers()));
         placing::refusals(class, leases)
     }
 
@@ -169,11 +169,11 @@ impl Workers {
 }
 
 fn slots_of(lease: &WorkerLease, class: &Class) -> usize {
-    let slots = match &lease.offer {
+    let slots = match lease.offers() {
         None if *class == Class::default() => u64::from(lease.slots),
         None => 0,
-        Some(offer) => match placing::fits(class, &lease.worker, offer) {
-            Ok(()) => placing::room(&class.request, offer),
+        Some(offer) => match placing::fits(class, &lease.worker, &offer) {
+            Ok(()) => placing::room(&class.request, &offer),
             Err(_) => 0,
         },
     };
@@ -184,6 +184,7 @@ fn slots_of(lease: &WorkerLease, class: &Class) -> usize {
 mod tests {
     use super::*;
     use stint_common::id::{Attempt, JobUid, Slot};
+    use stint_common::wire::NodeWord;
     use uuid::Uuid;
 
     fn lease(incarnation: u128, state: WorkerState) -> WorkerLease {
@@ -196,6 +197,7 @@ mod tests {
             state,
             slots: 4,
             offer: None,
+            word: NodeWord::default(),
             hostname: "a".into(),
             started_at: jiff::Timestamp::UNIX_EPOCH,
             lease_ms: 60_000,

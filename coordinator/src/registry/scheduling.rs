@@ -21,7 +21,7 @@ impl Registry {
             .filter_map(|lease| serde_json::from_slice(&lease.payload).ok())
             .filter(|lease: &WorkerLease| lease.state == WorkerState::Ready)
             .collect();
-        let workers = leases.iter().map(|lease| (lease.worker.as_str(), lease.offer.as_ref()));
+        let workers = leases.iter().map(|lease| (lease.worker.as_str(), lease.offers()));
         let refusals = placing::refusals(&class, workers);
         (refusals.len() == leases.len()).then(|| placing::describe(&refusals))
     }

@@ -1,5 +1,6 @@
 //! Nodes: workers as Kubernetes shows them, and cordoning one.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -88,6 +89,122 @@ async fn a_cordoned_worker_takes_nothing_new() {
     let patch = json!({"spec": {"podCIDR": "10.0.0.0/8"}}).to_string();
     let status = all.send(&what, &headers, patch).await.refused(422);
     assert_eq!(status["details"]["causes"][0]["field"], "spec.podCIDR");
+}
+
+/// Two workers, one with a label and one with a taint; and their nodes.
+async fn two_workers() -> (World, Vec<Value>) {
+    let world = World::start(STINT, Shape { workers: 0, ..Shape::default() }).await;
+    world.play_with("worker-one", &["--slots", "2", "--label", "zone=a"]);
+    world.play_with("worker-two", &["--slots", "2", "--taint", "own=x:NoSchedule"]);
+    let all = world.api("_all");
+    let both = until("both workers show as nodes", LIMIT, || async {
+        let both = nodes(&all, &[]).await;
+        (both.len() == 2).then_some(both)
+    })
+    .await;
+    (world, both)
+}
+
+/// What a client makes of a node.
+async fn change(world: &World, node: &str, patch: Value) -> Value {
+    let merge = [("Content-Type", "application/merge-patch+json")];
+    let what = format!("nodes.patch.{node}");
+    world.api("_all").send(&what, &merge, patch.to_string()).await.object()
+}
+
+#[tokio::test]
+async fn a_node_shows_what_its_worker_offers() {
+    let (world, both) = two_workers().await;
+    let of = |wanted: &str| both.iter().find(|node| name(node) == wanted).unwrap();
+    assert_eq!(of("worker-one")["metadata"]["labels"]["zone"], "a");
+    assert_eq!(
+        of("worker-two")["spec"]["taints"],
+        json!([{"key": "own", "value": "x", "effect": "NoSchedule"}])
+    );
+    let places = &of("worker-one")["metadata"]["annotations"]["stint.internal/places"];
+    assert_eq!(
+        (places, &of("worker-one")["status"]["allocatable"]["cpu"]),
+        (&json!("2"), &json!("2"))
+    );
+    assert_eq!(of("worker-one")["status"]["capacity"]["pods"], "110");
+    // Its own labels stay its own.
+    let free =
+        change(&world, "worker-one", json!({"metadata": {"labels": {"disk": null, "zone": null}}}))
+            .await;
+    assert_eq!(
+        (&free["metadata"]["labels"]["disk"], &free["metadata"]["labels"]["zone"]),
+        (&json!(null), &json!("a"))
+    );
+    let merge = [("Content-Type", "application/merge-patch+json")];
+    let never = json!({"key": "k", "effect": "Never"});
+    let bad = json!({"spec": {"taints": [never, never]}});
+    let status = world
+        .api("_all")
+        .send("nodes.patch.worker-one", &merge, bad.to_string())
+        .await
+        .refused(422);
+    let causes = status["details"]["causes"].as_array().unwrap();
+    let fields: Vec<&str> = causes.iter().filter_map(|cause| cause["field"].as_str()).collect();
+    assert_eq!(fields, ["spec.taints[0].effect", "spec.taints[1].effect", "spec.taints[1]"]);
+}
+
+/// Labels and taints that a client gives a node: its worker goes by them, with its own.
+#[tokio::test]
+async fn clients_labels_and_taints_place_pods() {
+    let (world, _) = two_workers().await;
+    let api = world.api("default");
+    let only = |node: &str| HashSet::from([node.to_owned()]);
+    // Its own taint goes as it would with Kubernetes, and pods choose by a client's label.
+    let two = change(
+        &world,
+        "worker-two",
+        json!({"metadata": {"labels": {"disk": "ssd"}}, "spec": {"taints": null}}),
+    );
+    assert_eq!(two.await["spec"], json!({}));
+    let chosen = |name: &str| {
+        let spec = json!({"completions": 6, "parallelism": 6});
+        job(name).pod_spec(&json!({"nodeSelector": {"disk": "ssd"}})).spec(&spec).build()
+    };
+    api.complete(&chosen("chosen")).await;
+    let ran = async |name: &str| -> HashSet<String> {
+        let pods = api.pods(name).await;
+        pods.iter().map(|pod| pod["spec"]["nodeName"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ran("chosen").await, only("worker-two"));
+    // The word outlives the worker.
+    world.kill("worker-two");
+    world.play_with("worker-two", &["--slots", "2", "--taint", "own=x:NoSchedule"]);
+    api.complete(&chosen("chosen-again")).await;
+    assert_eq!(ran("chosen-again").await, only("worker-two"));
+    change(
+        &world,
+        "worker-two",
+        json!({"spec": {"taints": [{"key": "mine", "effect": "NoSchedule"}]}}),
+    )
+    .await;
+    // One that was pulled before the worker heard may still run.
+    let refused = "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, \
+                   1 node(s) had untolerated taint {mine: }.";
+    let tries = Cell::new(0);
+    until("nobody takes what the taint keeps away", LIMIT, || async {
+        tries.set(tries.get() + 1);
+        let probe = format!("probe-{}", tries.get());
+        api.create(&chosen(&probe)).await;
+        until("it ran, or says why it does not", LIMIT, || async {
+            let first = api.pods(&probe).await.into_iter().next()?;
+            let conditions = first["status"]["conditions"].as_array().cloned();
+            let mut conditions = conditions.into_iter().flatten();
+            let kept = conditions.any(|it| it["message"] == refused);
+            (kept || first["status"]["phase"] == "Succeeded").then_some(kept)
+        })
+        .await
+        .then_some(())
+    })
+    .await;
+    assert_eq!(ran_on(&api, "untainted").await, only("worker-one"));
+    change(&world, "worker-one", json!({"metadata": {"labels": {"disk": "ssd"}}})).await;
+    api.complete(&chosen("elsewhere")).await;
+    assert_eq!(ran("elsewhere").await, only("worker-one"));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stint_tests::{Shape, World};
 
 use super::{Kubectl, STINT, kubectl_in, manifest};
@@ -56,4 +56,19 @@ async fn a_drained_node_has_no_pods_and_the_job_goes_on() {
     kubectl.run(&format!("uncordon {node}")).await.ok();
     let rows = kubectl.run("get nodes").await.rows();
     assert!(rows.iter().skip(1).all(|row| row[1] == "Ready"), "{rows:?}");
+    // What a worker is said to be like places pods, until it is said no more.
+    kubectl.run(&format!("label node {node} disk=ssd")).await.ok();
+    kubectl.run(&format!("taint node {node} mine=yes:NoSchedule")).await.ok();
+    let labelled = kubectl.run("get nodes -l disk=ssd -o name").await.ok();
+    assert_eq!(labelled.trim(), format!("node/{node}"));
+    let taints = kubectl.json(&format!("node/{node}")).await["spec"]["taints"].clone();
+    assert_eq!(taints, json!([{"key": "mine", "value": "yes", "effect": "NoSchedule"}]));
+    kubectl.run(&format!("taint node {node} mine-")).await.ok();
+    let pod = json!({"nodeSelector": {"disk": "ssd"}});
+    let file =
+        kubectl.file("chosen.yaml", &stint_tests::job("chosen").pod_spec(&pod).build().to_string());
+    kubectl.run(&format!("create -f {file}")).await.ok();
+    kubectl.run("wait --for=condition=complete job/chosen --timeout=30s").await.ok();
+    let pods = kubectl.json("pods -l job-name=chosen").await;
+    assert_eq!(nodes_of(&pods), HashSet::from([node]));
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use stint_common::metrics;
 pub(super) use stint_common::time::boottime_ms;
-use tokio::sync::Notify;
+use stint_common::wire::NodeWord;
+use tokio::sync::{Notify, watch};
 
 use crate::runtime::Runtime;
 
@@ -23,8 +24,10 @@ pub struct Fence {
     /// What the runtime was told of it.
     told: AtomicI64,
     frozen: AtomicBool,
-    cordoned: AtomicBool,
-    cordon_changed: Notify,
+    /// What clients say of this worker, as far as it has heard.
+    word: watch::Sender<NodeWord>,
+    /// Somebody says that there is more to be heard.
+    news: Notify,
 }
 
 impl Fence {
@@ -35,8 +38,8 @@ impl Fence {
             proven_until: AtomicI64::new(0),
             told: AtomicI64::new(0),
             frozen: AtomicBool::new(false),
-            cordoned: AtomicBool::new(false),
-            cordon_changed: Notify::new(),
+            word: watch::Sender::new(NodeWord::default()),
+            news: Notify::new(),
         })
     }
 
@@ -66,20 +69,40 @@ impl Fence {
 
     /// The worker is to take no more pods, or may again; those that it has go on.
     pub(super) fn cordon(&self, cordoned: bool) {
-        if self.cordoned.swap(cordoned, Ordering::SeqCst) != cordoned {
-            tracing::info!(cordoned, "cordoned: no more pods are taken while it says true");
-            self.cordon_changed.notify_one();
-        }
+        let word = NodeWord { unschedulable: cordoned, ..self.word.borrow().clone() };
+        self.hear(word);
     }
 
-    /// Waits until the worker is cordoned or is not any more. For one at a time.
-    pub(super) async fn cordon_changed(&self) {
-        self.cordon_changed.notified().await;
+    /// What clients say of this worker.
+    pub(super) fn hear(&self, word: NodeWord) {
+        self.word.send_if_modified(|old| {
+            let changed = *old != word;
+            if changed {
+                tracing::info!(?word, "what clients say of this worker has changed");
+                *old = word;
+            }
+            changed
+        });
+    }
+
+    /// What clients say of this worker, and when that changes.
+    pub(super) fn word(&self) -> watch::Receiver<NodeWord> {
+        self.word.subscribe()
+    }
+
+    /// What clients say of this worker has changed, as one says who may be wrong.
+    pub(super) fn nudge(&self) {
+        self.news.notify_one();
+    }
+
+    /// Waits for somebody to say so. For one at a time.
+    pub(super) async fn nudged(&self) {
+        self.news.notified().await;
     }
 
     /// Whether nothing new may be claimed, though the proof holds.
     pub(super) fn is_cordoned(&self) -> bool {
-        self.cordoned.load(Ordering::SeqCst)
+        self.word.borrow().unschedulable
     }
 
     /// Stops the runtime's pods when the proof is over, and lets them go on when it is back.

@@ -1,6 +1,7 @@
 //! Pulling work: from each class that this worker fits, as many items as there is room for.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use stint_common::nats::{
     Entry, Jet, PortError, Reconnects, Subscription, Tail, TailEvent, parse_delivery,
 };
 use stint_common::time::Instant;
-use stint_common::wire::{Class, Offer, WorkItem};
+use stint_common::wire::{Class, NodeWord, Offer, WorkItem};
 use stint_common::{placing, task};
+use tokio::sync::watch;
 
 use super::feed::{Feed, Kind};
 
@@ -40,7 +42,13 @@ pub(super) struct Pulled {
 pub(super) struct Intake {
     jet: Jet,
     name: String,
+    /// What the worker offers by itself, and what clients say of it.
+    own: Offer,
+    word: watch::Receiver<NodeWord>,
+    /// Both together.
     offer: Offer,
+    /// All that there are, by name.
+    known: HashMap<String, Class>,
     /// Answers come here, with the feed's token behind.
     reply: String,
     inbox: Subscription,
@@ -62,10 +70,13 @@ pub(super) enum News {
     Item(Pulled),
     /// What was asked for is less than it was, or there is another class: ask if there is room.
     Less,
+    /// Other classes fit than before.
+    Refit,
 }
 
 impl Intake {
-    /// The intake of the worker of this name, which offers this.
+    /// The intake of the worker of this name, which offers this by itself, and of which clients
+    /// say that.
     ///
     /// # Errors
     ///
@@ -73,17 +84,22 @@ impl Intake {
     pub(super) async fn start(
         jet: Jet,
         name: &str,
-        offer: Offer,
+        own: Offer,
+        mut word: watch::Receiver<NodeWord>,
         now: Instant,
     ) -> Result<Self, PortError> {
         let reply = jet.new_inbox();
         let inbox = jet.subscribe(format!("{reply}.*")).await?;
         let reconnects = jet.reconnects();
         let classes = read_classes(&jet);
+        let offer = word.borrow_and_update().apply_to(&own);
         let mut intake = Self {
             jet,
             name: name.to_owned(),
+            own,
+            word,
             offer,
+            known: HashMap::new(),
             reply,
             inbox,
             reconnects,
@@ -92,15 +108,39 @@ impl Intake {
             tokens: 0,
             turns: 0,
         };
-        intake.add(&Class::default(), now);
+        intake.add(Class::default(), now);
         Ok(intake)
     }
 
     /// A class's work is taken from now on, if this worker fits it.
-    fn add(&mut self, class: &Class, now: Instant) {
-        let known = self.feeds.iter().any(|feed| *feed.kind.name == *class.name());
+    fn add(&mut self, class: Class, now: Instant) {
+        self.fit(&class, now);
+        self.known.insert(class.name(), class);
+    }
+
+    /// Another word of clients may let other classes fit.
+    fn refit(&mut self, now: Instant) {
+        self.offer = self.word.borrow_and_update().apply_to(&self.own);
+        let known = std::mem::take(&mut self.known);
+        let fits = |name: &str| {
+            let class = known.get(name);
+            class.is_some_and(|class| placing::fits(class, &self.name, &self.offer).is_ok())
+        };
+        // What their pulls still bring is given back.
+        self.feeds.retain(|feed| fits(&feed.kind.name));
+        known.values().for_each(|class| self.fit(class, now));
+        self.known = known;
+    }
+
+    /// Whether items of this kind are for this worker.
+    pub(super) fn takes(&self, kind: &Kind) -> bool {
+        self.feeds.iter().any(|feed| feed.kind.name == kind.name)
+    }
+
+    fn fit(&mut self, class: &Class, now: Instant) {
+        let taken = self.feeds.iter().any(|feed| *feed.kind.name == *class.name());
         match placing::fits(class, &self.name, &self.offer) {
-            Ok(()) if !known => {
+            Ok(()) if !taken => {
                 self.tokens += 1;
                 let cpu_milli = self.offer.default_cpu_milli;
                 let feed = Feed::new(&self.jet.names, class, cpu_milli, self.tokens, now);
@@ -120,10 +160,11 @@ impl Intake {
             if entry.payload.is_empty() {
                 // Nobody asks for it any more.
                 self.feeds.retain(|feed| *feed.kind.name != *name);
+                self.known.remove(&name);
                 continue;
             }
             match serde_json::from_slice::<Class>(&entry.payload) {
-                Ok(class) if class.name() == name => self.add(&class, now),
+                Ok(class) if class.name() == name => self.add(class, now),
                 Ok(_) => {
                     tracing::error!(name, "a class says more than this version understands");
                 }
@@ -187,6 +228,10 @@ impl Intake {
                     Some(TailEvent::WentBack) | None => self.classes = read_classes(&self.jet),
                 }
                 News::Less
+            }
+            Ok(()) = self.word.changed() => {
+                self.refit(clock());
+                News::Refit
             }
             () = self.reconnects.changed() => {
                 // Pulls do not outlive the connection that carried them.

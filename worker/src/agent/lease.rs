@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use stint_common::metrics;
 use stint_common::nats::{Committer, Expect, Jet, Outcome, ReadError, Write};
-use stint_common::wire::{WorkerLease, WorkerState, is_cordoned};
+use stint_common::wire::{NodeWord, WorkerLease, WorkerState};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::fence::{Fence, boottime_ms};
@@ -114,14 +115,18 @@ impl Keeper {
     pub async fn keep(&self, hello: Hello, stop: CancellationToken) -> bool {
         let Hello { mut lease, mut revision } = hello;
         let mut pause = self.renew;
+        let mut said = self.fence.word();
+        if *said.borrow() != lease.word {
+            // Others want to know that it has been heard.
+            said.mark_changed();
+        }
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.rest(pause, &lease.worker) => {}
+                () = self.rest(pause, &lease.worker, &mut said) => {}
             }
-            lease.state =
-                if self.fence.is_cordoned() { WorkerState::Draining } else { WorkerState::Ready };
+            lease.hear(said.borrow_and_update().clone());
             lease.renewal += 1;
             let sent = boottime_ms();
             let given_up = async {
@@ -170,28 +175,35 @@ impl Keeper {
         false
     }
 
-    /// Pauses between two renewals, and looks meanwhile whether the worker is cordoned: the nudge
-    /// that says so may have been lost. No renewal waits for it. Whoever cordoned it waits for the
-    /// answer, so that ends the pause.
-    async fn rest(&self, pause: Duration, worker: &str) {
-        let look = tokio::time::timeout(pause, self.look_at_node(worker));
-        let rest = tokio::time::timeout(pause, self.fence.cordon_changed());
-        let (_, looked) = tokio::join!(rest, look);
-        if let Ok(Err(error)) = looked {
-            tracing::debug!(worker, ?error, "looking at the Node's record");
-        }
+    /// Pauses between two renewals, and looks meanwhile what clients say of the worker: the nudge
+    /// that tells of it may have been lost. No renewal waits for it. Whoever said something waits
+    /// for the answer, so that ends the pause.
+    async fn rest(&self, pause: Duration, worker: &str, said: &mut watch::Receiver<NodeWord>) {
+        let looks = async {
+            loop {
+                if let Err(error) = self.look_at_node(worker).await {
+                    tracing::debug!(worker, ?error, "looking at the Node's record");
+                }
+                self.fence.nudged().await;
+            }
+        };
+        let rest = async {
+            tokio::select! {
+                biased;
+                _ = said.changed() => {}
+                () = looks => {}
+            }
+        };
+        // That the time is over is no error.
+        drop(tokio::time::timeout(pause, rest).await);
     }
 
-    /// Whether clients want the worker to take no more pods.
+    /// Hears what clients say of the worker.
     async fn look_at_node(&self, worker: &str) -> Result<(), ReadError> {
         let subject = self.jet.names.node(worker);
         let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
-        let Some(stored) = stored else {
-            self.fence.cordon(false);
-            return Ok(());
-        };
-        match is_cordoned(&stored.payload) {
-            Ok(cordoned) => self.fence.cordon(cordoned),
+        match stored.map_or(Ok(NodeWord::default()), |stored| NodeWord::read(&stored.payload)) {
+            Ok(word) => self.fence.hear(word),
             Err(error) => tracing::error!(subject, %error, "cannot read the Node's record"),
         }
         Ok(())

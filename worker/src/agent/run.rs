@@ -240,8 +240,8 @@ impl<R: Runtime> Agent<R> {
         let mut nudges = jet.subscribe(jet.names.nudge(&self.settings.name)).await?;
         let mut reconnects = jet.reconnects();
         reconnects.mark_unchanged();
-        let mut intake =
-            Intake::start(jet, &self.settings.name, self.settings.offer.clone(), clock()).await?;
+        let (name, offer) = (&self.settings.name, self.settings.offer.clone());
+        let mut intake = Intake::start(jet, name, offer, self.fence.word(), clock()).await?;
         self.share_places();
         let mut first = Outbox::default();
         if !self.takes_up(&lost, &mut first).await {
@@ -276,7 +276,10 @@ impl<R: Runtime> Agent<R> {
                 Some(event) = heard.recv() => self.heard(event, &mut out),
                 Some(message) = nudges.next() => self.nudged(&message.payload, &mut out),
                 () = reconnects.changed() => self.look_at_records(),
-                news = intake.next(), if !self.shutting_down => self.pulled_news(news),
+                news = intake.next(), if !self.shutting_down => match news {
+                    News::Refit => self.give_back_strange(&intake, &mut out),
+                    news => self.pulled_news(news),
+                },
                 () = tokio::time::sleep(pause) => {}
             }
             self.take_what_is_there(&mut intake, &mut heard, &mut nudges, &mut out);
@@ -388,7 +391,7 @@ impl<R: Runtime> Agent<R> {
     fn pulled_news(&mut self, news: News) {
         match news {
             News::Item(pulled) => self.pulled.push_back(pulled),
-            News::Less => {}
+            News::Less | News::Refit => {}
         }
     }
 
@@ -429,6 +432,18 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
+    /// Items of classes that this worker does not fit any more are for others.
+    fn give_back_strange(&mut self, intake: &Intake, out: &mut Outbox) {
+        self.pulled.retain(|pulled| {
+            let takes = intake.takes(&pulled.kind);
+            if !takes {
+                metrics::worker().gave_back();
+                out.answers.push((pulled.reply.clone(), b"-NAK"));
+            }
+            takes
+        });
+    }
+
     /// Items of a Job that is gone leave the queue.
     fn drop_items_of(&mut self, name: &super::templates::Name, out: &mut Outbox) {
         self.pulled.retain(|pulled| {
@@ -445,6 +460,8 @@ impl<R: Runtime> Agent<R> {
             Ok(nudge) => {
                 if let Some(cordoned) = nudge.cordoned {
                     self.fence.cordon(cordoned);
+                    // There may be more than that.
+                    self.fence.nudge();
                 }
                 self.asked_for(&nudge.claims);
                 for nudged in nudge.pods {

@@ -13,7 +13,7 @@ mod immutable;
 pub mod indexes;
 mod job;
 pub(in crate::admission) mod metadata;
-mod placing;
+pub(crate) mod placing;
 mod pod;
 mod resources;
 mod security;

@@ -6,7 +6,8 @@ use super::pod::given;
 use crate::admission::cause::{Causes, Path};
 use crate::admission::text;
 
-const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+/// Effects of taints.
+pub(crate) const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 const OPERATORS: [&str; 2] = ["Equal", "Exists"];
 
 /// `tolerations` and `affinity.nodeAffinity`.

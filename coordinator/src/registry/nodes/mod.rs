@@ -174,7 +174,7 @@ impl Registry {
             let wanted = change(&old)?;
             same_revision(&seen, &wanted.0.value)?;
             let admitted = admit_change(&kind, &old, wanted, options)?;
-            let word = word(&seen, &admitted.object);
+            let word = seen.word_in(&admitted.object);
             let same = seen.word.as_ref().is_some_and(|before| before.object == word);
             let expect = Expect::Sequence(seen.word_revision());
             let mut stored = StoredObject { object: word, gone: false, revision: 0 };
@@ -230,21 +230,6 @@ fn same_revision(seen: &Seen, new: &Value) -> Result<(), Error> {
         return Err(modified(&seen.lease.worker));
     }
     Ok(())
-}
-
-/// What of an admitted Node is a client's word.
-fn word(seen: &Seen, node: &Value) -> Value {
-    let own = seen.own_labels();
-    let mut labels = node["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-    labels.retain(|name, value| own.get(name) != Some(value));
-    let mut metadata = json!({"name": seen.lease.worker, "labels": labels});
-    for name in ["annotations", "managedFields"] {
-        if let Some(value) = node["metadata"].get(name) {
-            metadata[name] = value.clone();
-        }
-    }
-    let unschedulable = node["spec"]["unschedulable"] == true;
-    json!({"metadata": metadata, "spec": {"unschedulable": unschedulable}})
 }
 
 fn check_fields(options: &Options) -> Result<(), Error> {

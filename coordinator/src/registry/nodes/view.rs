@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use stint_common::annotations::DRAINING_CONDITION;
+use stint_common::annotations::{DRAINING_CONDITION, PLACES};
+use stint_common::placing;
 use stint_common::time::format_seconds;
-use stint_common::wire::{Machine, WorkerLease, WorkerState};
+use stint_common::wire::{Allocatable, Machine, Request, WorkerLease, WorkerState};
 
 use crate::admission::plain::UNSCHEDULABLE;
 use crate::registry::objects::StoredObject;
@@ -39,15 +40,47 @@ impl Seen {
         self.word.as_ref().is_some_and(|word| word.object["spec"]["unschedulable"] == true)
     }
 
-    /// The labels that every node has.
+    /// The worker's own labels.
     pub(super) fn own_labels(&self) -> Map<String, Value> {
         let mut labels = Map::new();
-        labels.insert("kubernetes.io/hostname".to_owned(), json!(self.lease.hostname));
-        labels.insert("kubernetes.io/os".to_owned(), json!("linux"));
+        let offered = self.lease.offer.iter().flat_map(|offer| &offer.labels);
+        labels.extend(offered.map(|(key, value)| (key.clone(), json!(value))));
+        let mut known = |key: &str, value: &str| {
+            labels.entry(key).or_insert_with(|| json!(value));
+        };
+        known("kubernetes.io/hostname", &self.lease.hostname);
+        known("kubernetes.io/os", "linux");
         if let Some(machine) = &self.lease.machine {
-            labels.insert("kubernetes.io/arch".to_owned(), json!(machine.architecture));
+            known("kubernetes.io/arch", &machine.architecture);
         }
         labels
+    }
+
+    /// The worker's own taints.
+    pub(super) fn own_taints(&self) -> Value {
+        json!(self.lease.offer.as_ref().map_or(&[][..], |offer| &offer.taints))
+    }
+
+    /// What of a Node is a client's word.
+    pub(super) fn word_in(&self, node: &Value) -> Value {
+        let own = self.own_labels();
+        let mut labels = node["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+        labels.retain(|name, value| own.get(name) != Some(value));
+        let mut metadata = json!({"name": self.lease.worker, "labels": labels});
+        for name in ["annotations", "managedFields"] {
+            if let Some(value) = node["metadata"].get(name) {
+                metadata[name] = value.clone();
+            }
+        }
+        if let Some(annotations) = metadata["annotations"].as_object_mut() {
+            annotations.shift_remove(PLACES);
+        }
+        let mut spec = json!({"unschedulable": node["spec"]["unschedulable"] == true});
+        let taints = node["spec"].get("taints").cloned().unwrap_or_else(|| json!([]));
+        if taints != self.own_taints() {
+            spec["taints"] = taints;
+        }
+        json!({"metadata": metadata, "spec": spec})
     }
 
     /// The Node as a client sees it.
@@ -67,10 +100,19 @@ impl Seen {
                 metadata[name] = value.clone();
             }
         }
+        if let Some(places) = self.places() {
+            metadata["annotations"][PLACES] = json!(places.to_string());
+        }
         let mut spec = json!({});
+        let taints = said["spec"].get("taints").cloned();
+        let taints = taints.unwrap_or_else(|| self.own_taints());
+        let mut taints = taints.as_array().cloned().unwrap_or_default();
         if self.is_cordoned() {
             spec["unschedulable"] = json!(true);
-            spec["taints"] = json!([{"key": UNSCHEDULABLE, "effect": "NoSchedule"}]);
+            taints.push(json!({"key": UNSCHEDULABLE, "effect": "NoSchedule"}));
+        }
+        if !taints.is_empty() {
+            spec["taints"] = json!(taints);
         }
         json!({
             "apiVersion": "v1",
@@ -81,16 +123,46 @@ impl Seen {
         })
     }
 
-    fn status(&self) -> Value {
-        let unknown = Machine::default();
-        let machine = self.lease.machine.as_ref().unwrap_or(&unknown);
-        let mut capacity = json!({"pods": self.lease.slots.to_string()});
+    /// How many pods that ask for nothing it runs at a time.
+    fn places(&self) -> Option<u64> {
+        self.lease.offer.as_ref().map(|offer| placing::room(&Request::default(), offer))
+    }
+
+    /// What the machine has, and what of it is for pods.
+    fn amounts(&self, machine: &Machine) -> (Value, Value) {
+        let mut capacity = json!({});
         if machine.cpus > 0 {
             capacity["cpu"] = json!(machine.cpus.to_string());
         }
         if machine.memory_bytes > 0 {
-            capacity["memory"] = json!(format!("{}Ki", machine.memory_bytes / 1024));
+            capacity["memory"] = json!(kibibytes(machine.memory_bytes));
         }
+        let Some(offer) = &self.lease.offer else {
+            capacity["pods"] = json!(self.lease.slots.to_string());
+            return (capacity.clone(), capacity);
+        };
+        let Allocatable { cpu_milli, memory, pods, others } = &offer.allocatable;
+        let mut allocatable = capacity.clone();
+        allocatable["cpu"] = match cpu_milli % 1000 {
+            0 => json!((cpu_milli / 1000).to_string()),
+            _ => json!(format!("{cpu_milli}m")),
+        };
+        // One that could not tell what it has takes what comes.
+        if *memory < u64::MAX {
+            allocatable["memory"] = json!(kibibytes(*memory));
+        }
+        let counted = others.iter().map(|(name, count)| (name.as_str(), count));
+        for (name, count) in counted.chain([("pods", pods)]) {
+            capacity[name] = json!(count.to_string());
+            allocatable[name] = capacity[name].clone();
+        }
+        (capacity, allocatable)
+    }
+
+    fn status(&self) -> Value {
+        let unknown = Machine::default();
+        let machine = self.lease.machine.as_ref().unwrap_or(&unknown);
+        let (capacity, allocatable) = self.amounts(machine);
         let mut addresses = Vec::new();
         if !machine.address.is_empty() {
             addresses.push(json!({"type": "InternalIP", "address": machine.address}));
@@ -98,7 +170,7 @@ impl Seen {
         addresses.push(json!({"type": "Hostname", "address": self.lease.hostname}));
         json!({
             "capacity": capacity,
-            "allocatable": capacity,
+            "allocatable": allocatable,
             "conditions": self.conditions(),
             "addresses": addresses,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
@@ -150,6 +222,10 @@ impl Seen {
         }
         Value::Array(conditions)
     }
+}
+
+fn kibibytes(bytes: u64) -> String {
+    format!("{}Ki", bytes / 1024)
 }
 
 /// A Node without what every renewal changes.

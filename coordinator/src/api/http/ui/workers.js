@@ -54,7 +54,9 @@ export function showWorkers(main) {
 
 function row(node, running) {
   const ready = node.status.conditions?.find((it) => it.type === 'Ready');
-  const places = Number(node.status.capacity?.pods ?? 0);
+  const places = Number(
+    node.metadata.annotations?.['stint.internal/places'] ?? node.status.capacity?.pods ?? 0,
+  );
   const state = ready?.status !== 'True' ? el('span', { class: 't-bad', title: ready?.message }, 'not ready')
     : node.spec?.unschedulable ? el('span', { class: 't-soft' }, 'cordoned') : el('span', { class: 't-good' }, 'ready');
   const memory = Number.parseInt(node.status.capacity?.memory ?? '0', 10);
