@@ -47,6 +47,8 @@ pub struct Client {
     url: String,
     /// Counts how often the connection was lost.
     losses: watch_channel::Receiver<u64>,
+    /// What the server said last that this user may not.
+    denials: watch_channel::Receiver<String>,
 }
 
 /// An answer that came.
@@ -67,19 +69,25 @@ impl Client {
     pub async fn connect(settings: &NatsConfig) -> Result<Self, Error> {
         let url = settings.url.clone();
         let (count, losses) = watch_channel::channel(0_u64);
+        let (denied, denials) = watch_channel::channel(String::new());
         let nats = as_whom(settings)
             .map_err(Error::Credentials)?
             .connection_timeout(CONNECT_LIMIT)
             .event_callback(move |event| {
-                if matches!(event, async_nats::Event::Disconnected) {
-                    count.send_modify(|count| *count += 1);
+                use async_nats::{Event, ServerError};
+                match event {
+                    Event::Disconnected => count.send_modify(|count| *count += 1),
+                    Event::ServerError(ServerError::Other(text)) if is_denial(&text) => {
+                        denied.send_replace(text);
+                    }
+                    _ => {}
                 }
                 std::future::ready(())
             })
             .connect(settings.servers())
             .await
             .map_err(|source| Error::Connect { url: url.clone(), source })?;
-        Ok(Self { nats, names: Names::default(), url, losses })
+        Ok(Self { nats, names: Names::default(), url, losses, denials })
     }
 
     /// Asks and waits for the one answer.
@@ -93,11 +101,15 @@ impl Client {
             .payload(call.body())
             .timeout(Some(REQUEST_LIMIT));
         let subject = call.subject(&self.names);
-        let message = self
-            .nats
-            .send_request(subject, request)
-            .await
-            .map_err(|error| self.request_error(call, &error))?;
+        let mut denials = self.denials(&subject);
+        let message = tokio::select! {
+            biased;
+            message = self.nats.send_request(subject, request) => {
+                message.map_err(|error| self.request_error(call, &error))?
+            }
+            // Nobody hears of a request that the server does not let pass.
+            why = denials.next() => return Err(Error::Denied { call: call.to_string(), why }),
+        };
         let body = self.check(call, message)?;
         let object = serde_json::from_slice(&body.payload)
             .map_err(|source| Error::Malformed { call: call.to_string(), source })?;
@@ -117,11 +129,12 @@ impl Client {
         let inbox = self.nats.new_inbox();
         let messages = self.nats.subscribe(inbox.clone()).await.map_err(|_| lost())?;
         let subject = call.subject(&self.names);
+        let denials = self.denials(&subject);
         self.nats
             .publish_with_reply_and_headers(subject, inbox, call.headers(), call.body())
             .await
             .map_err(|_| lost())?;
-        Ok(Stream::new(self.clone(), call.clone(), messages, losses))
+        Ok(Stream::new(self.clone(), call.clone(), messages, losses, denials))
     }
 
     /// Lists, then watches.
@@ -131,6 +144,13 @@ impl Client {
     /// As [`Client::request`].
     pub async fn watch(&self, list: Call) -> Result<(Vec<Value>, Watch), Error> {
         Watch::start(self.clone(), list).await
+    }
+
+    /// What the server says from now on that this user may not, about a subject or the answer's.
+    fn denials(&self, subject: &str) -> Denials {
+        let mut said = self.denials.clone();
+        said.mark_unchanged();
+        Denials { said, subject: subject.to_owned() }
     }
 
     fn request_error(&self, call: &Call, error: &async_nats::RequestError) -> Error {
@@ -160,6 +180,36 @@ impl Client {
         let status = Status::read(&message.payload, code.as_str(), text);
         Err(Error::Refused { call: call.to_string(), status: Box::new(status) })
     }
+}
+
+/// Waits for the server to say that something was not allowed.
+#[derive(Debug)]
+struct Denials {
+    said: watch_channel::Receiver<String>,
+    subject: String,
+}
+
+impl Denials {
+    /// What it says, if it is about this request or where its answers go. Safe to cancel.
+    async fn next(&mut self) -> String {
+        loop {
+            if self.said.changed().await.is_err() {
+                // The connection is gone, and with it whoever could say so.
+                return std::future::pending().await;
+            }
+            let text = self.said.borrow_and_update().clone();
+            // `Permissions Violation for Publish to "SUBJECT"`: of inboxes any may be meant.
+            let published = text.to_ascii_lowercase().contains("for publish to");
+            if !published || text.contains(&format!("\"{}\"", self.subject)) {
+                return text;
+            }
+        }
+    }
+}
+
+/// Whether the server's words mean that a user may not publish or subscribe to something.
+fn is_denial(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("permissions violation")
 }
 
 struct Body {

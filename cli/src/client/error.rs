@@ -40,6 +40,14 @@ pub enum Error {
         /// What was asked.
         call: String,
     },
+    /// NATS does not let this user ask that.
+    #[error("{call}: not allowed to this user of NATS: {why}")]
+    Denied {
+        /// What was asked.
+        call: String,
+        /// What the server says.
+        why: String,
+    },
     /// The connection is closed.
     #[error("{call}: the connection to NATS is lost")]
     Lost {
@@ -94,6 +102,7 @@ impl Error {
             | Self::ConfigFile(_)
             | Self::Credentials(_)
             | Self::Connect { .. }
+            | Self::Denied { .. }
             | Self::TooBig { .. }
             | Self::Malformed { .. } => false,
         }
@@ -108,9 +117,11 @@ impl Error {
                 500.. | 429 => Exit::Unreachable,
                 _ => Exit::Usage,
             },
-            Self::Context(_) | Self::ConfigFile(_) | Self::Credentials(_) | Self::TooBig { .. } => {
-                Exit::Usage
-            }
+            Self::Context(_)
+            | Self::ConfigFile(_)
+            | Self::Credentials(_)
+            | Self::Denied { .. }
+            | Self::TooBig { .. } => Exit::Usage,
             Self::Connect { .. }
             | Self::NoCoordinator { .. }
             | Self::Silent { .. }
@@ -131,6 +142,14 @@ impl Error {
             Self::NoCoordinator { url } => Some(format!("stint coordinator --nats {url}")),
             Self::Silent { .. } => Some("the same again, and `stint coordinator`'s log".to_owned()),
             Self::Refused { status, .. } => status.try_next(),
+            Self::Denied { why, .. } if why.contains("Subscription") => Some(
+                "STINT_INBOX_PREFIX, where this user's answers may come; `stint config view` tells \
+                 who this is"
+                    .to_owned(),
+            ),
+            Self::Denied { .. } => {
+                Some("`stint config view` tells who this is; another namespace with -n".to_owned())
+            }
             Self::Context(_)
             | Self::ConfigFile(_)
             | Self::Credentials(_)

@@ -9,7 +9,7 @@ use stint_common::names;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Call, Client, Error};
+use super::{Call, Client, Denials, Error};
 
 /// Heartbeats come every five seconds; so much silence means that whoever answered is gone.
 const SILENCE: Duration = Duration::from_secs(12);
@@ -32,6 +32,7 @@ pub struct Stream {
     call: Call,
     messages: Subscriber,
     losses: watch::Receiver<u64>,
+    denials: Denials,
 }
 
 impl Stream {
@@ -40,8 +41,9 @@ impl Stream {
         call: Call,
         messages: Subscriber,
         losses: watch::Receiver<u64>,
+        denials: Denials,
     ) -> Self {
-        Self { client, call, messages, losses }
+        Self { client, call, messages, losses, denials }
     }
 
     /// Waits for the next part. Heartbeats are taken in and not shown.
@@ -60,6 +62,9 @@ impl Stream {
                 // The connection mends itself, but parts of the answer may have been sent
                 // meanwhile.
                 _ = self.losses.changed() => None,
+                why = self.denials.next() => {
+                    return Err(Error::Denied { call: self.call.to_string(), why });
+                }
             };
             let message = message.ok_or_else(|| Error::Lost { call: self.call.to_string() })?;
             let body = self.client.check(&self.call, message)?;

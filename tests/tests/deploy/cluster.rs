@@ -276,6 +276,12 @@ async fn each_role_does_its_own_and_nothing_else(cluster: &Cluster, admin: &Clie
     ] {
         assert!(heard(client, subject, &Value::Null).await, "{subject} is not answered");
     }
+    // The command line says what it is not allowed, and does not wait for an answer.
+    let script = format!(". {}; exec {STINT} get jobs -A", cluster.path("submitter.env").display());
+    let said = Command::new("sh").args(["-c", &script]).output().expect("it can be run");
+    let errors = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("list jobs _all: not allowed to this user of NATS"), "{errors}");
     let jobs = api(admin.clone(), "_all").send("jobs.list", &[], "").await.object();
     let names: Vec<&str> = jobs["items"]
         .as_array()
