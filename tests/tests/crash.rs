@@ -29,6 +29,8 @@ mod redelivered;
 mod removed;
 #[path = "crash/standstill.rs"]
 mod standstill;
+#[path = "crash/starting.rs"]
+mod starting;
 #[path = "crash/storm.rs"]
 mod storm;
 #[path = "crash/tombstones.rs"]

@@ -45,4 +45,5 @@ pub use devices::DeviceKind;
 pub use fence::{Fence, LOOK};
 pub use identity::{Home, HomeError};
 pub use lease::{Hello, HelloError, Keeper};
+pub use leave::{going_on, leave_untaken};
 pub use run::{Agent, Ending, Orders, Settings};

@@ -22,6 +22,7 @@ use super::devices::{DeviceKind, Devices};
 use super::disk::Disk;
 use super::fence::{Fence, boottime_ms};
 use super::intake::{Intake, MOST, News, Pulled, clock};
+use super::leave::{going_on, leave_untaken};
 use super::outbox::{Done, OnItsWay, Outbox, Post};
 use super::places::Places;
 use super::pods::{Pod, Timer};
@@ -43,6 +44,9 @@ const EVENTS_A_ROUND: usize = 4096;
 const HOLD_ENDS: Duration = Duration::from_millis(4);
 /// Sizes are written down for metrics this often.
 const LOOK_AT_SIZES: Duration = Duration::from_secs(1);
+/// What an agent needs to begin may take so long after it was told to stop: then its pods' ends are
+/// written, as at any other time.
+const START: Duration = Duration::from_secs(3);
 /// So many ends are company enough.
 const HELD_ENDS: usize = 64;
 
@@ -81,6 +85,25 @@ pub struct Orders {
     pub hand_over: CancellationToken,
     /// This life of the worker is over.
     pub lost: CancellationToken,
+}
+
+impl Orders {
+    /// Something that takes a server that answers: given up when it has not come about a while
+    /// after the agent was told to stop.
+    pub async fn unless_told<T>(&self, wanted: impl Future<Output = T>) -> Option<T> {
+        let told = async {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = self.hand_over.cancelled() => {}
+            }
+            tokio::time::sleep(START).await;
+        };
+        tokio::select! {
+            biased;
+            wanted = wanted => Some(wanted),
+            () = told => None,
+        }
+    }
 }
 
 /// Why an agent stopped.
@@ -148,6 +171,8 @@ pub struct Agent<R: Runtime> {
     held_since: Option<Instant>,
     board: Option<Instant>,
     pub(super) kept: Option<Kept>,
+    /// Runs that were going on when this agent began.
+    pub(super) left: BTreeSet<RunId>,
     nonce: u64,
 }
 
@@ -166,6 +191,7 @@ impl<R: Runtime> Agent<R> {
         host: Host,
     ) -> std::io::Result<Self> {
         let kept = runtime.kept();
+        let left = going_on(&kept);
         let terminations = TerminationLogs::open(&settings.data_dir, !kept.notes.is_empty())?;
         // Numbers of this life must not come again: those of an earlier agent of it are all lower.
         let nonce = if runtime.life().is_some() { boottime_ms().unsigned_abs() << 20 } else { 0 };
@@ -211,6 +237,7 @@ impl<R: Runtime> Agent<R> {
             to_forget: Vec::new(),
             died: false,
             kept: Some(kept),
+            left,
             pulled: VecDeque::new(),
             templates: Templates::default(),
             held_ends: Vec::new(),
@@ -235,18 +262,13 @@ impl<R: Runtime> Agent<R> {
         mut heard: mpsc::UnboundedReceiver<RuntimeEvent>,
         orders: Orders,
     ) -> Result<Ending, PortError> {
-        let Orders { shutdown, hand_over, lost } = orders;
-        let jet = self.post.jet.clone();
-        let mut nudges = jet.subscribe(jet.names.nudge(&self.settings.name)).await?;
-        let mut reconnects = jet.reconnects();
-        reconnects.mark_unchanged();
-        let mut intake =
-            Intake::start(jet, &self.settings.name, self.settings.offer.clone(), clock()).await?;
-        self.share_places();
         let mut first = Outbox::default();
-        if !self.takes_up(&lost, &mut first).await {
-            return Ok(Ending::Lost);
-        }
+        let Some(started) = orders.unless_told(self.start(&orders.lost, &mut first)).await else {
+            return Ok(self.leave_early(&mut heard, &orders).await);
+        };
+        let Some((mut nudges, mut intake)) = started? else { return Ok(Ending::Lost) };
+        let Orders { shutdown, hand_over, lost } = orders;
+        let mut reconnects = self.post.jet.reconnects();
         loop {
             let mut out = std::mem::take(&mut first);
             if let Some(rest) = self.rest() {
@@ -298,6 +320,31 @@ impl<R: Runtime> Agent<R> {
                 return Ok(ending);
             }
         }
+    }
+
+    /// Told to stop before it has begun.
+    pub async fn leave_early(
+        &mut self,
+        heard: &mut mpsc::UnboundedReceiver<RuntimeEvent>,
+        orders: &Orders,
+    ) -> Ending {
+        let grace = Duration::from_secs(u64::from(self.settings.shutdown_seconds));
+        let left = std::mem::take(&mut self.left);
+        leave_untaken(&*self.runtime, left, heard, orders, grace).await
+    }
+
+    /// Begins to listen, and takes up what was left; nothing when this life is over.
+    async fn start(
+        &mut self,
+        lost: &CancellationToken,
+        first: &mut Outbox,
+    ) -> Result<Option<(Subscription, Intake)>, PortError> {
+        let jet = self.post.jet.clone();
+        let nudges = jet.subscribe(jet.names.nudge(&self.settings.name)).await?;
+        let intake =
+            Intake::start(jet, &self.settings.name, self.settings.offer.clone(), clock()).await?;
+        self.share_places();
+        Ok(self.takes_up(lost, first).await.then_some((nudges, intake)))
     }
 
     /// The number of the next run.
