@@ -9,6 +9,8 @@
 mod agent;
 #[path = "crash/away.rs"]
 mod away;
+#[path = "crash/clock.rs"]
+mod clock;
 #[path = "crash/deletion.rs"]
 mod deletion;
 #[path = "crash/dev.rs"]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use stint_common::id::PodId;
-use stint_common::time::now;
 use tokio::sync::mpsc;
 
 use super::intake::clock;
@@ -43,7 +42,8 @@ impl<R: Runtime> Agent<R> {
         let asked = pod.machine.settings().grace_seconds;
         let grace_seconds = asked.min(self.settings.shutdown_seconds);
         let reason = "worker was shut down".to_owned();
-        self.step(id, Event::StopOrdered { grace_seconds, reason, at: now() }, out);
+        let at = self.wall.now();
+        self.step(id, Event::StopOrdered { grace_seconds, reason, at }, out);
         self.settle_pending(out);
     }
 

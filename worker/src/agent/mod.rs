@@ -33,6 +33,7 @@ mod pods;
 mod probing;
 mod room;
 mod run;
+mod set_clock;
 mod shipping;
 mod standing;
 mod take_up;

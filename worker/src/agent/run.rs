@@ -12,7 +12,7 @@ use stint_common::collections::HashMap;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::metrics;
 use stint_common::nats::{Committer, Jet, PortError, Subscription, Write};
-use stint_common::time::{Instant, now, since};
+use stint_common::time::{Instant, WallClock, since};
 use stint_common::wire::{Exit, Nudge, Offer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -142,6 +142,8 @@ pub struct Agent<R: Runtime> {
     /// Pods that wait for what their variables come from, and how often it was looked for in vain.
     pub(super) configuring: HashMap<PodId, u32>,
     pub(super) look_again: BTreeSet<Timer>,
+    /// What these times are told by.
+    pub(super) wall: WallClock,
     pub(super) on_their_way: FuturesUnordered<OnItsWay>,
     pub(super) effects: Vec<Effect>,
     pub(super) ahead: Ahead,
@@ -219,6 +221,7 @@ impl<R: Runtime> Agent<R> {
             retries: BTreeSet::new(),
             configuring: HashMap::default(),
             look_again: BTreeSet::new(),
+            wall: WallClock::look(),
             on_their_way: FuturesUnordered::new(),
             effects: Vec::new(),
             ahead: Ahead::default(),
@@ -281,6 +284,7 @@ impl<R: Runtime> Agent<R> {
                     () = tokio::time::sleep(rest) => {}
                 }
             }
+            self.look_at_clock();
             let pause = self.pause();
             // Whatever woke the loop, the rest of what is there is taken in below.
             tokio::select! {
@@ -301,6 +305,7 @@ impl<R: Runtime> Agent<R> {
                 news = intake.next(), if !self.shutting_down => self.pulled_news(news),
                 () = tokio::time::sleep(pause) => {}
             }
+            self.look_at_clock();
             self.take_what_is_there(&mut intake, &mut heard, &mut nudges, &mut out);
             self.ring_timers(&mut out);
             self.settle_pending(&mut out);
@@ -397,7 +402,7 @@ impl<R: Runtime> Agent<R> {
         let timers = [self.reports.first(), self.wakes.first(), self.look_again.first()];
         let next = timers.into_iter().flatten().map(|(at, _)| *at);
         let next = next.chain(self.retries.first().map(|(at, _, _)| *at)).min();
-        next.map_or(tick, |at| since(at, now()).min(tick))
+        next.map_or(tick, |at| since(at, self.wall.now()).min(tick))
     }
 
     /// What has come meanwhile is taken in before the next decision: a flood makes large groups.
@@ -504,7 +509,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn ring_timers(&mut self, out: &mut Outbox) {
-        let at = now();
+        let at = self.wall.now();
         while let Some((_, id)) = self.reports.first().copied().filter(|(due, _)| *due <= at) {
             self.reports.pop_first();
             self.write_report(id, out);
