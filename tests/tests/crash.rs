@@ -29,6 +29,8 @@ mod put_back;
 mod redelivered;
 #[path = "crash/removed.rs"]
 mod removed;
+#[path = "crash/slow_disk.rs"]
+mod slow_disk;
 #[path = "crash/standstill.rs"]
 mod standstill;
 #[path = "crash/starting.rs"]
@@ -37,6 +39,8 @@ mod starting;
 mod storm;
 #[path = "crash/tombstones.rs"]
 mod tombstones;
+#[path = "crash/versions.rs"]
+mod versions;
 
 /// The program under test.
 const STINT: &str = env!("CARGO_BIN_EXE_stint-under-test");
