@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod client;
 pub mod otlp;
+mod variables;
 
 use std::io::IsTerminal as _;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nix::time::{ClockId, clock_gettime};
 /// The monotonic clock: tokio's, which stands still while nothing happens in a simulation.
 pub use tokio::time::Instant;
@@ -29,6 +29,62 @@ pub fn boottime_ms() -> i64 {
     }
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What a clock may be off for reasons of its own.
+const TOLERANCE: SignedDuration = SignedDuration::from_millis(100);
+
+/// The time of day, for whatever waits: it goes on evenly when the machine's clock is set, until
+/// somebody [asks](Self::was_set) and sets all that waits with it.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    /// What it is before the time since the machine's start.
+    ahead_ms: i64,
+}
+
+impl WallClock {
+    /// As the machine's clock is now.
+    #[must_use]
+    pub fn look() -> Self {
+        Self { ahead_ms: now().as_millisecond() - boottime_ms() }
+    }
+
+    /// The time by it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let millis = self.ahead_ms.saturating_add(boottime_ms());
+        Timestamp::from_millisecond(millis).unwrap_or_else(|_| now())
+    }
+
+    /// What another process of this machine has to know to make sense of times of this one.
+    #[must_use]
+    pub fn ahead_ms(&self) -> i64 {
+        self.ahead_ms
+    }
+
+    /// By how much the clock was set since `ahead_ms` held, if it was.
+    #[must_use]
+    pub fn set_since(&self, ahead_ms: i64) -> Option<SignedDuration> {
+        let by = SignedDuration::from_millis(self.ahead_ms.saturating_sub(ahead_ms));
+        (by.abs() > TOLERANCE).then_some(by)
+    }
+
+    /// By how much the machine's clock was set since it was last asked, if it was. From now on this
+    /// one goes by it.
+    pub fn was_set(&mut self) -> Option<SignedDuration> {
+        let found = Self::look();
+        let by = found.set_since(self.ahead_ms)?;
+        *self = found;
+        Some(by)
+    }
+
+    /// When something happened, as somebody says whose clock may have been set meanwhile.
+    #[must_use]
+    pub fn not_to_come(&self, at: Timestamp) -> Timestamp {
+        let now = self.now();
+        let to_come = at.duration_since(now) > TOLERANCE;
+        if to_come { now } else { at }
+    }
 }
 
 /// The time cut to whole seconds: `metav1::Time` holds no more, and a status written with more
@@ -122,6 +178,23 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(human_seconds(seconds), text, "{seconds}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed() {
+        let clock = WallClock { ahead_ms: 5000 };
+        let since = |ahead_ms| clock.set_since(ahead_ms).map(|by| by.as_millis());
+        assert_eq!((since(5000), since(5100), since(4901)), (None, None, None));
+        assert_eq!((since(4000), since(3_605_000)), (Some(1000), Some(-3_600_000)));
+    }
+
+    #[test]
+    fn what_is_to_come_has_happened_now() {
+        let clock = WallClock::look();
+        let hour = SignedDuration::from_hours(1);
+        let (before, later) = (clock.now() - hour, clock.now() + hour);
+        assert_eq!(clock.not_to_come(before), before);
+        assert!(clock.not_to_come(later) < later - hour / 2);
     }
 
     #[test]

@@ -60,14 +60,20 @@ pub async fn run(
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let (client, jet) = nats::connect(&config.nats).await?;
+    let Some(connected) = shutdown.run_until_cancelled(nats::connect(&config.nats)).await else {
+        return Ok(());
+    };
+    let (client, jet) = connected?;
     let prefix = jet.names.prefix().to_owned();
     let (owns, owning) = watch::channel(false);
     let traces = trace::start(config.traces);
     let tracer = traces.as_ref().map(trace::Exporter::tracer);
     let limits = StreamLimits { replicas: config.replicas, ..StreamLimits::default() };
     let tended = jet.clone();
-    let (registry, shared) = assemble(jet, config.replicas, config.keep, tracer, owns).await?;
+    let assembled = assemble(jet, config.replicas, config.keep, tracer, owns);
+    // Nothing depends on one that has not begun.
+    let Some(assembled) = shutdown.run_until_cancelled(assembled).await else { return Ok(()) };
+    let (registry, shared) = assembled?;
     let control = task::spawn(control::run(shared, shutdown.clone()));
     let registry = Arc::new(registry.with_traces(config.traces));
     let http = config.http.map(|offer| {

@@ -5,6 +5,7 @@
 //! things.
 
 pub mod api;
+pub mod clock;
 pub mod http;
 pub mod job;
 pub mod mutations;
@@ -17,6 +18,7 @@ pub mod wait;
 pub mod world;
 
 pub use api::{Api, Reply, Streamed};
+pub use clock::WallClock;
 pub use http::{Http, HttpReply, HttpStream};
 pub use job::{JobBuilder, job};
 pub use relay::{Cut, Relay};

@@ -29,6 +29,19 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// Where both of its outputs go, appended.
     pub log: PathBuf,
+    /// What is different from how such a program is usually started.
+    pub dress: Dress,
+}
+
+/// How a part is started, if not as usual.
+#[derive(Clone, Debug, Default)]
+pub struct Dress {
+    /// Another program in place of the part's own: that of another version.
+    pub program: Option<PathBuf>,
+    /// A program with arguments, which sets something up and becomes the part's.
+    pub before: Vec<OsString>,
+    /// Variables, beside those of the tests.
+    pub environment: Vec<(String, OsString)>,
 }
 
 /// A child that is killed when dropped.
@@ -136,8 +149,10 @@ fn spawn(program: &Program) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(&program.log)?;
     Command::new(&program.launcher)
         .args([launch::SUBCOMMAND, "--parent", &std::process::id().to_string(), "--"])
-        .arg(&program.program)
+        .args(&program.dress.before)
+        .arg(program.dress.program.as_ref().unwrap_or(&program.program))
         .args(&program.arguments)
+        .envs(program.dress.environment.iter().map(|(name, value)| (name, value)))
         .env_remove("NATS_URL")
         .env_remove("STINT_NATS_URL")
         .stdin(Stdio::null())

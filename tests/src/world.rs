@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::api::Api;
 use crate::http::Http;
-use crate::parts::{Keeper, Part, Program, tail};
+use crate::parts::{Dress, Keeper, Part, Program, tail};
 use crate::relay::Relay;
 use crate::wait::until;
 
@@ -48,6 +48,8 @@ pub struct Shape {
     pub keep_deleted: Option<f64>,
     /// `max_payload` of nats-server, in bytes.
     pub max_payload: Option<u32>,
+    /// `sync_interval: always` of nats-server.
+    pub sync_always: bool,
 }
 
 impl Default for Shape {
@@ -60,6 +62,7 @@ impl Default for Shape {
             keep_pods: None,
             keep_deleted: None,
             max_payload: None,
+            sync_always: false,
         }
     }
 }
@@ -68,6 +71,7 @@ impl Default for Shape {
 #[derive(Debug)]
 pub struct World {
     parts: Mutex<BTreeMap<String, Part>>,
+    dresses: Mutex<BTreeMap<String, Dress>>,
     keeper: Keeper,
     client: Client,
     stint: PathBuf,
@@ -89,7 +93,8 @@ impl World {
         let client = connect(port).await;
         let parts = Mutex::new(BTreeMap::from([(NATS.to_owned(), server)]));
         let stint = PathBuf::from(stint);
-        let world = Self { parts, keeper, client, stint, port, shape, dir };
+        let dresses = Mutex::default();
+        let world = Self { parts, dresses, keeper, client, stint, port, shape, dir };
         for part in world.roles() {
             world.play(&part);
             if part == "coordinator-0" {
@@ -192,12 +197,24 @@ impl World {
         said.expect("a coordinator says where it listens").to_owned()
     }
 
+    /// From its next start on a part is started so.
+    pub fn dress(&self, part: &str, dress: Dress) {
+        let mut dresses = self.dresses.lock().unwrap_or_else(PoisonError::into_inner);
+        dresses.insert(part.to_owned(), dress);
+    }
+
+    fn dress_of(&self, part: &str) -> Dress {
+        let dresses = self.dresses.lock().unwrap_or_else(PoisonError::into_inner);
+        dresses.get(part).cloned().unwrap_or_default()
+    }
+
     fn run_stint(&self, part: &str, arguments: impl Iterator<Item = String>) -> Program {
         Program {
             launcher: self.stint.clone(),
             program: self.stint.clone(),
             arguments: arguments.map(Into::into).collect(),
             log: self.dir.path().join(format!("{part}.log")),
+            dress: self.dress_of(part),
         }
     }
 
@@ -218,7 +235,10 @@ impl World {
     pub fn play_with(&self, part: &str, arguments: &[&str]) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let program = match part {
-            NATS => server_program(&self.stint, self.dir.path()),
+            NATS => {
+                let program = server_program(&self.stint, self.dir.path());
+                Program { dress: self.dress_of(NATS), ..program }
+            }
             _ => self.program(part, arguments),
         };
         let before = parts.insert(part.to_owned(), self.keeper.run(program));
@@ -398,17 +418,19 @@ fn server_program(stint: &Path, dir: &Path) -> Program {
         program: SERVER.clone(),
         arguments: vec!["--config".into(), dir.join("nats.conf").into()],
         log: dir.join(format!("{NATS}.log")),
+        dress: Dress::default(),
     }
 }
 
 /// Starts nats-server on a free port; another one when somebody was faster.
 async fn start_server(keeper: &Keeper, stint: &Path, dir: &Path, shape: &Shape) -> (u16, Part) {
     let payload = shape.max_payload.map_or_else(String::new, |max| format!("max_payload: {max}\n"));
+    let sync = if shape.sync_always { ", sync_interval: always" } else { "" };
     loop {
         let port = free_port();
         let config = format!(
             "listen: 127.0.0.1:{port}\nserver_name: \"test-{port}-{}\"\n\
-             {payload}jetstream {{ store_dir: \"{}\" }}\n",
+             {payload}jetstream {{ store_dir: \"{}\"{sync} }}\n",
             std::process::id(),
             dir.join("jetstream").display()
         );

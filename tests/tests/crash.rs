@@ -9,6 +9,8 @@
 mod agent;
 #[path = "crash/away.rs"]
 mod away;
+#[path = "crash/clock.rs"]
+mod clock;
 #[path = "crash/deletion.rs"]
 mod deletion;
 #[path = "crash/dev.rs"]
@@ -27,12 +29,18 @@ mod put_back;
 mod redelivered;
 #[path = "crash/removed.rs"]
 mod removed;
+#[path = "crash/slow_disk.rs"]
+mod slow_disk;
 #[path = "crash/standstill.rs"]
 mod standstill;
+#[path = "crash/starting.rs"]
+mod starting;
 #[path = "crash/storm.rs"]
 mod storm;
 #[path = "crash/tombstones.rs"]
 mod tombstones;
+#[path = "crash/versions.rs"]
+mod versions;
 
 /// The program under test.
 const STINT: &str = env!("CARGO_BIN_EXE_stint-under-test");

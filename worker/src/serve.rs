@@ -19,7 +19,10 @@ use stint_common::wire::{self, NodeWord, Offer, VERSION, WorkerLease, WorkerStat
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Ending, Fence, HelloError, Home, HomeError, Keeper, Orders, Settings};
+use crate::agent::{
+    Agent, Ending, Fence, HelloError, Home, HomeError, Keeper, Orders, Settings, going_on,
+    leave_untaken,
+};
 use crate::forward::Outlet;
 use crate::launch::Host;
 use crate::machine::Machine;
@@ -67,6 +70,14 @@ pub struct Stop {
     /// It ends and leaves its pods to the next agent on the same data directory. Without a
     /// supervisor they end with it.
     pub hand_over: CancellationToken,
+}
+
+impl Stop {
+    /// The same for one life of the worker.
+    fn orders(&self) -> Orders {
+        let (shutdown, hand_over) = (self.shutdown.clone(), self.hand_over.clone());
+        Orders { shutdown, hand_over, lost: CancellationToken::new() }
+    }
 }
 
 impl Config {
@@ -168,7 +179,17 @@ pub async fn run_with<R: Runtime>(
     let hostname = hostname();
     let name = config.name.clone().unwrap_or_else(|| hostname.to_ascii_lowercase());
     check_name(&name)?;
-    let (_, jet) = nats::connect(&config.nats).await?;
+    let orders = stop.orders();
+    let Some(connected) = orders.unless_told(nats::connect(&config.nats)).await else {
+        let (sink, mut heard) = mpsc::unbounded_channel();
+        let runtime = Arc::new(open(home.path.clone(), Incarnation::random(), sink)?);
+        let left = going_on(&runtime.kept());
+        let grace = Duration::from_secs(u64::from(config.shutdown_seconds));
+        let ending = leave_untaken(&*runtime, left, &mut heard, &orders, grace).await;
+        close(runtime, ending).await;
+        return Ok(());
+    };
+    let (_, jet) = connected?;
     let host = Host::new(&name, &address(), "/", std::env::vars());
     let worker = Worker {
         objects: Committer::start(jet.clone(), jet.names.objects_stream()),
@@ -197,18 +218,23 @@ pub async fn run_with<R: Runtime>(
         let fence = Fence::start(&runtime);
         let life = Life { me, runtime: Arc::clone(&runtime), fence, heard };
         let ending = worker.live(life, &ready, &stop).await?;
-        if ending == Ending::HandedOver {
-            return Ok(());
-        }
-        // Waits for the ends of processes.
-        let closed = tokio::task::spawn_blocking(move || runtime.close()).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "ending what ran the pods");
-        }
+        close(runtime, ending).await;
         match ending {
             Ending::Shutdown | Ending::GaveUp | Ending::HandedOver => return Ok(()),
             Ending::Lost => tracing::warn!(worker = worker.name, "beginning a new life"),
         }
+    }
+}
+
+/// Ends what ran the pods, unless they are another's now.
+async fn close<R: Runtime>(runtime: Arc<R>, ending: Ending) {
+    if ending == Ending::HandedOver {
+        return;
+    }
+    // Waits for the ends of processes.
+    let closed = tokio::task::spawn_blocking(move || runtime.close()).await;
+    if let Err(error) = closed {
+        tracing::error!(%error, "ending what ran the pods");
     }
 }
 
@@ -272,15 +298,12 @@ impl Worker {
         ready: &CancellationToken,
         stop: &Stop,
     ) -> Result<Ending, ServeError> {
-        let Life { me, runtime, fence, heard } = life;
+        let Life { me, runtime, fence, mut heard } = life;
+        let orders = stop.orders();
         let (jet, objects) = (self.jet.clone(), self.objects.clone());
         let keeper = Keeper::new(jet.clone(), objects, Arc::clone(&fence), self.renew);
         let offer = self.told.offer(self.slots, &self.hostname, &runtime.abilities());
-        let hello = keeper.hello(self.first_lease(me, offer.clone()), runtime.has_kept()).await;
-        let hello = match hello {
-            Err(HelloError::Over) => return Ok(Ending::Lost),
-            hello => hello?,
-        };
+        let hello = keeper.hello(self.first_lease(me, offer.clone()), runtime.has_kept());
         let host = self.host.clone().with(offer.allocatable.clone(), self.told.pids);
         let devices = self.told.devices.clone();
         let settings = Settings {
@@ -292,13 +315,16 @@ impl Worker {
             outlet: self.outlet.clone(),
         };
         let agent = Agent::new(settings, me, runtime, fence, jet, host);
-        let agent = agent.map_err(ServeError::Data)?;
-        let (over, lost) = (CancellationToken::new(), CancellationToken::new());
-        let keeping = task::spawn(keep(keeper, hello, over.clone(), lost.clone()));
+        let mut agent = agent.map_err(ServeError::Data)?;
+        let hello = match orders.unless_told(hello).await {
+            None => return Ok(agent.leave_early(&mut heard, &orders).await),
+            Some(Err(HelloError::Over)) => return Ok(Ending::Lost),
+            Some(hello) => hello?,
+        };
+        let (over, lost) = (CancellationToken::new(), orders.lost.clone());
+        let keeping = task::spawn(keep(keeper, hello, over.clone(), lost));
         ready.cancel();
         tracing::info!(worker = self.name, slots = self.slots, incarnation = %me, "taking pods");
-        let (shutdown, hand_over) = (stop.shutdown.clone(), stop.hand_over.clone());
-        let orders = Orders { shutdown, hand_over, lost };
         let ending = agent.run(heard, orders).await.map_err(ServeError::Subscribe)?;
         if ending != Ending::Shutdown {
             // Without goodbye: the chain goes on, or pods were left whose ends are not written.

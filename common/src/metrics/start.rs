@@ -22,6 +22,9 @@ use crate::telemetry::otlp::{self, Signal};
 /// The end of the process waits so long for what is still to be sent.
 const FLUSH: Duration = Duration::from_secs(1);
 
+/// OpenTelemetry's own. The library would take an interval of 0 from the environment.
+const INTERVAL: Duration = Duration::from_secs(60);
+
 static REGISTRY: OnceLock<Registry> = OnceLock::new();
 
 /// What counts, until it is stopped.
@@ -64,7 +67,9 @@ pub fn start(role: Role, scraped: bool) -> Option<Metrics> {
         match exporter(&endpoint) {
             Ok(exporter) => {
                 tracing::info!(endpoint, "sending metrics");
-                provider = provider.with_reader(PeriodicReader::builder(exporter).build());
+                let interval = otlp::interval().unwrap_or(INTERVAL);
+                let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
+                provider = provider.with_reader(reader);
             }
             Err(error) => tracing::error!(endpoint, error, "metrics cannot be sent"),
         }

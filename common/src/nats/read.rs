@@ -53,6 +53,14 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether there is no such stream (yet).
+    #[must_use]
+    pub fn is_missing_stream(&self) -> bool {
+        matches!(self, Self::Ask { source, .. } if source.is_refusal(404))
+    }
+}
+
 #[derive(Deserialize)]
 struct Found {
     message: RawMessage,

@@ -13,6 +13,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::{Certificate, Identity, blocking};
 
 use super::otlp::{self, Signal};
+use super::variables;
 
 /// OpenTelemetry's own.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,8 +81,8 @@ pub struct Client {
     http: blocking::Client,
     signal: Signal,
     endpoint: String,
-    /// The answer to one request is waited for so long.
-    pub timeout: Duration,
+    /// The answer to one request is waited for so long; `None`: until it comes.
+    pub timeout: Option<Duration>,
     said: Mutex<Option<Instant>>,
 }
 
@@ -101,12 +102,14 @@ pub fn client(signal: Signal, endpoint: &str) -> Result<Client, ClientError> {
 }
 
 /// What the variables say.
+#[derive(Debug)]
 struct Settings {
-    timeout: Duration,
+    timeout: Option<Duration>,
     roots: Roots,
     identity: Option<Identity>,
 }
 
+#[derive(Debug)]
 enum Roots {
     /// Without TLS nobody's certificate is looked at; the machine need not have any.
     None,
@@ -123,8 +126,8 @@ impl Settings {
         read: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ClientError> {
         let variable = |what: &str| otlp::own(signal, what, &read);
-        let timeout = variable("TIMEOUT").and_then(|(_, text)| text.parse().ok());
-        let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
+        let timeout = variable("TIMEOUT").and_then(|(_, text)| variables::timeout(&text).ok());
+        let timeout = timeout.unwrap_or(Some(DEFAULT_TIMEOUT));
         if !is_tls(endpoint) {
             return Ok(Self { timeout, roots: Roots::None, identity: None });
         }
@@ -266,6 +269,29 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         Settings::read(Signal::Traces, endpoint, read).err().map(|error| chain(&error))
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_as_long_as_the_variables_say() {
+        let check = |own: Option<&str>, all: Option<&str>, expect: Option<u64>| {
+            let read = |name: &str| {
+                let text = match name {
+                    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT" => own,
+                    "OTEL_EXPORTER_OTLP_TIMEOUT" => all,
+                    _ => None,
+                };
+                text.map(str::to_owned)
+            };
+            let settings = Settings::read(Signal::Traces, "http://a", read).unwrap();
+            assert_eq!(settings.timeout, expect.map(Duration::from_millis), "{own:?} {all:?}");
+        };
+        check(None, None, Some(10_000));
+        check(None, Some("2000"), Some(2000));
+        check(Some("1"), Some("2000"), Some(1));
+        check(Some(""), Some("2000"), Some(2000));
+        check(None, Some("0"), None);
+        check(None, Some("-1"), Some(10_000));
+        check(Some("soon"), None, Some(10_000));
     }
 
     #[test]

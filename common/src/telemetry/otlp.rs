@@ -1,13 +1,15 @@
 //! Whether telemetry is wanted, and in whose name: OpenTelemetry's own variables, read once at
 //! start.
 //!
-//! Headers and compression are read by the OTLP library itself, certificates by `client`.
+//! Headers of traces and metrics are read by the OTLP library itself, certificates by `client`.
+
+use std::sync::Once;
+use std::time::Duration;
 
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 
-/// The one protocol that is spoken.
-const PROTOCOL: &str = "http/protobuf";
+use super::variables;
 
 /// What can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,10 +57,23 @@ pub fn headers(signal: Signal) -> Option<String> {
     own(signal, "HEADERS", &variable).map(|(_, text)| text)
 }
 
-/// How requests for this signal are to be packed, if the variables say.
+/// How often metrics are sent, if the variables say.
 #[must_use]
-pub fn compression(signal: Signal) -> Option<String> {
-    own(signal, "COMPRESSION", &variable).map(|(_, text)| text)
+pub fn interval() -> Option<Duration> {
+    variables::interval(&variable("OTEL_METRIC_EXPORT_INTERVAL")?).ok()
+}
+
+/// Says once what is odd about the variables. Only where they ask for something.
+fn complain() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let known = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        for (variable, odd) in variables::oddities(known) {
+            tracing::warn!(variable, "{odd}");
+        }
+    });
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -88,18 +103,15 @@ fn endpoint_by(signal: Signal, read: impl Fn(&str) -> Option<String>) -> Option<
     let read = |name: &str| read(name).filter(|text| !text.trim().is_empty());
     let word = signal.word();
     let own = |what: &str| own(signal, what, &read);
-    let disabled = read("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    let otlp = read(&format!("OTEL_{word}_EXPORTER")).map_or(signal != Signal::Logs, |list| {
-        list.split(',').any(|exporter| exporter.trim() == "otlp")
-    });
-    if disabled || !otlp {
+    let disabled = read("OTEL_SDK_DISABLED").and_then(|text| variables::flag(&text).ok());
+    let listed = read(&format!("OTEL_{word}_EXPORTER"));
+    let listed = listed.and_then(|list| variables::wants_otlp(&list));
+    if disabled == Some(true) || !listed.unwrap_or(signal != Signal::Logs) {
         return None;
     }
     let (name, address) = own("ENDPOINT")?;
-    let protocol = own("PROTOCOL").filter(|(_, protocol)| protocol != PROTOCOL);
-    if let Some((_, protocol)) = protocol {
-        tracing::warn!(protocol, "this protocol for telemetry is not offered; {PROTOCOL} is used");
-    }
+    complain();
+    variables::address(&address).ok()?;
     Some(Endpoint { address, is_base: name == "OTEL_EXPORTER_OTLP_ENDPOINT" })
 }
 
@@ -164,5 +176,10 @@ mod tests {
         check(&[on, ("OTEL_TRACES_EXPORTER", "none")], None);
         check(&[on, ("OTEL_METRICS_EXPORTER", "none")], Some("http://a:4318"));
         check(&[on, ("OTEL_TRACES_EXPORTER", "console, otlp")], Some("http://a:4318"));
+        check(&[on, ("OTEL_TRACES_EXPORTER", "console")], None);
+        // What makes no sense is as if it were not there.
+        check(&[on, ("OTEL_SDK_DISABLED", "yes")], Some("http://a:4318"));
+        check(&[on, ("OTEL_TRACES_EXPORTER", "otpl")], Some("http://a:4318"));
+        check(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "a:4318")], None);
     }
 }

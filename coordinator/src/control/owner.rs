@@ -198,6 +198,16 @@ impl Owner {
         }
     }
 
+    /// The clock was set: what timers wait for is decided anew, by the new one.
+    pub(super) fn ring_all(&mut self) {
+        for (_, uid) in std::mem::take(&mut self.timers) {
+            if let Some(managed) = self.jobs.get_mut(&uid) {
+                managed.wake_at = None;
+            }
+            self.touch(uid);
+        }
+    }
+
     /// When the next timer rings.
     pub(super) fn next_timer(&self) -> Option<Timestamp> {
         self.timers.first().map(|(at, _)| *at)

@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::Incarnation;
 use stint_common::metrics;
 use stint_common::nats::{Committer, Entry, Jet, Tail, TailEvent};
-use stint_common::time::{Instant, now, since};
+use stint_common::time::{Instant, WallClock, now, since};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -118,6 +118,7 @@ struct Reign {
     pods: Tail,
     on_their_way: FuturesUnordered<OnItsWay>,
     last_tick: Instant,
+    wall: WallClock,
     /// The streams are not those that were read: this reign is over.
     went_back: bool,
 }
@@ -154,6 +155,7 @@ impl Reign {
             },
             on_their_way: FuturesUnordered::new(),
             last_tick: instant(),
+            wall: WallClock::look(),
             went_back: false,
         };
         reign.take_objects(Some(TailEvent::Entries(known)));
@@ -165,6 +167,10 @@ impl Reign {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            if let Some(by) = self.wall.was_set() {
+                tracing::warn!(by_seconds = by.as_secs_f64(), "the machine's clock was set");
+                self.owner.ring_all();
+            }
             let timer = self.owner.next_timer().map_or(TICK, |at| since(at, now()));
             let mut round = Round::default();
             // Whatever woke the loop, the rest of what is there is taken in below.

@@ -41,6 +41,13 @@ impl BackoffRecord {
         Self { failures: count(later().count()), last_failure: later().max().copied() }
     }
 
+    /// The same, with nothing that is yet to come: the clock of a worker is ahead, or ours was set
+    /// back. A back-off is never longer than it was to be, whatever clocks do.
+    #[must_use]
+    pub fn not_to_come(self, now: Timestamp) -> Self {
+        Self { last_failure: self.last_failure.map(|last| last.min(now)), ..self }
+    }
+
     /// From when on a failed pod may be replaced; `None`: at any time.
     #[must_use]
     pub fn ready_at(&self, backoff: Backoff) -> Option<Timestamp> {
@@ -86,6 +93,16 @@ mod tests {
         check((1, Some(5)), &[6], &[], (0, None));
         check((4, Some(5)), &[8], &[9, 7, 8, 11], (2, Some(11)));
         check((4, Some(5)), &[12, 2], &[9], (0, None));
+    }
+
+    #[test]
+    fn no_failure_is_yet_to_come() {
+        let record = BackoffRecord { failures: 2, last_failure: Some(at(100)) };
+        assert_eq!(record.not_to_come(at(100)), record);
+        assert_eq!(
+            record.not_to_come(at(40)).remaining(at(40), Backoff::POD_FAILURE).as_secs(),
+            20
+        );
     }
 
     #[test]

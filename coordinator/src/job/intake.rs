@@ -1,8 +1,9 @@
 //! Taking terminations in: which attempts are closed for having ended, what they count as, and what
 //! that does to the back-off (SEMANTICS 4, 5).
 
-use super::backoff::BackoffRecord;
+use jiff::Timestamp;
 
+use super::backoff::BackoffRecord;
 use super::change::{Close, CloseOutcome};
 use super::findings::outcome;
 use super::pod::{Pod, Stop};
@@ -27,7 +28,7 @@ pub(super) struct Intake {
 }
 
 /// Takes in what is due; with `doom` (the Job fails), every pod that is left is due.
-pub(super) fn take_in(job: &Job, doom: Option<Stop>) -> Intake {
+pub(super) fn take_in(job: &Job, doom: Option<Stop>, now: Timestamp) -> Intake {
     let mut intake = Intake { ends: ends(job), ..Intake::default() };
     let (mut succeeded, mut failed) = (Vec::new(), Vec::new());
     let due = job.tally.due.iter().filter_map(|key| job.pods.get_key_value(key));
@@ -36,7 +37,7 @@ pub(super) fn take_in(job: &Job, doom: Option<Stop>) -> Intake {
             intake.more = true;
             break;
         }
-        let close = close(job, *key, pod, doom);
+        let close = close(job, (*key, pod), doom, now);
         match (close.outcome, finish_time(pod)) {
             (CloseOutcome::Succeeded, Some(time)) => succeeded.push(time),
             // Ignored failures are waited for, though they count to no limit.
@@ -48,11 +49,11 @@ pub(super) fn take_in(job: &Job, doom: Option<Stop>) -> Intake {
         }
         intake.closes.push(close);
     }
-    intake.backoff = job.ledger.backoff.after(&succeeded, &failed);
+    intake.backoff = job.ledger.backoff.after(&succeeded, &failed).not_to_come(now);
     intake
 }
 
-fn close(job: &Job, key: Key, pod: &Pod, doom: Option<Stop>) -> Close {
+fn close(job: &Job, (key, pod): (Key, &Pod), doom: Option<Stop>, now: Timestamp) -> Close {
     let due = job.tally.due.contains(&key);
     let outcome = match outcome(job, key, pod) {
         // It is stopped because the Job fails.
@@ -62,13 +63,15 @@ fn close(job: &Job, key: Key, pod: &Pod, doom: Option<Stop>) -> Close {
     let stop = if pod.has_ended() { None } else { pod.stop().copied().or(doom) };
     let rests = matches!(outcome, CloseOutcome::Failed | CloseOutcome::Ignored)
         && job.spec.backoff_limit_per_index.is_some();
-    let failed_at = finish_time(pod).filter(|_| rests).map(|at| job.ledger.grained(at));
+    let failed_at = finish_time(pod).filter(|_| rests);
+    // A worker whose clock is ahead makes nobody wait for longer.
+    let failed_at = failed_at.map(|at| job.ledger.grained(at.min(now)));
     Close { slot: key.0, attempt: key.1, outcome, stop, failed_at }
 }
 
 /// When a pod ended, or, if it has not, when it was told to: upstream computes that back from the
 /// `deletionTimestamp`.
-fn finish_time(pod: &Pod) -> Option<jiff::Timestamp> {
+fn finish_time(pod: &Pod) -> Option<Timestamp> {
     pod.stage.end().map(|end| end.finished_at).or_else(|| pod.order.map(|order| order.at))
 }
 

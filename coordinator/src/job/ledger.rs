@@ -5,6 +5,7 @@
 //! together. What was tried how often before it was done is forgotten.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -255,6 +256,12 @@ impl Ledger {
         }
         let later = at.as_second().div_euclid(GRAIN).saturating_add(1).saturating_mul(GRAIN);
         Timestamp::from_second(later).unwrap_or(at)
+    }
+
+    /// No index waits until after this, unless the clock was set back since it failed.
+    pub(super) fn latest(&self, now: Timestamp, backoff: Backoff) -> Timestamp {
+        let grain = Duration::from_secs(GRAIN.unsigned_abs());
+        time::after(now, backoff.cap.saturating_add(grain))
     }
 
     /// One more failure of an index in a row, which waits for its back-off.

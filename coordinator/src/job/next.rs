@@ -13,6 +13,7 @@ use super::change::CloseOutcome;
 use super::intake::Intake;
 use super::pods::MAX_ISSUES;
 use super::record::Key;
+use super::resting::When;
 use super::totals::count;
 use super::view::Job;
 
@@ -48,39 +49,40 @@ pub(super) fn independent_attempts(
     now: Timestamp,
 ) -> Next {
     let vacated = vacated(job, intake);
-    let ripe = job.resting.ripe(now);
-    let is_ready = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
+    let when = When { now, latest: job.ledger.latest(now, job.spec.backoff) };
+    let ripe = job.resting.ripe(when);
+    let is_ready = |at: Option<Timestamp>| at.is_none_or(|at| when.is_over(at));
     let barred = barred_resting(job);
     let unripe_vacated = vacated.values().filter(|at| !is_ready(**at)).count();
     let unripe_barred = barred.iter().filter(|slot| !ripe.contains(slot)).count();
     let resting = job.resting.len() - ripe.len() - unripe_barred + unripe_vacated;
     let Some(places) = room.checked_sub(resting) else {
-        return lowest_only(job, &vacated, room, now);
+        return lowest_only(job, &vacated, room, when);
     };
     let ready_vacated = vacated.iter().filter(|(_, at)| is_ready(**at)).map(|(slot, _)| *slot);
     let ready = merge(merge(job.waiting.iter().copied(), ripe.iter().copied()), ready_vacated);
     let ready = ready.filter(|slot| !is_barred(job, *slot));
     let mut slots: Vec<Slot> = ready.take(places.saturating_add(1)).collect();
     if slots.len() > places {
-        return lowest_only(job, &vacated, room, now);
+        return lowest_only(job, &vacated, room, when);
     }
     let left = (places - slots.len()).min(MAX_ISSUES);
     slots.extend(fresh(job).take(left));
     let waits = |slot: &Slot| !barred.contains(slot);
-    let first = job.resting.unripe(now).find(|(_, slot)| waits(slot)).map(|(at, _)| at);
-    let others = vacated.values().flatten().filter(|at| **at > now).min().copied();
+    let first = job.resting.unripe(when).find(|(_, slot)| waits(slot)).map(|(at, _)| at);
+    let others = vacated.values().flatten().filter(|at| !when.is_over(**at)).min().copied();
     next(job, slots, resting, first.into_iter().chain(others).min())
 }
 
 /// Not all that wait have a place: the lowest have.
-fn lowest_only(job: &Job, vacated: &Vacated, room: usize, now: Timestamp) -> Next {
+fn lowest_only(job: &Job, vacated: &Vacated, room: usize, when: When) -> Next {
     let resting = job.resting.by_slot().map(|(slot, _)| slot);
     let all = merge(merge(job.waiting.iter().copied(), resting), vacated.keys().copied());
     let placed = all.filter(|slot| !is_barred(job, *slot)).take(room);
     let until =
         |slot: &Slot| vacated.get(slot).copied().unwrap_or_else(|| job.resting.until(*slot));
     let (ready, resting): (Vec<Slot>, Vec<Slot>) =
-        placed.partition(|slot| until(slot).is_none_or(|at| at <= now));
+        placed.partition(|slot| until(slot).is_none_or(|at| when.is_over(at)));
     let first = resting.iter().filter_map(until).min();
     next(job, ready, resting.len(), first)
 }

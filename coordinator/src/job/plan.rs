@@ -60,7 +60,7 @@ pub fn plan(job: &Job, now: Timestamp) -> Plan {
     let totals = Totals::of(job, &findings);
     let verdict = judge(&Case { job, totals, findings: &findings, now });
     let doom = doom(job, verdict.as_ref(), now);
-    let intake = take_in(job, doom);
+    let intake = take_in(job, doom, now);
     let moves = manage(job, &intake, totals, verdict.as_ref(), now);
     let decided =
         Decided { totals, verdict: verdict.as_ref(), intake: &intake, moves: &moves, now };

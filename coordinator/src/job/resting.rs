@@ -1,9 +1,27 @@
 //! Indexes that wait for their own back-off, in both orders that decisions need.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use jiff::Timestamp;
 use stint_common::id::Slot;
+
+/// A time, and the longest wait that can be left then: what would wait for longer does so because
+/// the clock was set back since, and waits no more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct When {
+    /// The time.
+    pub(super) now: Timestamp,
+    /// Nothing waits until after this.
+    pub(super) latest: Timestamp,
+}
+
+impl When {
+    /// Whether a wait until `at` is over.
+    pub(super) fn is_over(self, at: Timestamp) -> bool {
+        at <= self.now || at > self.latest
+    }
+}
 
 /// Slots, each with the time from which on it may have a pod again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,13 +62,37 @@ impl Resting {
     }
 
     /// Those whose time has come, ascending. Costs what it gives.
-    pub(super) fn ripe(&self, now: Timestamp) -> BTreeSet<Slot> {
-        self.by_time.range(..=(now, Slot(u32::MAX))).map(|(_, slot)| *slot).collect()
+    pub(super) fn ripe(&self, when: When) -> BTreeSet<Slot> {
+        let due = self.by_time.range(..=last(when.now));
+        let stale = self.by_time.range((Excluded(last(when.latest)), Unbounded));
+        due.chain(stale).map(|(_, slot)| *slot).collect()
     }
 
     /// Those whose time is yet to come, the next first.
-    pub(super) fn unripe(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, Slot)> + '_ {
-        let after = (std::ops::Bound::Excluded((now, Slot(u32::MAX))), std::ops::Bound::Unbounded);
-        self.by_time.range(after).copied()
+    pub(super) fn unripe(&self, when: When) -> impl Iterator<Item = (Timestamp, Slot)> + '_ {
+        self.by_time.range((Excluded(last(when.now)), Included(last(when.latest)))).copied()
+    }
+}
+
+fn last(at: Timestamp) -> (Timestamp, Slot) {
+    (at, Slot(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_wait_for_longer_than_any_back_off_is_ripe() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut resting = Resting::default();
+        for (slot, ready_at) in [(0, 100), (1, 105), (2, 110), (3, 3700)] {
+            resting.insert(Slot(slot), at(ready_at));
+        }
+        let when = When { now: at(100), latest: at(110) };
+        let ripe: Vec<u32> = resting.ripe(when).into_iter().map(|slot| slot.0).collect();
+        let unripe: Vec<u32> = resting.unripe(when).map(|(_, slot)| slot.0).collect();
+        assert_eq!((ripe, unripe), (vec![0, 3], vec![1, 2]));
+        assert!(when.is_over(at(3700)) && !when.is_over(at(110)));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use stint_tests::api::counters;
-use stint_tests::parts::{Keeper, Part, Program, tail};
+use stint_tests::parts::{Dress, Keeper, Part, Program, tail};
 use stint_tests::{Api, job, proc, until};
 
 use super::STINT;
@@ -20,6 +20,7 @@ async fn start(keeper: &Keeper, dir: &Path, log: &str) -> (Part, Api) {
         program: STINT.into(),
         arguments: arguments.iter().map(Into::into).collect(),
         log: log.clone(),
+        dress: Dress::default(),
     });
     let url = until("stint dev is ready", Duration::from_secs(60), || async {
         let said = std::fs::read_to_string(&log).unwrap_or_default();

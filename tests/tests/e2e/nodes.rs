@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use stint_tests::api::{condition, name};
-use stint_tests::{Api, Shape, World, job, until};
+use stint_tests::{Api, Shape, World, eventually, job, until};
 
 use super::STINT;
 use super::cli::check;
@@ -205,6 +205,21 @@ async fn clients_labels_and_taints_place_pods() {
     change(&world, "worker-one", json!({"metadata": {"labels": {"disk": "ssd"}}})).await;
     api.complete(&chosen("elsewhere")).await;
     assert_eq!(ran("elsewhere").await, only("worker-one"));
+}
+
+/// Whoever is started first: a worker does not end because nobody has made the streams yet.
+#[tokio::test]
+async fn a_worker_waits_for_the_first_coordinator() {
+    let shape = Shape { coordinators: 0, workers: 0, ..Shape::default() };
+    let world = World::start(STINT, shape).await;
+    world.play("worker-0");
+    eventually("the worker says what it waits for", || {
+        world.log("worker-0").contains("no coordinator has ever run on this server")
+    })
+    .await;
+    world.play("coordinator-0");
+    world.await_workers().await;
+    world.api("default").complete(&job("first").build()).await;
 }
 
 #[tokio::test]

@@ -145,6 +145,38 @@ async fn a_failed_job_says_why_and_an_unsampled_one_nothing() {
     assert!(receiver.services().iter().all(|name| name == "mine"));
 }
 
+/// What makes no sense is said, and as if it were not there; no time for an answer is no limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_variables_are_said_and_change_nothing() {
+    let receiver = Receiver::start().await;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.endpoint),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "squeeze"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "secret"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ("OTEL_SDK_DISABLED", "maybe"),
+        ("OTEL_SERVICE_NAME", ""),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+    ];
+    let world = world_with(&variables).await;
+    world.api("odd").complete(&job("odd").completions(3).build()).await;
+    assert_eq!(pods(&receiver.job("odd").await).len(), 3);
+    assert!(receiver.services().iter().all(|name| name == "stint"));
+    for part in ["coordinator-0", "worker-0"] {
+        let log = world.log(part);
+        let odd = |name: &str| log.contains(&format!("variable=\"{name}\""));
+        for (name, value) in variables {
+            let expected =
+                ![&*receiver.endpoint, "0", ""].contains(&value) || name.ends_with("INTERVAL");
+            assert_eq!(odd(name), expected, "{part}: {name}={value}\n{log}");
+        }
+        assert!(!log.contains("secret"), "headers are nobody's to read");
+    }
+    assert!(receiver.metrics().len() < 10, "an interval of nothing sends all the time");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_coordinator_that_is_killed_leaves_one_tree() {
     let receiver = Receiver::start().await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_common::id::PodId;
-use stint_common::time::{after, now};
+use stint_common::time::after;
 use stint_common::trace::pod_context;
 use stint_common::wire::Exit;
 use tokio::sync::oneshot;
@@ -235,7 +235,11 @@ impl<R: Runtime> Agent<R> {
         self.note_anew(id);
         match error {
             StartError::Worker { .. } if !matches!(kind, ActionKind::Probe(_)) => {
-                self.retries.insert((after(now(), START_AGAIN), id, Target::Action(action)));
+                self.retries.insert((
+                    after(self.wall.now(), START_AGAIN),
+                    id,
+                    Target::Action(action),
+                ));
             }
             StartError::Worker { .. } => {
                 tracing::warn!(pod = %id, ?kind, %error, "no room for a probe");

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_common::metrics;
-use stint_common::time::now;
 use stint_common::wire::PodState;
 
 use super::devices::Assigned;
@@ -115,7 +114,7 @@ impl<R: Runtime> Agent<R> {
             Err(_) => Arc::new(unprepared()),
         };
         let containers = settings.containers.iter().map(|_| Run::default()).collect();
-        let claimed_at = now();
+        let claimed_at = self.wall.now();
         let nonce = self.next_nonce();
         let first_run = self.next_run();
         let tells_itself = kind.plain && settings.is_one_run();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use stint_common::id::PodId;
 use stint_common::names::Names;
 use stint_common::nats::Jet;
-use stint_common::time::{after, now};
+use stint_common::time::after;
 use stint_common::wire::{PodState, Template, Waiting, read_entries};
 
 use super::outbox::{Done, Outbox};
@@ -150,7 +150,7 @@ impl<R: Runtime> Agent<R> {
         let tries = self.configuring.entry(id).or_insert(0);
         let pause = FIRST_AGAIN.saturating_mul(1 << (*tries).min(8)).min(LONGEST_AGAIN);
         *tries += 1;
-        self.look_again.insert((after(now(), pause), id));
+        self.look_again.insert((after(self.wall.now(), pause), id));
     }
 
     /// The record of a pod that waits says what for.

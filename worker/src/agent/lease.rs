@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_common::metrics;
-use stint_common::nats::{Committer, Expect, Jet, Outcome, ReadError, Write};
+use stint_common::nats::{Committer, Expect, Jet, Outcome, ReadError, Stored, Write};
 use stint_common::wire::{NodeWord, WorkerLease, WorkerState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,8 @@ use super::life::word;
 
 /// What is on its way when a worker ends may arrive within this time.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Streams that are not there yet are looked for this often.
+const NO_STREAM: Duration = Duration::from_secs(1);
 const NO_GOODBYE: &str = "could not say goodbye; the lease will run out";
 
 /// Why a worker may not begin.
@@ -78,7 +80,7 @@ impl Keeper {
         let subject = self.jet.names.worker_lease(&first.worker);
         loop {
             let mut lease = first.clone();
-            let stored = self.jet.read_last(&self.jet.names.objects_stream(), &subject).await?;
+            let stored = self.first_read(&subject).await?;
             let expect = stored.as_ref().map_or(0, |stored| stored.sequence);
             let before = stored.and_then(|stored| serde_json::from_slice(&stored.payload).ok());
             let before: Option<WorkerLease> = before;
@@ -107,6 +109,29 @@ impl Keeper {
                 }
                 Outcome::Lost(_) => {}
                 Outcome::Refused(reason) => return Err(HelloError::Refused(reason)),
+            }
+        }
+    }
+
+    /// Reads the lease's subject. A worker may be started before the first coordinator, which makes
+    /// the streams.
+    async fn first_read(&self, subject: &str) -> Result<Option<Stored>, ReadError> {
+        let stream = self.jet.names.objects_stream();
+        let mut told = false;
+        loop {
+            match self.jet.read_last(&stream, subject).await {
+                Err(error) if error.is_missing_stream() => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(
+                            stream,
+                            "no coordinator has ever run on this server: waiting for one, which \
+                             makes the streams"
+                        );
+                    }
+                    // No event tells of it that a worker's role may hear.
+                    tokio::time::sleep(NO_STREAM).await;
+                }
+                read => return read,
             }
         }
     }

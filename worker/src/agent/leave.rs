@@ -1,18 +1,18 @@
 //! The ends of an agent: with its pods, or without them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use stint_common::id::PodId;
-use stint_common::time::now;
 use tokio::sync::mpsc;
 
 use super::intake::clock;
 use super::outbox::Outbox;
 use super::pods::Stage;
-use super::run::{Agent, Ending};
+use super::run::{Agent, Ending, Orders};
 use crate::pod::Event;
-use crate::runtime::{Runtime, RuntimeEvent};
+use crate::runtime::{Kept, RunId, Runtime, RuntimeEvent};
 
 /// What is on its way when the runtime dies may arrive within this time.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -42,7 +42,8 @@ impl<R: Runtime> Agent<R> {
         let asked = pod.machine.settings().grace_seconds;
         let grace_seconds = asked.min(self.settings.shutdown_seconds);
         let reason = "worker was shut down".to_owned();
-        self.step(id, Event::StopOrdered { grace_seconds, reason, at: now() }, out);
+        let at = self.wall.now();
+        self.step(id, Event::StopOrdered { grace_seconds, reason, at }, out);
         self.settle_pending(out);
     }
 
@@ -120,4 +121,52 @@ impl<R: Runtime> Agent<R> {
     fn is_outdated(&self) -> bool {
         !self.runtime.is_current() && self.pods.is_empty() && !self.shutting_down
     }
+}
+
+/// Told to stop before anything could be taken up, for want of a server. What runs for an earlier
+/// agent's pods is stopped all the same, and the owner ends them; or it stays for the next agent.
+pub async fn leave_untaken<R: Runtime>(
+    runtime: &R,
+    mut left: BTreeSet<RunId>,
+    heard: &mut mpsc::UnboundedReceiver<RuntimeEvent>,
+    orders: &Orders,
+    grace: Duration,
+) -> Ending {
+    if !orders.shutdown.is_cancelled() {
+        tracing::warn!("told to hand over before the server answered: all stays as it was");
+        return Ending::HandedOver;
+    }
+    let runs = left.len();
+    tracing::warn!(
+        runs,
+        "told to stop before the server answered: what runs is stopped, the coordinator ends its pods"
+    );
+    runtime.is_last();
+    left.iter().for_each(|run| runtime.terminate(*run));
+    runtime.flush();
+    let ended = async {
+        while !left.is_empty() {
+            match heard.recv().await {
+                Some(RuntimeEvent::Exited { run, .. } | RuntimeEvent::NotStarted { run, .. }) => {
+                    left.remove(&run);
+                }
+                None | Some(RuntimeEvent::Died) => break,
+                Some(
+                    RuntimeEvent::Started { .. }
+                    | RuntimeEvent::Overfull { .. }
+                    | RuntimeEvent::OutOfMemory { .. },
+                ) => {}
+            }
+        }
+    };
+    if tokio::time::timeout(grace, ended).await.is_err() {
+        tracing::warn!("what is left is killed");
+    }
+    Ending::GaveUp
+}
+
+/// Runs that go on for an earlier agent.
+#[must_use]
+pub fn going_on(kept: &Kept) -> BTreeSet<RunId> {
+    kept.runs.iter().filter(|run| run.end.is_none()).map(|run| run.run).collect()
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use stint_common::id::PodId;
 use stint_common::metrics;
 use stint_common::nats::Outcome;
-use stint_common::time::{after, now, since};
+use stint_common::time::{after, since};
 use stint_common::trace::{pod_context, pod_span_id, pod_trace_id, span_text, trace_text};
 use stint_common::wire::{self, End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
 
@@ -44,7 +44,7 @@ impl<R: Runtime> Agent<R> {
         self.will_note(id, &event);
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let mut effects = std::mem::take(&mut self.effects);
-        if let Err(error) = pod.machine.step(event, now(), &mut effects) {
+        if let Err(error) = pod.machine.step(event, self.wall.now(), &mut effects) {
             // A bug: said, and the pod goes on as its machine has it.
             tracing::error!(pod = %id, %error, "an impossible event");
             debug_assert!(false, "{error}");
@@ -76,7 +76,7 @@ impl<R: Runtime> Agent<R> {
             Effect::ReportRunning(running) => {
                 let Some(pod) = self.pods.get_mut(&id) else { return };
                 if pod.report.replace(running).is_none() {
-                    self.reports.insert((after(now(), REPORT_AFTER), id));
+                    self.reports.insert((after(self.wall.now(), REPORT_AFTER), id));
                 }
             }
             Effect::Ended(end) => self.ended(id, end, out),
@@ -160,6 +160,7 @@ impl<R: Runtime> Agent<R> {
                     pod.containers[index].output = Output::Captured(logs, clock());
                 }
                 self.takes_its_place(id);
+                let at = self.wall.not_to_come(at);
                 self.step(id, Event::ContainerStarted { index, at }, out);
             }
             RuntimeEvent::Overfull { pod, message } => self.evict(&pod, message, out),
@@ -184,7 +185,8 @@ impl<R: Runtime> Agent<R> {
         let Some((id, pod)) = id.and_then(|id| Some((id, self.pods.get_mut(&id)?))) else { return };
         if pod.evicted.is_none() {
             pod.evicted = Some(message.clone());
-            let order = Event::StopOrdered { grace_seconds: 0, reason: message, at: now() };
+            let at = self.wall.now();
+            let order = Event::StopOrdered { grace_seconds: 0, reason: message, at };
             self.step(id, order, out);
         }
     }
@@ -212,7 +214,7 @@ impl<R: Runtime> Agent<R> {
                 tracing::warn!(pod = %id, %error, "no room to start a container; trying again");
                 metrics::worker().no_room();
                 let target = Target::Container(index);
-                self.retries.insert((after(now(), START_AGAIN), id, target));
+                self.retries.insert((after(self.wall.now(), START_AGAIN), id, target));
             }
         }
     }
@@ -227,7 +229,7 @@ impl<R: Runtime> Agent<R> {
         let tap = self.tap(id, index);
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let container = &mut pod.containers[index];
-        self.exits.insert(run, (exit, at));
+        self.exits.insert(run, (exit, self.wall.not_to_come(at)));
         match std::mem::take(&mut container.output) {
             Output::None => self.run_over(id, index, run, Said::default(), out),
             Output::Captured(mut reader, _) => {
@@ -456,7 +458,7 @@ impl<R: Runtime> Agent<R> {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.writing {
             // Said when the write under way has arrived.
-            self.reports.insert((after(now(), REPORT_AFTER), id));
+            self.reports.insert((after(self.wall.now(), REPORT_AFTER), id));
             return;
         }
         if pod.end.is_some() {

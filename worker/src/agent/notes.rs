@@ -9,6 +9,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stint_common::id::PodId;
+use stint_common::time::WallClock;
 use stint_common::wire::{End, IndexFailures};
 
 use super::devices::Assigned;
@@ -37,6 +38,8 @@ pub(super) struct Note<K, M> {
     /// What the run of a pod of one run is called.
     pub(super) run: RunId,
     pub(super) life: Option<LifeNote<M>>,
+    /// By which clock its times are told.
+    pub(super) clock_ms: Option<i64>,
 }
 
 /// What happened to a pod since its claim.
@@ -97,7 +100,7 @@ impl ReadNote {
 }
 
 impl Pod {
-    fn note(&self, id: PodId) -> Note<&Kind, &Machine> {
+    fn note(&self, id: PodId, wall: WallClock) -> Note<&Kind, &Machine> {
         Note {
             v: VERSION,
             pod: id,
@@ -110,6 +113,7 @@ impl Pod {
             kind: &self.kind,
             run: self.first_run,
             life: (!self.tells_itself).then(|| self.life_note()),
+            clock_ms: Some(wall.ahead_ms()),
         }
     }
 
@@ -180,7 +184,7 @@ impl<R: Runtime> Agent<R> {
         let Some(pod) = self.pods.get(&id).filter(|_| self.runtime.life().is_some()) else {
             return;
         };
-        match serde_json::value::to_raw_value(&pod.note(id)) {
+        match serde_json::value::to_raw_value(&pod.note(id, self.wall)) {
             Ok(note) => self.runtime.note(&id.to_string(), note),
             Err(error) => tracing::error!(pod = %id, %error, "a pod cannot be noted"),
         }

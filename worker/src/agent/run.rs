@@ -12,7 +12,7 @@ use stint_common::collections::HashMap;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::metrics;
 use stint_common::nats::{Committer, Jet, PortError, Subscription, Write};
-use stint_common::time::{Instant, now, since};
+use stint_common::time::{Instant, WallClock, since};
 use stint_common::wire::{Exit, Nudge, Offer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use super::devices::{DeviceKind, Devices};
 use super::disk::Disk;
 use super::fence::{Fence, boottime_ms};
 use super::intake::{Intake, MOST, News, Pulled, clock};
+use super::leave::{going_on, leave_untaken};
 use super::outbox::{Done, OnItsWay, Outbox, Post};
 use super::places::Places;
 use super::pods::{Pod, Timer};
@@ -43,6 +44,9 @@ const EVENTS_A_ROUND: usize = 4096;
 const HOLD_ENDS: Duration = Duration::from_millis(4);
 /// Sizes are written down for metrics this often.
 const LOOK_AT_SIZES: Duration = Duration::from_secs(1);
+/// What an agent needs to begin may take so long after it was told to stop: then its pods' ends are
+/// written, as at any other time.
+const START: Duration = Duration::from_secs(3);
 /// So many ends are company enough.
 const HELD_ENDS: usize = 64;
 
@@ -83,6 +87,25 @@ pub struct Orders {
     pub lost: CancellationToken,
 }
 
+impl Orders {
+    /// Something that takes a server that answers: given up when it has not come about a while
+    /// after the agent was told to stop.
+    pub async fn unless_told<T>(&self, wanted: impl Future<Output = T>) -> Option<T> {
+        let told = async {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = self.hand_over.cancelled() => {}
+            }
+            tokio::time::sleep(START).await;
+        };
+        tokio::select! {
+            biased;
+            wanted = wanted => Some(wanted),
+            () = told => None,
+        }
+    }
+}
+
 /// Why an agent stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -119,6 +142,8 @@ pub struct Agent<R: Runtime> {
     /// Pods that wait for what their variables come from, and how often it was looked for in vain.
     pub(super) configuring: HashMap<PodId, u32>,
     pub(super) look_again: BTreeSet<Timer>,
+    /// What these times are told by.
+    pub(super) wall: WallClock,
     pub(super) on_their_way: FuturesUnordered<OnItsWay>,
     pub(super) effects: Vec<Effect>,
     pub(super) ahead: Ahead,
@@ -148,6 +173,8 @@ pub struct Agent<R: Runtime> {
     held_since: Option<Instant>,
     board: Option<Instant>,
     pub(super) kept: Option<Kept>,
+    /// Runs that were going on when this agent began.
+    pub(super) left: BTreeSet<RunId>,
     nonce: u64,
 }
 
@@ -166,6 +193,7 @@ impl<R: Runtime> Agent<R> {
         host: Host,
     ) -> std::io::Result<Self> {
         let kept = runtime.kept();
+        let left = going_on(&kept);
         let terminations = TerminationLogs::open(&settings.data_dir, !kept.notes.is_empty())?;
         // Numbers of this life must not come again: those of an earlier agent of it are all lower.
         let nonce = if runtime.life().is_some() { boottime_ms().unsigned_abs() << 20 } else { 0 };
@@ -193,6 +221,7 @@ impl<R: Runtime> Agent<R> {
             retries: BTreeSet::new(),
             configuring: HashMap::default(),
             look_again: BTreeSet::new(),
+            wall: WallClock::look(),
             on_their_way: FuturesUnordered::new(),
             effects: Vec::new(),
             ahead: Ahead::default(),
@@ -211,6 +240,7 @@ impl<R: Runtime> Agent<R> {
             to_forget: Vec::new(),
             died: false,
             kept: Some(kept),
+            left,
             pulled: VecDeque::new(),
             templates: Templates::default(),
             held_ends: Vec::new(),
@@ -235,18 +265,13 @@ impl<R: Runtime> Agent<R> {
         mut heard: mpsc::UnboundedReceiver<RuntimeEvent>,
         orders: Orders,
     ) -> Result<Ending, PortError> {
-        let Orders { shutdown, hand_over, lost } = orders;
-        let jet = self.post.jet.clone();
-        let mut nudges = jet.subscribe(jet.names.nudge(&self.settings.name)).await?;
-        let mut reconnects = jet.reconnects();
-        reconnects.mark_unchanged();
-        let (name, offer) = (&self.settings.name, self.settings.offer.clone());
-        let mut intake = Intake::start(jet, name, offer, self.fence.word(), clock()).await?;
-        self.share_places();
         let mut first = Outbox::default();
-        if !self.takes_up(&lost, &mut first).await {
-            return Ok(Ending::Lost);
-        }
+        let Some(started) = orders.unless_told(self.start(&orders.lost, &mut first)).await else {
+            return Ok(self.leave_early(&mut heard, &orders).await);
+        };
+        let Some((mut nudges, mut intake)) = started? else { return Ok(Ending::Lost) };
+        let Orders { shutdown, hand_over, lost } = orders;
+        let mut reconnects = self.post.jet.reconnects();
         loop {
             let mut out = std::mem::take(&mut first);
             if let Some(rest) = self.rest() {
@@ -259,6 +284,7 @@ impl<R: Runtime> Agent<R> {
                     () = tokio::time::sleep(rest) => {}
                 }
             }
+            self.look_at_clock();
             let pause = self.pause();
             // Whatever woke the loop, the rest of what is there is taken in below.
             tokio::select! {
@@ -282,6 +308,7 @@ impl<R: Runtime> Agent<R> {
                 },
                 () = tokio::time::sleep(pause) => {}
             }
+            self.look_at_clock();
             self.take_what_is_there(&mut intake, &mut heard, &mut nudges, &mut out);
             self.ring_timers(&mut out);
             self.settle_pending(&mut out);
@@ -301,6 +328,31 @@ impl<R: Runtime> Agent<R> {
                 return Ok(ending);
             }
         }
+    }
+
+    /// Told to stop before it has begun.
+    pub async fn leave_early(
+        &mut self,
+        heard: &mut mpsc::UnboundedReceiver<RuntimeEvent>,
+        orders: &Orders,
+    ) -> Ending {
+        let grace = Duration::from_secs(u64::from(self.settings.shutdown_seconds));
+        let left = std::mem::take(&mut self.left);
+        leave_untaken(&*self.runtime, left, heard, orders, grace).await
+    }
+
+    /// Begins to listen, and takes up what was left; nothing when this life is over.
+    async fn start(
+        &mut self,
+        lost: &CancellationToken,
+        first: &mut Outbox,
+    ) -> Result<Option<(Subscription, Intake)>, PortError> {
+        let jet = self.post.jet.clone();
+        let nudges = jet.subscribe(jet.names.nudge(&self.settings.name)).await?;
+        let (name, offer) = (&self.settings.name, self.settings.offer.clone());
+        let intake = Intake::start(jet, name, offer, self.fence.word(), clock()).await?;
+        self.share_places();
+        Ok(self.takes_up(lost, first).await.then_some((nudges, intake)))
     }
 
     /// The number of the next run.
@@ -353,7 +405,7 @@ impl<R: Runtime> Agent<R> {
         let timers = [self.reports.first(), self.wakes.first(), self.look_again.first()];
         let next = timers.into_iter().flatten().map(|(at, _)| *at);
         let next = next.chain(self.retries.first().map(|(at, _, _)| *at)).min();
-        next.map_or(tick, |at| since(at, now()).min(tick))
+        next.map_or(tick, |at| since(at, self.wall.now()).min(tick))
     }
 
     /// What has come meanwhile is taken in before the next decision: a flood makes large groups.
@@ -474,7 +526,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn ring_timers(&mut self, out: &mut Outbox) {
-        let at = now();
+        let at = self.wall.now();
         while let Some((_, id)) = self.reports.first().copied().filter(|(due, _)| *due <= at) {
             self.reports.pop_first();
             self.write_report(id, out);

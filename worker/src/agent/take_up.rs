@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use stint_common::collections::HashMap;
 use stint_common::id::{Incarnation, PodId};
 use stint_common::nats::{Jet, Stored};
-use stint_common::time::{after, now};
+use stint_common::time::after;
 use stint_common::wire::{Exit, PodRecord, PodState};
 use tokio_util::sync::CancellationToken;
 
@@ -183,7 +183,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn pod_of(&self, note: ReadNote, ready: Arc<Ready>) -> (Pod, Option<LifeNote<()>>) {
-        let (machine, life) = match note.life {
+        let (mut machine, life) = match note.life {
             Some(life) => {
                 let LifeNote { machine, place, devices, evicted, containers, actions, end } = life;
                 let rest =
@@ -196,6 +196,9 @@ impl<R: Runtime> Agent<R> {
                 (Machine::new(settings, note.claimed_at), None)
             }
         };
+        if let Some(by) = note.clock_ms.and_then(|ahead| self.wall.set_since(ahead)) {
+            machine.clock_was_set(by);
+        }
         let pod = Pod {
             template: note.template,
             created_at: note.created_at,
@@ -228,7 +231,7 @@ impl<R: Runtime> Agent<R> {
     fn take_up_run(&mut self, id: PodId, run: RunId, runs: &mut Runs, out: &mut Outbox) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let mut asked = Vec::new();
-        if let Err(error) = pod.machine.step(Event::Start, now(), &mut asked) {
+        if let Err(error) = pod.machine.step(Event::Start, self.wall.now(), &mut asked) {
             tracing::error!(pod = %id, %error, "an impossible event");
         }
         pod.stage = Stage::LinedUp;
@@ -290,7 +293,7 @@ impl<R: Runtime> Agent<R> {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if let Some(running) = pod.machine.running() {
             pod.report = Some(running);
-            self.reports.insert((after(now(), REPORT_AFTER), id));
+            self.reports.insert((after(self.wall.now(), REPORT_AFTER), id));
         }
         self.set_wake(id);
     }
@@ -335,7 +338,7 @@ impl<R: Runtime> Agent<R> {
             }
             (Awaits::Exit, None) => {
                 tracing::error!(pod = %id, index, "nothing is known of a container that ran");
-                let (exit, at) = (Exit::Signal(9), now());
+                let (exit, at) = (Exit::Signal(9), self.wall.now());
                 let (logs, message) = Default::default();
                 let event = Event::ContainerExited { index, exit, at, logs, message };
                 self.step(id, event, out);

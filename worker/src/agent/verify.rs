@@ -4,7 +4,6 @@
 //! subject and is claimed. Its Job's seal says so; see [`super::templates`].
 
 use stint_common::id::PodId;
-use stint_common::time::now;
 use stint_common::wire::{End, EndedBy, NOT_STARTED, Outcome};
 
 use super::outbox::Outbox;
@@ -73,7 +72,7 @@ impl<R: Runtime> Agent<R> {
             reason: NOT_STARTED.to_owned(),
             message: format!("Pod was not started: {why}"),
             started_at: None,
-            finished_at: now(),
+            finished_at: self.wall.now(),
             containers: Vec::new(),
             initialized: None,
             conditions: Vec::new(),

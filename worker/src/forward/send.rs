@@ -49,7 +49,8 @@ impl Sender {
     /// records the receiver has refused.
     pub(super) fn post(&self, body: Vec<u8>) -> Result<u64, NotTaken> {
         let body = Bytes::from(body);
-        let until = Instant::now() + self.client.timeout;
+        // However long an answer is waited for, a request that is refused holds up the next ones.
+        let until = Instant::now() + self.client.timeout.unwrap_or(LONGEST_PAUSE);
         let mut pause = FIRST_PAUSE;
         loop {
             let error = match block_on(self.client.send(self.request(&body)?)) {

@@ -58,10 +58,6 @@ pub fn start() -> Option<Forwarder> {
 }
 
 fn sender(url: &str) -> Result<Sender, Box<dyn Error>> {
-    let packing = otlp::compression(Signal::Logs).filter(|packing| packing != "none");
-    if let Some(packing) = packing {
-        return Err(format!("compression by {packing} is not offered").into());
-    }
     let headers = otlp::headers(Signal::Logs).unwrap_or_default();
     Ok(Sender::new(client(Signal::Logs, url)?, url.to_owned(), &headers))
 }

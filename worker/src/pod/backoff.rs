@@ -20,12 +20,12 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// The back-off of one container. Default: it never failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RestartBackoff {
-    last: Option<Restart>,
+    pub(super) last: Option<Restart>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Restart {
-    at: Timestamp,
+pub(super) struct Restart {
+    pub(super) at: Timestamp,
     delay: Duration,
 }
 

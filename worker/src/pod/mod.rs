@@ -6,6 +6,7 @@
 
 mod actions;
 mod backoff;
+mod clock;
 mod container;
 mod event;
 mod machine;

@@ -26,8 +26,8 @@ pub(super) struct Prober {
     pub(super) kind: ProbeKind,
     settings: ProbeSettings,
     /// When the next try is due, unless one is under way.
-    next: Timestamp,
-    under_way: Option<Try>,
+    pub(super) next: Timestamp,
+    pub(super) under_way: Option<Try>,
     last: Option<bool>,
     in_a_row: u32,
     /// What is believed.
@@ -35,9 +35,9 @@ pub(super) struct Prober {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Try {
+pub(super) struct Try {
     action: ActionId,
-    began: Timestamp,
+    pub(super) began: Timestamp,
     /// The processes may have stood still meanwhile.
     void: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use stint_common::time;
 use stint_common::wire::{Exit, LogSummary};
@@ -95,5 +95,39 @@ proptest! {
             let asleep = world.machine.next_wake().is_none_or(|wake| wake > world.now);
             prop_assert!(result.is_err() || asleep);
         }
+    }
+
+    /// Whatever is under way when the clock is set, it goes on as if nothing had been.
+    #[test]
+    fn a_clock_that_is_set_changes_nothing(
+        steps in proptest::collection::vec((0_u8..18, 0_usize..8, 0_u64..40), 1..120),
+        set_at in 0_usize..120,
+        hours in -30_i64..30,
+    ) {
+        let by = SignedDuration::from_hours(hours);
+        let (mut even, mut set) = (World::with(everything(true)), World::with(everything(true)));
+        for (number, (choice, index, seconds)) in steps.iter().copied().enumerate() {
+            even.pass(seconds);
+            set.pass(seconds);
+            if number == set_at {
+                set.machine.clock_was_set(by);
+                set.now += by;
+            }
+            let wakes = |world: &World| {
+                world.machine.next_wake().map(|at| at.duration_since(world.now))
+            };
+            prop_assert_eq!(wakes(&even), wakes(&set));
+            let step = |world: &mut World| {
+                let event = event(choice, index, world.now);
+                world.machine.step(event, world.now, &mut world.effects)
+            };
+            prop_assert_eq!(step(&mut even).is_ok(), step(&mut set).is_ok());
+            prop_assert_eq!(even.effects.len(), set.effects.len());
+        }
+        if set_at < steps.len() {
+            even.machine.clock_was_set(by);
+        }
+        let text = |machine| serde_json::to_value(machine).unwrap();
+        prop_assert_eq!(text(&even.machine), text(&set.machine));
     }
 }
