@@ -17,6 +17,12 @@ const SILENCE: Duration = Duration::from_secs(25);
 /// What was there more than this ago may have been taken by others.
 const HOT: Duration = Duration::from_millis(500);
 
+/// After a refusal (no consumer yet, or too many pulls) the next pull waits this long, and twice as
+/// long each time,
+const FIRST_REFUSED: Duration = Duration::from_millis(5);
+/// up to this.
+const LONGEST_REFUSED: Duration = Duration::from_secs(1);
+
 /// What an item's class says of its pod.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kind {
@@ -47,8 +53,10 @@ pub(super) struct Feed {
     /// When it last had its turn among others of its priority.
     pub(super) turn: u64,
     last: Instant,
-    /// The class's consumer is not there, or refuses: not asked before this.
+    /// The class's consumer is not there yet, or refuses: not asked before this.
     hold_until: Option<Instant>,
+    /// How often it has refused since it last served.
+    refusals: u32,
 }
 
 impl Feed {
@@ -81,6 +89,7 @@ impl Feed {
             turn: 0,
             last: now,
             hold_until: None,
+            refusals: 0,
         }
     }
 
@@ -98,6 +107,7 @@ impl Feed {
     /// An item came, and so many more wait.
     pub(super) fn came(&mut self, pending: u64, now: Instant) {
         self.asked = self.asked.saturating_sub(1);
+        self.answered();
         self.more = (pending > 0).then_some(now);
     }
 
@@ -112,9 +122,21 @@ impl Feed {
         self.more = None;
     }
 
-    /// Its consumer refuses.
-    pub(super) fn hold(&mut self, until: Instant) {
-        self.hold_until = Some(until);
+    /// Its consumer refuses. A new class's comes a moment after the class.
+    pub(super) fn refused(&mut self, now: Instant) {
+        let pause = FIRST_REFUSED.saturating_mul(1 << self.refusals.min(16)).min(LONGEST_REFUSED);
+        self.refusals = self.refusals.saturating_add(1);
+        self.hold_until = Some(now + pause);
+    }
+
+    /// Its consumer is there.
+    pub(super) fn answered(&mut self) {
+        self.refusals = 0;
+    }
+
+    /// How long until it may be asked again.
+    pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
+        self.hold_until.filter(|until| *until > now).map(|until| until.duration_since(now))
     }
 
     /// Pulls do not outlive the connection that carried them.
@@ -127,5 +149,31 @@ impl Feed {
         if self.asked > 0 && now.duration_since(self.last) > SILENCE {
             self.asked = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_refuses_is_asked_again_at_once_and_then_less_and_less_often() {
+        let now = Instant::now();
+        let mut feed = Feed::new(&Names::default(), &Class::default(), 1000, 1, now);
+        assert_eq!((feed.may_ask(now), feed.held_for(now)), (true, None));
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            feed.refused(now);
+            assert!(!feed.may_ask(now));
+            pauses.extend(feed.held_for(now));
+        }
+        assert!(feed.may_ask(now + LONGEST_REFUSED));
+        assert_eq!(
+            (pauses[0], pauses[1], pauses[9]),
+            (FIRST_REFUSED, 2 * FIRST_REFUSED, LONGEST_REFUSED)
+        );
+        feed.came(0, now);
+        feed.refused(now);
+        assert_eq!(feed.held_for(now), Some(FIRST_REFUSED));
     }
 }

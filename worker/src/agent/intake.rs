@@ -22,8 +22,6 @@ use super::feed::{Feed, Kind};
 
 /// How long a pull stands. The server forgets it then, and says how much of it was not served.
 const EXPIRES: Duration = Duration::from_secs(20);
-/// After a refusal (no consumer yet, or too many pulls) the next pull waits this long.
-const REFUSED: Duration = Duration::from_millis(200);
 /// Items asked for at a time.
 pub(super) const MOST: usize = 1024;
 
@@ -198,6 +196,11 @@ impl Intake {
         self.feeds.iter().filter(|feed| feed.is_hot(now)).map(|feed| feed.asked).sum()
     }
 
+    /// How long until one that refused may be asked again.
+    pub(super) fn held_for(&self, now: Instant) -> Option<Duration> {
+        self.feeds.iter().filter_map(|feed| feed.held_for(now)).min()
+    }
+
     /// Asks a feed for `count` more.
     pub(super) async fn ask(&mut self, index: usize, count: usize, now: Instant) {
         let feed = &mut self.feeds[index];
@@ -261,9 +264,11 @@ impl Intake {
                 let feed = self.feeds.iter_mut().find(|feed| Some(feed.token) == token);
                 if let Some(feed) = feed {
                     feed.over(unserved(&message));
-                    if status != StatusCode::TIMEOUT {
+                    if status == StatusCode::TIMEOUT {
+                        feed.answered();
+                    } else {
                         tracing::debug!(%status, class = %feed.kind.name, "a pull was refused");
-                        feed.hold(clock() + REFUSED);
+                        feed.refused(clock());
                     }
                 }
                 News::Less

@@ -286,6 +286,7 @@ impl<R: Runtime> Agent<R> {
             }
             self.look_at_clock();
             let pause = self.pause();
+            let pause = intake.held_for(clock()).map_or(pause, |held| held.min(pause));
             // Whatever woke the loop, the rest of what is there is taken in below.
             tokio::select! {
                 biased;
