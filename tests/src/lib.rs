@@ -12,7 +12,6 @@ pub mod parts;
 pub mod proc;
 pub mod records;
 pub mod relay;
-pub mod sim;
 pub mod wait;
 pub mod world;
 
