@@ -223,6 +223,22 @@ async fn an_order_is_waited_for_until_the_pod_has_ended_and_not_after() {
 }
 
 #[tokio::test]
+async fn a_claim_of_what_is_over_is_told_to_stop() {
+    let mut play = Play::begin(Keep::default()).await;
+    play.succeed().await;
+    // An old work item came once more, when the record was gone.
+    play.hear(&play.names.pod(pod(0)), &record(PodState::Claimed));
+    let mut round = Round::default();
+    play.owner.stop_what_must(WALL, play.now, &mut round);
+    play.carry_out(round).await;
+    assert!(play.has(&play.names.order(pod(0))) && !play.has(&play.names.order(pod(1))));
+    let said = play.shelf.take_said();
+    let (subject, payload) = said.first().expect("its worker is told");
+    let nudge: Nudge = serde_json::from_slice(payload).unwrap();
+    assert_eq!((subject, nudge.pods[0].pod), (&play.names.nudge("one"), pod(0)));
+}
+
+#[tokio::test]
 async fn a_pod_that_is_held_before_its_removal_stays() {
     let mut play = Play::begin(Keep { pods: 0, ..Keep::default() }).await;
     play.succeed().await;

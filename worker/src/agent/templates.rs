@@ -231,7 +231,25 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stint_common::id::{Attempt, Incarnation, Slot};
+    use stint_common::wire::{Over, VERSION};
     use uuid::Uuid;
+
+    #[test]
+    fn what_the_seal_covers_is_over() {
+        let over = vec![Over { attempts: 2, slots: [3].into_iter().collect() }];
+        let writer = Incarnation(Uuid::nil());
+        let seal = Seal { v: VERSION, writer, nonce: 1, all: false, over };
+        let ready = Ready { seal: Some(seal), ..Ready::gone("default".to_owned()) };
+        let is_over = |slot, attempt| {
+            let (slot, attempt) = (Slot(slot), Attempt(attempt));
+            ready.is_over(PodId { job: JobUid(Uuid::nil()), slot, attempt })
+        };
+        assert!(is_over(3, 0) && is_over(3, 1) && !is_over(3, 2) && !is_over(4, 0));
+        let none = Ready::gone("default".to_owned());
+        let job = JobUid(Uuid::nil());
+        assert!(!none.is_over(PodId { job, slot: Slot(3), attempt: Attempt(0) }));
+    }
 
     #[test]
     fn what_cannot_be_read_is_read_again_later_and_later() {
