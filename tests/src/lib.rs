@@ -13,7 +13,6 @@ pub mod parts;
 pub mod proc;
 pub mod records;
 pub mod relay;
-pub mod sim;
 pub mod wait;
 pub mod world;
 

@@ -16,9 +16,9 @@ use stint_common::nats::{
     Committer, Expect, Jet, Outcome, StreamLimits, Subscription, Tail, TailEvent, Write,
     ensure_class_consumer, ensure_streams, parse_delivery,
 };
-use stint_tests::sim::Rng;
-use stint_tests::sim::jetstream::Server;
-use stint_tests::sim::net::Net;
+use stint_sim::Rng;
+use stint_sim::jetstream::Server;
+use stint_sim::net::Net;
 use stint_tests::{Shape, World};
 
 const STINT: &str = env!("CARGO_BIN_EXE_stint-under-test");

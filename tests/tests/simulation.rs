@@ -1,10 +1,14 @@
 //! Whole systems on simulated time, one a seed.
 //!
 //! `STINT_SIM_SEED=7` runs one seed and says what came of it, `STINT_SIM_ALOUD=1` every message;
-//! `STINT_SIM_SEEDS=10000` runs so many, from `STINT_SIM_FIRST` (1) on. Without them the same few
-//! hundred run each time, so that a change is judged and not a machine's speed.
+//! `STINT_SIM_SEEDS=10000` runs so many, from `STINT_SIM_FIRST` (1) on (`.ci/run` does so). Without
+//! them the same few hundred run each time, so that a change is judged and not a machine's speed.
 
-use stint_tests::sim::{self, many};
+use stint_sim::many;
+
+/// What is simulated makes many small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Without a number of seeds, so many are run.
 const SEEDS: u64 = 400;
@@ -18,7 +22,7 @@ fn variable(name: &str) -> Option<u64> {
 #[test]
 fn every_seed_holds() {
     if let Some(seed) = variable("STINT_SIM_SEED") {
-        let verdict = sim::run(seed, variable("STINT_SIM_ALOUD").is_some());
+        let verdict = stint_sim::run(seed, variable("STINT_SIM_ALOUD").is_some());
         println!("{verdict:#?}");
         assert!(verdict.violations.is_empty(), "\n{}", verdict.violations.join("\n"));
         return;
@@ -28,8 +32,12 @@ fn every_seed_holds() {
     let count = variable("STINT_SIM_SEEDS").unwrap_or(SEEDS);
     let summary = many(first, count, None, enough);
     println!(
-        "{} seeds held: {} pods in {:.0?} of simulated time, {:.1?}",
-        summary.held, summary.pods, summary.lasted, summary.took
+        "{} seeds held, {} failed: {} pods in {:.0?} of simulated time, in {:.1?}",
+        summary.held,
+        summary.failed.len(),
+        summary.pods,
+        summary.lasted,
+        summary.took
     );
     let failed = &summary.failed;
     assert!(failed.is_empty(), "{} seeds failed\n{}", failed.len(), failed.join("\n"));

@@ -19,6 +19,8 @@ mod port;
 mod read;
 mod reconnects;
 mod remove;
+#[cfg(any(test, feature = "test-util"))]
+mod shelf;
 mod streams;
 mod tail;
 
@@ -33,6 +35,8 @@ pub use port::{Outgoing, Port, PortError, Subscription};
 pub use read::{ReadError, Stored};
 pub use reconnects::Reconnects;
 pub use remove::RemoveError;
+#[cfg(any(test, feature = "test-util"))]
+pub use shelf::Shelf;
 pub use streams::{
     Restored, SetUpError, StreamLimits, drop_class_consumer, ensure_class_consumer, ensure_streams,
     restore_streams,

@@ -1,4 +1,5 @@
-//! What the threads that send telemetry share: batches from a bounded queue, and what was lost.
+//! What the threads that send telemetry share: how they begin and end, batches from a bounded
+//! queue, and what was lost.
 //!
 //! A thread and not a task: the HTTP client blocks, and must not do so on the runtime's threads.
 
@@ -12,13 +13,45 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 /// The first of a batch waits so long for company: short, since what waits here is lost when this
 /// process is killed.
 const LINGER: Duration = Duration::from_millis(200);
 /// The end of a process waits so long for what is still queued.
-pub const FLUSH: Duration = Duration::from_secs(3);
+const FLUSH: Duration = Duration::from_secs(3);
 /// Losses are said in the log no more often than this.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
+
+/// A thread that sends, from the side of who has to wait for its end.
+#[derive(Debug)]
+pub struct Sending {
+    done: oneshot::Receiver<()>,
+}
+
+impl Sending {
+    /// Starts the thread; `send` returns when its queue is empty for good.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for a thread.
+    pub fn start(name: &str, send: impl FnOnce() + Send + 'static) -> std::io::Result<Self> {
+        let (over, done) = oneshot::channel::<()>();
+        let run = move || {
+            send();
+            // Its other half learns of the end, however this thread ends.
+            drop(over);
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
+        Ok(Self { done })
+    }
+
+    /// Waits, for a bounded time, until what is queued was sent; whether it was. The queue must be
+    /// closed by now.
+    pub async fn flush(self) -> bool {
+        tokio::time::timeout(FLUSH, self.done).await.is_ok()
+    }
+}
 
 /// The next of a queue, at most `most`, oldest first; `None` when it is empty for good.
 pub fn next_batch<T>(queue: &Receiver<T>, most: usize) -> Option<Vec<T>> {

@@ -1,5 +1,6 @@
 //! What one round of decisions wants done, and how it is carried out: decides nothing.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -25,8 +26,9 @@ pub(super) struct Round {
     orders: Vec<(PodId, Write)>,
     leases: Vec<(String, Write)>,
     mends: Vec<Mend>,
-    nudges: Vec<(String, Vec<NudgedPod>)>,
-    questions: Vec<(String, Vec<PodId>)>,
+    /// By worker, and so are the questions: there may be a hundred thousand of either.
+    nudges: BTreeMap<String, Vec<NudgedPod>>,
+    questions: BTreeMap<String, Vec<PodId>>,
     purges: Vec<Purge>,
     seals: Vec<(JobUid, Seal)>,
     removals: Vec<Retiring>,
@@ -108,23 +110,12 @@ impl Round {
     }
 
     pub(super) fn nudge(&mut self, worker: &str, pod: NudgedPod) {
-        match self.nudges.iter_mut().find(|(name, pods)| name == worker && pods.len() < Nudge::MAX)
-        {
-            Some((_, pods)) => pods.push(pod),
-            None => self.nudges.push((worker.to_owned(), vec![pod])),
-        }
+        add(&mut self.nudges, worker, pod);
     }
 
     /// Does the worker have this pod that it claimed?
     pub(super) fn ask(&mut self, worker: &str, pod: PodId) {
-        match self
-            .questions
-            .iter_mut()
-            .find(|(name, pods)| name == worker && pods.len() < Nudge::MAX)
-        {
-            Some((_, pods)) => pods.push(pod),
-            None => self.questions.push((worker.to_owned(), vec![pod])),
-        }
+        add(&mut self.questions, worker, pod);
     }
 
     pub(super) fn purge(&mut self, stream: String, subject: String) {
@@ -158,13 +149,7 @@ impl Round {
         for some in self.mends {
             ways.push(Box::pin(mend(writers.clone(), some)));
         }
-        let orders = self.nudges.into_iter().map(|(worker, pods)| {
-            (worker, Nudge { v: VERSION, pods, cordoned: None, claims: Vec::new() })
-        });
-        let questions = self.questions.into_iter().map(|(worker, claims)| {
-            (worker, Nudge { v: VERSION, pods: Vec::new(), cordoned: None, claims })
-        });
-        let nudges: Vec<(String, Nudge)> = orders.chain(questions).collect();
+        let nudges = messages(&self.nudges, &self.questions);
         if !nudges.is_empty() || !self.purges.is_empty() {
             ways.push(Box::pin(say(writers.jet.clone(), nudges, self.purges)));
         }
@@ -182,6 +167,30 @@ impl Round {
         }
         ways
     }
+}
+
+fn add<T>(to: &mut BTreeMap<String, Vec<T>>, worker: &str, one: T) {
+    match to.get_mut(worker) {
+        Some(some) => some.push(one),
+        None => drop(to.insert(worker.to_owned(), vec![one])),
+    }
+}
+
+/// Each to a worker, and none with more than a message may hold.
+fn messages(
+    orders: &BTreeMap<String, Vec<NudgedPod>>,
+    questions: &BTreeMap<String, Vec<PodId>>,
+) -> Vec<(String, Nudge)> {
+    let empty = Nudge { v: VERSION, pods: Vec::new(), cordoned: None, claims: Vec::new() };
+    let orders = orders.iter().flat_map(|(worker, pods)| {
+        let some = pods.chunks(Nudge::MAX);
+        some.map(|pods| (worker.clone(), Nudge { pods: pods.to_vec(), ..empty.clone() }))
+    });
+    let questions = questions.iter().flat_map(|(worker, claims)| {
+        let some = claims.chunks(Nudge::MAX);
+        some.map(|claims| (worker.clone(), Nudge { claims: claims.to_vec(), ..empty.clone() }))
+    });
+    orders.chain(questions).collect()
 }
 
 fn written<K: Send + 'static>(
@@ -215,4 +224,27 @@ async fn say(jet: Jet, nudges: Vec<(String, Nudge)>, purges: Vec<Purge>) -> Done
         }
     }
     Done::Said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stint_common::id::{Attempt, Slot};
+
+    #[test]
+    fn each_worker_is_asked_in_messages_that_are_not_too_large() {
+        let mut round = Round::default();
+        let most = u32::try_from(Nudge::MAX).unwrap();
+        for slot in 0..3 * most {
+            let worker = if slot < 2 * most + 1 { "one" } else { "another" };
+            let job = JobUid(uuid::Uuid::from_u128(7));
+            round.ask(worker, PodId { job, slot: Slot(slot), attempt: Attempt(0) });
+        }
+        let messages = messages(&round.nudges, &round.questions);
+        let sizes: Vec<(&str, usize)> =
+            messages.iter().map(|(worker, nudge)| (worker.as_str(), nudge.claims.len())).collect();
+        let most = Nudge::MAX;
+        assert_eq!(sizes, [("another", most - 1), ("one", most), ("one", most), ("one", 1)]);
+        assert!(messages.iter().all(|(_, nudge)| nudge.pods.is_empty()));
+    }
 }

@@ -243,7 +243,7 @@ impl Owner {
         match serde_json::from_slice::<Order>(&entry.payload) {
             Ok(Order { kind: OrderKind::Stop { grace_seconds, at, .. }, evicted, .. }) => {
                 self.kept.ordered(pod, entry.sequence);
-                self.stops.order_stands(pod);
+                self.order_stands(pod);
                 self.observe(pod, PodFact::StopOrdered { grace_seconds, at, evicted }, now);
             }
             Err(error) => tracing::error!(subject = %entry.subject, %error, "cannot read an order"),
@@ -253,7 +253,9 @@ impl Owner {
     /// What clients say of a pod changes nothing; it only has to go with the pod's record.
     fn take_word(&mut self, pod: PodId, entry: &Entry) {
         match serde_json::from_slice::<PodWord>(&entry.payload) {
-            Ok(word) => self.kept.spoken_of(pod, !word.finalizers.is_empty()),
+            Ok(word) => {
+                self.kept.spoken_of(pod, entry.sequence, !word.finalizers.is_empty());
+            }
             Err(error) => tracing::error!(subject = %entry.subject, %error, "cannot read a word"),
         }
     }
@@ -301,7 +303,7 @@ impl Owner {
             Done::Orders(outcomes) => {
                 for (pod, outcome) in outcomes {
                     if !matches!(outcome, Outcome::Refused(_)) {
-                        self.stops.order_stands(pod);
+                        self.order_stands(pod);
                     }
                 }
             }

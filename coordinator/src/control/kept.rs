@@ -2,12 +2,16 @@
 //! too many. Pure.
 //!
 //! Successes go before failures, and of each those of the Jobs that finished first. Of Jobs that
-//! go on, the oldest go, and only what the Job's record has closed.
+//! go on, the oldest go, and only what the Job's record has closed. What clients hold by a
+//! finalizer stays, and does not count.
+//!
+//! Orders and words go with the record of their pod. Those whose record is gone already, since who
+//! removed it died then, or since they came too late, are loose, and go by themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use stint_common::collections::HashMap;
+use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{JobUid, PodId};
 
 use crate::job::Key;
@@ -29,8 +33,12 @@ pub(super) enum Worth {
 pub(super) struct Kept {
     limit: usize,
     total: usize,
+    /// So many of them are held by clients.
+    held: usize,
     jobs: HashMap<JobUid, OfJob>,
     finished: BTreeSet<(Timestamp, JobUid)>,
+    /// Pods with an order or a word, and without a last record.
+    loose: BTreeSet<PodId>,
 }
 
 /// One Job's, each by its sequence in the stream.
@@ -39,33 +47,58 @@ struct OfJob {
     finished: Option<Timestamp>,
     little: BTreeMap<u64, Key>,
     much: BTreeMap<u64, Key>,
+    /// The pods that these are of.
+    ended: HashSet<Key>,
     orders: HashMap<Key, u64>,
-    /// What clients have said something of, and whether they hold it by a finalizer.
-    words: HashMap<Key, bool>,
+    words: HashMap<Key, Word>,
+}
+
+/// What clients say of a pod.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    sequence: u64,
+    /// By a finalizer.
+    holds: bool,
 }
 
 /// Records that are worth the same.
 type Class = fn(&OfJob) -> &BTreeMap<u64, Key>;
 
-/// Records of one Job that are to be removed.
+/// What is to be removed of one Job, unless it is held by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) job: JobUid,
+    /// The Job has finished: none of its pods may start any more.
+    pub(super) finished: bool,
+    /// Sequences of records.
+    records: Vec<u64>,
+    /// Pods of which there are only orders and words.
+    loose: Vec<Key>,
+}
+
+/// What is removed of one Job, each by its sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Retiring {
     pub(super) job: JobUid,
     /// Nothing of the Job is left then: its pods can be removed by one subject.
     pub(super) whole: bool,
-    /// The Job has finished: none of its pods may start any more.
-    pub(super) finished: bool,
-    /// Sequences of the records.
     pub(super) records: Vec<u64>,
-    /// Sequences of orders to the same pods.
+    /// To the same pods.
     pub(super) orders: Vec<u64>,
-    /// Those of the pods that clients have said something of, and do not hold.
-    pub(super) words: Vec<Key>,
+    /// Of the same pods.
+    pub(super) words: Vec<u64>,
 }
 
 impl Kept {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, total: 0, jobs: HashMap::default(), finished: BTreeSet::new() }
+        Self {
+            limit,
+            total: 0,
+            held: 0,
+            jobs: HashMap::default(),
+            finished: BTreeSet::new(),
+            loose: BTreeSet::new(),
+        }
     }
 
     /// A pod's last record was read. One that was stopped from outside is shown to nobody.
@@ -78,18 +111,40 @@ impl Kept {
         };
         let new = records.insert(sequence, key).is_none();
         self.total += usize::from(new);
+        if of_job.ended.insert(key) && of_job.holds(key) {
+            self.held += 1;
+        }
+        self.loose.remove(&pod);
+    }
+
+    /// Whether a pod's last record was read, and is kept.
+    pub(super) fn has_ended(&self, pod: PodId) -> bool {
+        let of_job = self.jobs.get(&pod.job);
+        of_job.is_some_and(|of_job| of_job.ended.contains(&(pod.slot, pod.attempt)))
     }
 
     /// An order to a pod was read.
     pub(super) fn ordered(&mut self, pod: PodId, sequence: u64) {
         let of_job = self.jobs.entry(pod.job).or_default();
-        of_job.orders.insert((pod.slot, pod.attempt), sequence);
+        let key = (pod.slot, pod.attempt);
+        of_job.orders.insert(key, sequence);
+        if !of_job.ended.contains(&key) {
+            self.loose.insert(pod);
+        }
     }
 
-    /// A client's word of a pod was read. One that holds the pod stays until the Job goes.
-    pub(super) fn spoken_of(&mut self, pod: PodId, held: bool) {
+    /// A client's word of a pod was read. What it holds stays until it is taken back, or the Job
+    /// goes.
+    pub(super) fn spoken_of(&mut self, pod: PodId, sequence: u64, holds: bool) {
         let of_job = self.jobs.entry(pod.job).or_default();
-        of_job.words.insert((pod.slot, pod.attempt), held);
+        let key = (pod.slot, pod.attempt);
+        let before = of_job.words.insert(key, Word { sequence, holds });
+        if of_job.ended.contains(&key) {
+            self.held += usize::from(holds);
+            self.held -= usize::from(before.is_some_and(|word| word.holds));
+        } else {
+            self.loose.insert(pod);
+        }
     }
 
     /// A Job has finished.
@@ -105,35 +160,63 @@ impl Kept {
     pub(super) fn forget(&mut self, job: JobUid) {
         let Some(of_job) = self.jobs.remove(&job) else { return };
         self.total -= of_job.little.len() + of_job.much.len();
+        self.held -= of_job.ended.iter().filter(|key| of_job.holds(**key)).count();
+        for key in of_job.orders.keys().chain(of_job.words.keys()) {
+            self.loose.remove(&pod_of(job, *key));
+        }
         if let Some(at) = of_job.finished {
             self.finished.remove(&(at, job));
         }
     }
 
-    /// These records are no more.
+    /// These are no more. What has been said of their pods meanwhile is loose.
     pub(super) fn removed(&mut self, retired: &Retiring) {
         let Some(of_job) = self.jobs.get_mut(&retired.job) else { return };
+        let mut touched: Vec<Key> = Vec::new();
         for sequence in &retired.records {
             let little = of_job.little.remove(sequence);
-            let gone = little.or_else(|| of_job.much.remove(sequence));
-            self.total -= usize::from(gone.is_some());
+            let Some(key) = little.or_else(|| of_job.much.remove(sequence)) else { continue };
+            self.total -= 1;
+            if of_job.ended.remove(&key) && of_job.holds(key) {
+                self.held -= 1;
+            }
+            touched.push(key);
         }
-        of_job.orders.retain(|_, sequence| !retired.orders.contains(sequence));
-        for key in &retired.words {
-            of_job.words.remove(key);
+        let gone: HashSet<u64> = retired.orders.iter().chain(&retired.words).copied().collect();
+        touched.extend(of_job.orders.extract_if(|_, it| gone.contains(it)).map(|(key, _)| key));
+        let words = of_job.words.extract_if(|_, word| gone.contains(&word.sequence));
+        touched.extend(words.map(|(key, _)| key));
+        for key in touched {
+            if of_job.is_loose(key) {
+                self.loose.insert(pod_of(retired.job, key));
+            } else {
+                self.loose.remove(&pod_of(retired.job, key));
+            }
         }
         if of_job.is_empty() {
             self.forget(retired.job);
         }
     }
 
-    /// What must go so that no more than the limit are left. `is_over` says whether a pod of a Job
-    /// that goes on is closed and ended by its durable record.
-    pub(super) fn choose(&self, is_over: impl Fn(JobUid, Key) -> bool) -> Vec<Retiring> {
+    /// What must go so that no more than the limit are left, and what is loose. `is_over` says
+    /// whether a pod is closed and ended by its Job's durable record.
+    pub(super) fn choose(&self, is_over: impl Fn(JobUid, Key) -> bool) -> Vec<Chosen> {
         let mut choice = Choice { left: self.excess().min(A_ROUND), jobs: BTreeMap::new() };
-        if choice.left == 0 {
-            return Vec::new();
+        if choice.left > 0 {
+            self.choose_records(&mut choice, &is_over);
         }
+        for pod in &self.loose {
+            let (of_job, key) = (self.jobs.get(&pod.job), (pod.slot, pod.attempt));
+            if let Some(of_job) = of_job.filter(|of_job| !of_job.holds(key))
+                && is_over(pod.job, key)
+            {
+                choice.of(pod.job, of_job).loose.push(key);
+            }
+        }
+        choice.jobs.into_values().collect()
+    }
+
+    fn choose_records(&self, choice: &mut Choice, is_over: &impl Fn(JobUid, Key) -> bool) {
         let mut unfinished: Vec<(u64, JobUid)> = self
             .jobs
             .iter()
@@ -153,7 +236,15 @@ impl Kept {
                 choice.take(*job, self.jobs.get(job), records, |key| is_over(*job, key));
             }
         }
-        choice.jobs.into_values().collect()
+    }
+
+    /// What of this may still go, after others have had time to say that they hold it, and what was
+    /// said of its pods by now.
+    pub(super) fn may_still_go(&self, chosen: &[Chosen]) -> Vec<Retiring> {
+        let retiring = chosen
+            .iter()
+            .filter_map(|chosen| Some(self.jobs.get(&chosen.job)?.may_still_go(chosen)));
+        retiring.filter(|retiring| !retiring.is_empty()).collect()
     }
 
     /// How many there are.
@@ -161,9 +252,24 @@ impl Kept {
         self.total
     }
 
+    /// Whether something may have to go.
+    pub(super) fn may_have_to_go(&self) -> bool {
+        self.excess() > 0 || !self.loose.is_empty()
+    }
+
     /// How many records there are too many.
-    pub(super) fn excess(&self) -> usize {
-        self.total.saturating_sub(self.limit)
+    fn excess(&self) -> usize {
+        (self.total - self.held).saturating_sub(self.limit)
+    }
+}
+
+fn pod_of(job: JobUid, (slot, attempt): Key) -> PodId {
+    PodId { job, slot, attempt }
+}
+
+impl Retiring {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.orders.is_empty() && self.words.is_empty()
     }
 }
 
@@ -175,18 +281,47 @@ impl OfJob {
             && self.words.is_empty()
     }
 
-    fn is_held(&self) -> bool {
-        self.words.values().any(|held| *held)
+    fn holds(&self, key: Key) -> bool {
+        self.words.get(&key).is_some_and(|word| word.holds)
+    }
+
+    fn is_loose(&self, key: Key) -> bool {
+        let said = self.orders.contains_key(&key) || self.words.contains_key(&key);
+        said && !self.ended.contains(&key)
+    }
+
+    fn may_still_go(&self, chosen: &Chosen) -> Retiring {
+        let key_of = |sequence| self.little.get(sequence).or_else(|| self.much.get(sequence));
+        let records = chosen.records.iter().filter_map(|it| Some((*it, *key_of(it)?)));
+        let (records, mut keys): (Vec<u64>, Vec<Key>) =
+            records.filter(|(_, key)| !self.holds(*key)).unzip();
+        let loose = chosen.loose.iter().copied();
+        keys.extend(loose.filter(|key| self.is_loose(*key) && !self.holds(*key)));
+        let all = self.little.len() + self.much.len();
+        let nothing_held = !self.words.values().any(|word| word.holds);
+        Retiring {
+            job: chosen.job,
+            whole: chosen.finished && records.len() == all && nothing_held,
+            records,
+            orders: keys.iter().filter_map(|key| self.orders.get(key).copied()).collect(),
+            words: keys.iter().filter_map(|key| Some(self.words.get(key)?.sequence)).collect(),
+        }
     }
 }
 
 /// A choice as it is made.
 struct Choice {
     left: usize,
-    jobs: BTreeMap<JobUid, Retiring>,
+    jobs: BTreeMap<JobUid, Chosen>,
 }
 
 impl Choice {
+    fn of(&mut self, job: JobUid, of_job: &OfJob) -> &mut Chosen {
+        let finished = of_job.finished.is_some();
+        let nothing = || Chosen { job, finished, records: Vec::new(), loose: Vec::new() };
+        self.jobs.entry(job).or_insert_with(nothing)
+    }
+
     fn take(
         &mut self,
         job: JobUid,
@@ -195,28 +330,14 @@ impl Choice {
         may_go: impl Fn(Key) -> bool,
     ) {
         let Some(of_job) = of_job.filter(|_| self.left > 0) else { return };
-        let all = of_job.little.len() + of_job.much.len();
         for (sequence, key) in records(of_job) {
             if self.left == 0 {
                 return;
             }
-            if !may_go(*key) {
-                continue;
+            if may_go(*key) && !of_job.holds(*key) {
+                self.of(job, of_job).records.push(*sequence);
+                self.left -= 1;
             }
-            let finished = of_job.finished.is_some();
-            let retiring = self.jobs.entry(job).or_insert_with(|| Retiring {
-                job,
-                whole: false,
-                finished,
-                records: Vec::new(),
-                orders: Vec::new(),
-                words: Vec::new(),
-            });
-            retiring.records.push(*sequence);
-            retiring.orders.extend(of_job.orders.get(key));
-            retiring.words.extend(of_job.words.get(key).filter(|held| !**held).map(|_| *key));
-            retiring.whole = finished && retiring.records.len() == all && !of_job.is_held();
-            self.left -= 1;
         }
     }
 }
@@ -249,9 +370,13 @@ mod tests {
         kept
     }
 
+    fn retiring(kept: &Kept) -> Vec<Retiring> {
+        kept.may_still_go(&kept.choose(|_, _| true))
+    }
+
     fn chosen(kept: &Kept) -> Vec<u64> {
         let mut records: Vec<u64> =
-            kept.choose(|_, _| true).into_iter().flat_map(|retiring| retiring.records).collect();
+            retiring(kept).into_iter().flat_map(|retiring| retiring.records).collect();
         records.sort_unstable();
         records
     }
@@ -267,7 +392,7 @@ mod tests {
             "failures are left"
         );
         assert_eq!(chosen(&kept(2)).len(), 13);
-        let whole = kept(2).choose(|_, _| true);
+        let whole = retiring(&kept(2));
         let whole: Vec<(JobUid, bool)> =
             whole.iter().map(|retiring| (retiring.job, retiring.whole)).collect();
         assert_eq!(whole, [(job(1), false), (job(2), true), (job(3), false)]);
@@ -280,14 +405,17 @@ mod tests {
         let chosen = kept.choose(|_, key| key != open);
         let of_running = chosen.iter().find(|retiring| retiring.job == job(3)).unwrap();
         assert_eq!(of_running.records, [300, 301, 303, 304]);
-        assert!(!of_running.whole && !of_running.finished);
+        assert!(
+            !of_running.finished
+                && kept.may_still_go(&chosen).iter().all(|it| !it.whole || it.job != job(3))
+        );
     }
 
     #[test]
     fn what_is_removed_is_forgotten() {
         let mut kept = kept(5);
-        let chosen = kept.choose(|_, _| true);
-        chosen.iter().for_each(|retired| kept.removed(retired));
+        let retired = retiring(&kept);
+        retired.iter().for_each(|retired| kept.removed(retired));
         assert_eq!(kept.excess(), 0);
         assert_eq!(kept.choose(|_, _| true), []);
         kept.forget(job(1));
@@ -299,15 +427,61 @@ mod tests {
     #[test]
     fn what_was_said_of_a_pod_goes_with_its_record_unless_it_holds_it() {
         let mut kept = kept(0);
-        kept.spoken_of(pod(1, 3), false);
-        kept.spoken_of(pod(2, 1), false);
-        kept.spoken_of(pod(2, 2), true);
+        kept.spoken_of(pod(1, 3), 400, false);
+        kept.spoken_of(pod(2, 1), 401, false);
+        kept.spoken_of(pod(2, 2), 402, true);
+        let retired = retiring(&kept);
+        let of = |number| retired.iter().find(|retiring| retiring.job == job(number)).unwrap();
+        assert_eq!((of(1).whole, of(1).words.clone()), (true, vec![400]));
+        assert_eq!((of(2).whole, of(2).words.clone()), (false, vec![401]));
+        assert_eq!(of(2).records, [200, 201, 203, 204], "one is held");
+        retired.iter().for_each(|retired| kept.removed(retired));
+        assert_eq!(kept.jobs.keys().collect::<Vec<_>>(), [&job(2)], "one is held");
+        assert_eq!((kept.len(), kept.may_have_to_go()), (1, false), "and does not count");
+        kept.spoken_of(pod(2, 2), 403, false);
+        assert_eq!((retiring(&kept)[0].whole, chosen(&kept)), (true, vec![202]), "it is let go");
+    }
+
+    #[test]
+    fn what_is_held_while_its_removal_waits_stays() {
+        let mut kept = kept(0);
         let chosen = kept.choose(|_, _| true);
-        let of = |number| chosen.iter().find(|retiring| retiring.job == job(number)).unwrap();
-        assert_eq!((of(1).whole, of(1).words.clone()), (true, vec![(Slot(3), Attempt(0))]));
-        assert_eq!((of(2).whole, of(2).words.clone()), (false, vec![(Slot(1), Attempt(0))]));
-        chosen.iter().for_each(|retired| kept.removed(retired));
-        assert_eq!(kept.jobs.keys().collect::<Vec<_>>(), [&job(2)], "its word holds a pod");
+        kept.spoken_of(pod(1, 2), 500, true);
+        kept.spoken_of(pod(2, 2), 501, false);
+        let retired = kept.may_still_go(&chosen);
+        let of = |number| retired.iter().find(|retiring| retiring.job == job(number)).unwrap();
+        assert_eq!((of(1).whole, of(1).records.clone()), (false, vec![100, 101, 103, 104]));
+        assert_eq!((of(2).whole, of(2).words.clone()), (true, vec![501]), "said meanwhile");
+        // What is said while it is being removed is loose.
+        kept.spoken_of(pod(2, 2), 502, false);
+        retired.iter().for_each(|retired| kept.removed(retired));
+        let rest = retiring(&kept);
+        assert_eq!(rest.len(), 1);
+        assert_eq!((rest[0].job, rest[0].words.clone()), (job(2), vec![502]));
+    }
+
+    #[test]
+    fn what_is_left_without_its_record_goes_when_its_pod_is_over() {
+        let mut kept = Kept::new(100);
+        kept.ordered(pod(1, 1), 10);
+        kept.spoken_of(pod(1, 1), 11, false);
+        kept.spoken_of(pod(1, 2), 12, true);
+        kept.spoken_of(pod(1, 3), 13, false);
+        assert_eq!(kept.choose(|_, _| false), [], "all of them may still run");
+        let over = |_, (slot, _): Key| slot != Slot(3);
+        let chosen = kept.choose(over);
+        let retired = kept.may_still_go(&chosen);
+        assert_eq!(retired.len(), 1);
+        assert_eq!((retired[0].orders.clone(), retired[0].words.clone()), (vec![10], vec![11]));
+        retired.iter().for_each(|retired| kept.removed(retired));
+        assert_eq!(kept.choose(over), []);
+        // The record comes late: nothing is loose, and nothing goes.
+        kept.ordered(pod(1, 4), 14);
+        let chosen = kept.choose(over);
+        kept.ended(pod(1, 4), 15, Worth::Little);
+        assert_eq!((chosen.len(), kept.may_still_go(&chosen)), (1, Vec::new()));
+        kept.forget(job(1));
+        assert!(!kept.may_have_to_go());
     }
 
     #[test]
@@ -317,7 +491,7 @@ mod tests {
         kept.ended(pod(2, 5), 5, Worth::Much);
         kept.ordered(pod(2, 6), 6);
         kept.ended(pod(2, 6), 7, Worth::Much);
-        let chosen = kept.choose(|_, _| true);
+        let chosen = retiring(&kept);
         assert_eq!(
             (chosen[0].records.clone(), chosen[0].orders.clone()),
             (vec![7, 200, 201], vec![6])

@@ -8,7 +8,9 @@
 //! too many ──▶ seals written ──▶ Seal::WAIT_MS ──▶ records removed ──▶ counted anew
 //! ```
 //!
-//! A crash in between leaves a seal that is true anyway; the next owner begins anew.
+//! A crash in between leaves a seal that is true anyway; the next owner begins anew, also with
+//! orders and words whose records are gone. What a client holds by a finalizer until the removal
+//! begins stays; later than that it is as if it had come after.
 
 use std::time::Duration;
 
@@ -21,9 +23,8 @@ use stint_common::time::Instant;
 use stint_common::wire::{Over, Seal, VERSION};
 
 use super::carry::{Done, Round, Writers};
-use super::kept::Retiring;
+use super::kept::{Chosen, Retiring};
 use super::owner::Owner;
-use crate::job::Key;
 
 /// How long records wait once their Job's seal is durable.
 pub(super) const WAIT: Duration = Duration::from_millis(Seal::WAIT_MS);
@@ -33,7 +34,7 @@ const AT_ONCE: usize = 64;
 /// A round of removals.
 #[derive(Debug)]
 pub(super) struct Retirement {
-    chosen: Vec<Retiring>,
+    chosen: Vec<Chosen>,
     phase: Phase,
 }
 
@@ -51,8 +52,12 @@ impl Owner {
             None => self.begin_to_retire(round),
             Some(Retirement { chosen, phase: phase @ Phase::Sealed(_) }) => {
                 if matches!(phase, Phase::Sealed(since) if now.duration_since(*since) >= WAIT) {
+                    let retiring = self.kept.may_still_go(chosen);
                     *phase = Phase::Removing;
-                    round.remove(chosen.clone());
+                    if retiring.is_empty() {
+                        self.retirement = None;
+                    }
+                    round.remove(retiring);
                 }
             }
             Some(_) => {}
@@ -60,18 +65,19 @@ impl Owner {
     }
 
     fn begin_to_retire(&mut self, round: &mut Round) {
-        if self.kept.excess() == 0 {
+        if !self.kept.may_have_to_go() {
             return;
         }
-        let jobs = &self.jobs;
+        let (jobs, claims) = (&self.jobs, &self.claims);
         let chosen = self.kept.choose(|job, (slot, attempt)| {
             // While a write is under way, what is in memory is not known to be durable.
-            jobs.get(&job)
-                .is_some_and(|managed| !managed.writing && managed.job.is_over(slot, attempt))
+            let durable = || jobs.get(&job).filter(|managed| !managed.writing);
+            !claims.contains_key(&PodId { job, slot, attempt })
+                && durable().is_some_and(|managed| managed.job.is_over(slot, attempt))
         });
-        for retiring in &chosen {
-            let seal = self.seal(retiring.job, retiring.finished);
-            round.seal(retiring.job, seal);
+        for chosen in &chosen {
+            let seal = self.seal(chosen.job, chosen.finished);
+            round.seal(chosen.job, seal);
         }
         if !chosen.is_empty() {
             self.retirement = Some(Retirement { chosen, phase: Phase::Sealing });
@@ -98,10 +104,10 @@ impl Owner {
         if let Some(Retirement { chosen, phase: phase @ Phase::Sealing }) = &mut self.retirement {
             let (asked, sealed): (HashSet<_>, HashSet<_>) =
                 (asked.iter().collect(), sealed.iter().collect());
-            if !chosen.iter().any(|retiring| asked.contains(&retiring.job)) {
+            if !chosen.iter().any(|chosen| asked.contains(&chosen.job)) {
                 return;
             }
-            chosen.retain(|retiring| sealed.contains(&retiring.job));
+            chosen.retain(|chosen| sealed.contains(&chosen.job));
             *phase = Phase::Sealed(now);
             if chosen.is_empty() {
                 self.retirement = None;
@@ -187,21 +193,14 @@ async fn remove_all(jet: &Jet, retiring: &Retiring) -> Result<(), RemoveError> {
 }
 
 /// Records first: an order or a word without one is shown to nobody, a record without its order or
-/// word is. Words go by subject, since what stands there may be said anew at any time.
+/// word is. What is said anew meanwhile has another sequence, and stays.
 async fn remove_some(jet: &Jet, retiring: &Retiring) -> Result<(), RemoveError> {
     let stream = jet.names.pods_stream();
-    for sequences in [&retiring.records, &retiring.orders] {
+    for sequences in [&retiring.records, &retiring.orders, &retiring.words] {
         for some in sequences.chunks(AT_ONCE) {
             let removals = some.iter().map(|sequence| jet.remove(&stream, *sequence));
             try_join_all(removals).await?;
         }
-    }
-    let subject = |(slot, attempt): &Key| {
-        jet.names.word(PodId { job: retiring.job, slot: *slot, attempt: *attempt })
-    };
-    let words: Vec<String> = retiring.words.iter().map(subject).collect();
-    for some in words.chunks(AT_ONCE) {
-        try_join_all(some.iter().map(|word| jet.purge(&stream, word))).await?;
     }
     Ok(())
 }

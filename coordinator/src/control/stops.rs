@@ -57,11 +57,6 @@ impl Stops {
         self.look_at.insert(job);
     }
 
-    pub(super) fn order_stands(&mut self, pod: PodId) {
-        self.orders.entry(pod).or_default().stands = true;
-        self.look_at.insert(pod.job);
-    }
-
     pub(super) fn ended(&mut self, pod: PodId) {
         self.orders.remove(&pod);
         self.ends.remove(&pod);
@@ -73,6 +68,12 @@ impl Stops {
     pub(super) fn unwanted(&mut self, pod: PodId) {
         self.unwanted.insert(pod);
         self.look_at.insert(pod.job);
+    }
+
+    /// How many pods are waited for that were told to end.
+    #[cfg(test)]
+    pub(super) fn waits_for(&self) -> usize {
+        self.orders.len()
     }
 
     pub(super) fn end_written(&mut self, pod: PodId) {
@@ -91,6 +92,18 @@ impl Stops {
 }
 
 impl Owner {
+    /// An order to this pod is durable. To one that has ended by now it says nothing any more.
+    pub(super) fn order_stands(&mut self, pod: PodId) {
+        let job = self.jobs.get(&pod.job).map(|managed| &managed.job);
+        let is_over = self.kept.has_ended(pod)
+            || job.is_some_and(|job| pod.attempt.0 < job.ledger().slot(pod.slot).ended);
+        if is_over && !self.claims.contains_key(&pod) {
+            return;
+        }
+        self.stops.orders.entry(pod).or_default().stands = true;
+        self.stops.look_at(pod.job);
+    }
+
     /// After a round of news: pods of Jobs that were touched.
     pub(super) fn stop_what_must(&mut self, now: Timestamp, instant: Instant, round: &mut Round) {
         for uid in std::mem::take(&mut self.stops.look_at) {

@@ -215,26 +215,12 @@ pub(super) fn text_of(object: &Object) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use stint_common::id::Incarnation;
 
     use super::*;
-    use crate::job::{JobStatus, Ledger};
+    use crate::job::JobStatus;
 
     fn stored(object: &Value, status: JobStatus) -> Object {
-        let record = JobRecord {
-            v: 1,
-            writer: Incarnation::random(),
-            nonce: 1,
-            object: serde_json::value::to_raw_value(object).unwrap(),
-            template: String::new(),
-            trace: None,
-            created_at: None,
-            status,
-            said: None,
-            ledger: Ledger::default(),
-            deletion: None,
-            gone: false,
-        };
+        let record = JobRecord { status, ..JobRecord::of(object) };
         Object {
             resource: "jobs".to_owned(),
             namespace: "a".to_owned(),

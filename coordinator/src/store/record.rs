@@ -63,6 +63,25 @@ pub enum DecodeError {
 }
 
 impl JobRecord {
+    /// Of a Job that nothing has happened to; for tests.
+    #[cfg(test)]
+    pub(crate) fn of(object: &serde_json::Value) -> Self {
+        Self {
+            v: VERSION,
+            writer: Incarnation(uuid::Uuid::nil()),
+            nonce: 0,
+            object: serde_json::value::to_raw_value(object).unwrap(),
+            template: "t".to_owned(),
+            trace: None,
+            created_at: None,
+            status: JobStatus::default(),
+            said: None,
+            ledger: Ledger::default(),
+            deletion: None,
+            gone: false,
+        }
+    }
+
     /// Reads a record.
     ///
     /// # Errors

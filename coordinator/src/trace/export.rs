@@ -9,10 +9,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::trace::SpanExporter as _;
 use stint_common::metrics;
-use stint_common::telemetry::batch::{FLUSH, Losses, block_on, next_batch};
+use stint_common::telemetry::batch::{Losses, Sending, block_on, next_batch};
 use stint_common::telemetry::client::client;
 use stint_common::telemetry::otlp::{self, Signal};
-use tokio::sync::oneshot;
 
 use super::facts::Fact;
 use super::sample::Settings;
@@ -28,7 +27,7 @@ const BATCH: usize = 512;
 #[derive(Debug)]
 pub struct Exporter {
     tracer: Tracer,
-    done: oneshot::Receiver<()>,
+    sending: Sending,
 }
 
 /// Starts the thread, if the environment asks for traces.
@@ -46,19 +45,20 @@ pub fn start(settings: Settings) -> Option<Exporter> {
     let (queue, facts) = sync_channel(QUEUE);
     let dropped = Arc::new(AtomicU64::new(0));
     let tracer = Tracer::new(queue, Arc::clone(&dropped), settings);
-    let (over, done) = oneshot::channel::<()>();
-    let run = move || {
+    let send = move || {
         let count = |lost| metrics::coordinator().telemetry_dropped("traces", lost);
         send_all(&sender, &facts, Losses::new("spans", dropped, count));
-        // Its other half learns of the end, however this thread ends.
-        drop(over);
     };
-    if let Err(error) = std::thread::Builder::new().name("stint-traces".to_owned()).spawn(run) {
-        tracing::error!(%error, "no thread for traces; they are off");
-        return None;
+    match Sending::start("stint-traces", send) {
+        Ok(sending) => {
+            tracing::info!(endpoint, "sending traces");
+            Some(Exporter { tracer, sending })
+        }
+        Err(error) => {
+            tracing::error!(%error, "no thread for traces; they are off");
+            None
+        }
     }
-    tracing::info!(endpoint, "sending traces");
-    Some(Exporter { tracer, done })
 }
 
 fn sender(endpoint: &str) -> Result<SpanExporter, Box<dyn Error>> {
@@ -76,7 +76,7 @@ impl Exporter {
     /// Sends what is queued, for a bounded time. All other handles must be gone by now.
     pub async fn flush(self) {
         drop(self.tracer);
-        if tokio::time::timeout(FLUSH, self.done).await.is_err() {
+        if !self.sending.flush().await {
             tracing::warn!("some spans were not sent before the end");
         }
     }

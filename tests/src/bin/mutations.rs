@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 use stint_tests::mutations::{Mutation, VARIABLE, all, plant, workspace};
@@ -15,8 +15,21 @@ use wait_timeout::ChildExt as _;
 /// A bug may make a suite hang: that is found, too.
 const HANGS: Duration = Duration::from_secs(900);
 
-/// Executables of the suites, with the directory that each runs in.
-type Suites = BTreeMap<String, (PathBuf, PathBuf)>;
+/// How many seeds of the simulation may pass before a bug counts as missed: some bugs need a rare
+/// course of things, and another one with each change of the code.
+const SEEDS: &str = "2000";
+
+/// The suites, by name.
+type Suites = BTreeMap<String, Built>;
+
+/// A suite that was built with all bugs in it.
+struct Built {
+    executable: PathBuf,
+    /// Who builds in the same directory meanwhile puts a suite without bugs in its place.
+    built_at: SystemTime,
+    /// Where it runs.
+    directory: PathBuf,
+}
 
 /// Suites that are the unit tests of a package.
 const LIBRARIES: [&str; 3] = ["common", "coordinator", "worker"];
@@ -147,21 +160,38 @@ fn build(root: &Path, bugs: &[&Mutation]) -> anyhow::Result<Suites> {
         let manifest = Path::new(said["manifest_path"].as_str().unwrap_or_default());
         let package = manifest.parent().unwrap_or(root).to_owned();
         if wanted.contains(suite) {
-            suites.insert(suite.to_owned(), (executable.into(), package));
+            let built_at = built_at(Path::new(executable))?;
+            let (suite, executable) = (suite.to_owned(), executable.into());
+            suites.insert(suite, Built { executable, built_at, directory: package });
         }
     }
     Ok(suites)
 }
 
+fn built_at(executable: &Path) -> anyhow::Result<SystemTime> {
+    let metadata = std::fs::metadata(executable);
+    metadata
+        .and_then(|metadata| metadata.modified())
+        .with_context(|| format!("looking at {}", executable.display()))
+}
+
 /// Whether a suite passes with one bug switched on.
 fn passes(suite: &str, suites: &Suites, bug: &str) -> anyhow::Result<bool> {
     let Suite { name, only } = Suite::of(suite);
-    let Some((executable, directory)) = suites.get(name) else {
+    let Some(Built { executable, built_at: at, directory }) = suites.get(name) else {
         bail!("there is no suite `{name}`");
     };
+    if built_at(executable)? != *at {
+        bail!(
+            "{} was built anew meanwhile, without the bugs; begin again, and build nothing else in \
+             this directory until it is over",
+            executable.display()
+        );
+    }
     let mut command = Command::new(executable);
     command.args(only);
-    command.current_dir(directory).env(VARIABLE, bug).env("STINT_SIM_ENOUGH", "1");
+    command.current_dir(directory).env(VARIABLE, bug);
+    command.env("STINT_SIM_ENOUGH", "1").env("STINT_SIM_SEEDS", SEEDS);
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().with_context(|| format!("running {}", executable.display()))?;
     match child.wait_timeout(HANGS)? {

@@ -245,3 +245,25 @@ async fn nothing_is_left_of_a_deleted_pod_when_its_record_goes() {
     std::fs::write(&go, "").unwrap();
     assert_eq!(counters(&api.ended("going").await.1), (0, 3, 0));
 }
+
+#[tokio::test]
+async fn a_held_pod_outlives_records_that_are_removed() {
+    let world = World::start(STINT, Shape { keep_pods: Some(0), ..Shape::default() }).await;
+    let api = world.api("default");
+    let done = api.complete(&job("done").indexed().completions(3).build()).await;
+    let pods = api.pods("done").await;
+    let held = name(&pods[0]);
+    let (get, patch) = (format!("pods.get.{held}"), format!("pods.patch.{held}"));
+    let finalizers = |names: Value| json!({"metadata": {"finalizers": names}}).to_string();
+    api.send(&patch, &[], finalizers(json!(["example.com/hold"]))).await.object();
+    until("the others go", LIMIT, || async { (api.pods("done").await.len() == 1).then_some(()) })
+        .await;
+    let pod = api.send(&get, &[], "").await.object();
+    assert_eq!(pod["status"]["phase"], "Succeeded", "its record is there: {pod}");
+    api.send(&patch, &[], finalizers(json!(null))).await.object();
+    until("it goes, too", LIMIT, || async { api.pods("done").await.is_empty().then_some(()) })
+        .await;
+    api.send(&get, &[], "").await.refused(404);
+    assert_eq!(said(&world, &done).await, 0);
+    assert_eq!(counters(&api.job("done").await), (0, 3, 0));
+}

@@ -58,9 +58,7 @@ impl<R: Runtime> Agent<R> {
                 // By a seal that may have been replaced: the owner mends one that says too much.
                 Some(ready) if ready.is_over(pulled.pod) => {
                     let name = (pulled.pod.job, pulled.item.template.clone());
-                    if self.templates.read_again(&name) {
-                        out.fetches.push(name);
-                    }
+                    out.fetches.extend(self.templates.read_again(&name));
                     self.pulled.push_back(pulled);
                 }
                 Some(ready) => {
@@ -90,8 +88,7 @@ impl<R: Runtime> Agent<R> {
             Some(Known::Ready(ready)) => Some(ready),
             Some(Known::Fetching) => None,
             None => {
-                self.templates.fetching(name.clone());
-                out.fetches.push(name);
+                out.fetches.push(self.templates.fetch(name));
                 None
             }
         }

@@ -117,3 +117,6 @@ async fn read(jet: &Jet, me: Incarnation, id: PodId) -> Option<(PodId, u64, PodR
     let ours = record.claim.as_ref().is_some_and(|claim| claim.incarnation == me);
     (open && ours).then_some((id, stored.sequence, record))
 }
+
+#[cfg(test)]
+mod tests;

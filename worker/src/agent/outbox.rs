@@ -14,7 +14,7 @@ use stint_common::wire::PodRecord;
 use super::config::Configured;
 use super::intake::clock;
 use super::shipping::Shipped;
-use super::templates::{self, Fetched, Name};
+use super::templates::{self, Fetch, Fetched, Name};
 use crate::launch::Host;
 use crate::pod::ActionId;
 use crate::runtime::RunId;
@@ -64,7 +64,7 @@ pub(super) struct Outbox {
     pub(super) ends: Vec<(PodId, Write)>,
     /// Answers to work items: reply subject and `+ACK` or `-NAK`.
     pub(super) answers: Vec<(async_nats::Subject, &'static [u8])>,
-    pub(super) fetches: Vec<Name>,
+    pub(super) fetches: Vec<Fetch>,
 }
 
 /// Where rounds are carried out.
@@ -106,13 +106,13 @@ impl Outbox {
                 Done::Said
             }));
         }
-        for name in std::mem::take(&mut self.fetches) {
+        for Fetch { name, pause } in std::mem::take(&mut self.fetches) {
             let (jet, host) = (post.jet.clone(), Arc::clone(&post.host));
             ways.push(Box::pin(async move {
-                let fetched = templates::fetch(&jet, &host, &name).await;
-                if matches!(fetched, Fetched::Failed) {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
                 }
+                let fetched = templates::fetch(&jet, &host, &name).await;
                 Done::Template(name, fetched)
             }));
         }

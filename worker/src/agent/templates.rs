@@ -6,7 +6,9 @@
 //! is read again before the pod is started.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use stint_common::backoff::Backoff;
 use stint_common::collections::{HashMap, HashSet};
 use stint_common::id::{JobUid, PodId};
 use stint_common::nats::{Jet, ReadError, Stored};
@@ -18,6 +20,9 @@ use crate::launch::{Host, PreparedJob};
 
 /// Templates kept; the least recently used goes first.
 const MOST: usize = 256;
+/// Between two reads of which the first failed: one that cannot be read at all is read, and said to
+/// be so in the log, every few seconds.
+const AGAIN: Backoff = Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(5) };
 
 /// Names a template: its Job and its hash.
 pub(super) type Name = (JobUid, String);
@@ -65,6 +70,14 @@ pub(super) enum Known {
     Ready(Arc<Ready>),
 }
 
+/// A template that is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fetch {
+    pub(super) name: Name,
+    /// Not before so long after now.
+    pub(super) pause: Duration,
+}
+
 /// What came of reading a template.
 #[derive(Debug)]
 pub(super) enum Fetched {
@@ -81,6 +94,8 @@ pub(super) struct Templates {
     known: HashMap<Name, (Known, u64)>,
     /// Those that are being read again.
     again: HashSet<Name>,
+    /// How often reading them has failed since it last did not.
+    failures: HashMap<Name, u32>,
     uses: u64,
 }
 
@@ -92,7 +107,8 @@ impl Templates {
         Some(known.clone())
     }
 
-    pub(super) fn fetching(&mut self, name: Name) {
+    /// One that is not known is to be read.
+    pub(super) fn fetch(&mut self, name: Name) -> Fetch {
         if self.known.len() >= MOST {
             let ready =
                 self.known.iter().filter(|(_, (known, _))| matches!(known, Known::Ready(_)));
@@ -102,17 +118,33 @@ impl Templates {
                 self.known.remove(&oldest);
             }
         }
-        self.known.insert(name, (Known::Fetching, self.uses));
+        self.known.insert(name.clone(), (Known::Fetching, self.uses));
+        self.after_a_pause(name)
     }
 
-    /// Whether it must be asked for to be read again: not if that is under way.
-    pub(super) fn read_again(&mut self, name: &Name) -> bool {
+    /// One that is known is to be read again, unless that is under way.
+    pub(super) fn read_again(&mut self, name: &Name) -> Option<Fetch> {
         let fetching = matches!(self.known.get(name), Some((Known::Fetching, _)));
-        !fetching && self.again.insert(name.clone())
+        let first = !fetching && self.again.insert(name.clone());
+        first.then(|| self.after_a_pause(name.clone()))
+    }
+
+    fn after_a_pause(&self, name: Name) -> Fetch {
+        let failures = self.failures.get(&name).copied().unwrap_or(0);
+        Fetch { name, pause: AGAIN.delay(failures) }
     }
 
     pub(super) fn fetched(&mut self, name: &Name, fetched: &Fetched) {
         let again = self.again.remove(name);
+        if matches!(fetched, Fetched::Failed) {
+            if self.failures.len() >= MOST {
+                // Of Jobs that went meanwhile.
+                self.failures.clear();
+            }
+            *self.failures.entry(name.clone()).or_default() += 1;
+        } else {
+            self.failures.remove(name);
+        }
         match fetched {
             Fetched::Ready(ready) => {
                 self.known.insert(name.clone(), (Known::Ready(Arc::clone(ready)), self.uses));
@@ -194,4 +226,50 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stint_common::id::{Attempt, Incarnation, Slot};
+    use stint_common::wire::{Over, VERSION};
+    use uuid::Uuid;
+
+    #[test]
+    fn what_the_seal_covers_is_over() {
+        let over = vec![Over { attempts: 2, slots: [3].into_iter().collect() }];
+        let writer = Incarnation(Uuid::nil());
+        let seal = Seal { v: VERSION, writer, nonce: 1, all: false, over };
+        let ready = Ready { seal: Some(seal), ..Ready::gone("default".to_owned()) };
+        let is_over = |slot, attempt| {
+            let (slot, attempt) = (Slot(slot), Attempt(attempt));
+            ready.is_over(PodId { job: JobUid(Uuid::nil()), slot, attempt })
+        };
+        assert!(is_over(3, 0) && is_over(3, 1) && !is_over(3, 2) && !is_over(4, 0));
+        let none = Ready::gone("default".to_owned());
+        let job = JobUid(Uuid::nil());
+        assert!(!none.is_over(PodId { job, slot: Slot(3), attempt: Attempt(0) }));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_read_again_later_and_later() {
+        let mut templates = Templates::default();
+        let name: Name = (JobUid(Uuid::nil()), "t".to_owned());
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            assert!(templates.get(&name).is_none(), "it is asked for again");
+            pauses.push(templates.fetch(name.clone()).pause.as_millis());
+            assert_eq!(templates.read_again(&name), None, "that is under way");
+            templates.fetched(&name, &Fetched::Failed);
+        }
+        assert_eq!(pauses, [0, 200, 400, 800, 1600, 3200, 5000]);
+        let ready = Fetched::Ready(Arc::new(Ready::gone("default".to_owned())));
+        templates.fetched(&name, &ready);
+        // What is known is old, and reading it again fails.
+        assert_eq!(templates.read_again(&name).unwrap().pause, Duration::ZERO);
+        assert_eq!(templates.read_again(&name), None);
+        templates.fetched(&name, &Fetched::Failed);
+        assert!(matches!(templates.get(&name), Some(Known::Ready(_))), "it stays known");
+        assert_eq!(templates.read_again(&name).unwrap().pause, AGAIN.base);
+    }
 }

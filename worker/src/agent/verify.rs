@@ -35,9 +35,7 @@ impl<R: Runtime> Agent<R> {
                 }
                 Some(Known::Ready(_) | Known::Fetching) | None => {
                     self.verifying.push(id);
-                    if self.templates.read_again(name) {
-                        out.fetches.push(name.clone());
-                    }
+                    out.fetches.extend(self.templates.read_again(name));
                 }
             }
         }

@@ -7,10 +7,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use stint_common::metrics;
-use stint_common::telemetry::batch::{FLUSH, Losses, next_batch};
+use stint_common::telemetry::batch::{Losses, Sending, next_batch};
 use stint_common::telemetry::client::client;
 use stint_common::telemetry::otlp::{self, Signal};
-use tokio::sync::oneshot;
 
 use super::request::{Request, attribute, text};
 use super::send::Sender;
@@ -25,7 +24,7 @@ const BATCH: usize = 1024;
 #[derive(Debug)]
 pub struct Forwarder {
     outlet: Outlet,
-    done: oneshot::Receiver<()>,
+    sending: Sending,
 }
 
 /// Starts the thread, if the environment asks for pods' output.
@@ -42,19 +41,20 @@ pub fn start() -> Option<Forwarder> {
     let (queue, pieces) = sync_channel(QUEUE);
     let (held, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
     let outlet = Outlet::new(queue, Arc::clone(&held), Arc::clone(&dropped));
-    let (over, done) = oneshot::channel::<()>();
-    let run = move || {
+    let send = move || {
         let count = |lost| metrics::worker().lines_dropped(lost);
         send_all(&sender, &pieces, &held, Losses::new("lines of output", dropped, count));
-        // Its other half learns of the end, however this thread ends.
-        drop(over);
     };
-    if let Err(error) = std::thread::Builder::new().name("stint-output".to_owned()).spawn(run) {
-        tracing::error!(%error, "no thread for pods' output; it is not sent");
-        return None;
+    match Sending::start("stint-output", send) {
+        Ok(sending) => {
+            tracing::info!(url, "sending pods' output");
+            Some(Forwarder { outlet, sending })
+        }
+        Err(error) => {
+            tracing::error!(%error, "no thread for pods' output; it is not sent");
+            None
+        }
     }
-    tracing::info!(url, "sending pods' output");
-    Some(Forwarder { outlet, done })
 }
 
 fn sender(url: &str) -> Result<Sender, Box<dyn Error>> {
@@ -72,7 +72,7 @@ impl Forwarder {
     /// Sends what is queued, for a bounded time. All other handles must be gone by now.
     pub async fn flush(self) {
         drop(self.outlet);
-        if tokio::time::timeout(FLUSH, self.done).await.is_err() {
+        if !self.sending.flush().await {
             tracing::warn!("some output of pods was not sent before the end");
         }
     }

@@ -1,11 +1,10 @@
 //! Deletes, finalizers that hold a Job, and how they come off.
 
 use serde_json::json;
-use stint_common::id::{Incarnation, JobUid};
+use stint_common::id::JobUid;
 use uuid::Uuid;
 
 use super::*;
-use crate::job::{JobStatus, Ledger};
 use crate::store::JobRecord;
 
 fn at(second: i64) -> Timestamp {
@@ -16,20 +15,7 @@ fn job(names: &Value) -> StoredJob {
     let uid = JobUid(Uuid::from_u128(7));
     let object =
         json!({"metadata": {"uid": uid, "generation": 1, "finalizers": names}, "spec": {}});
-    let record = JobRecord {
-        v: 1,
-        writer: Incarnation(Uuid::nil()),
-        nonce: 0,
-        object: serde_json::value::to_raw_value(&object).unwrap(),
-        template: String::new(),
-        trace: None,
-        created_at: None,
-        status: JobStatus::default(),
-        said: None,
-        ledger: Ledger::default(),
-        deletion: None,
-        gone: false,
-    };
+    let record = JobRecord::of(&object);
     StoredJob { uid, record, object, revision: 5 }
 }
 

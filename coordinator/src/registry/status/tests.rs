@@ -1,6 +1,6 @@
 //! What becomes of a client's status: of a Job that Stint manages, and of another's.
 
-use stint_common::id::{Attempt, Incarnation, JobUid, Slot};
+use stint_common::id::{Attempt, JobUid, Slot};
 use uuid::Uuid;
 
 use super::*;
@@ -21,20 +21,8 @@ fn job(manager: Option<&str>, status: JobStatus) -> StoredJob {
         "spec": {"completions": 3, "parallelism": 2, "managedBy": manager,
                  "template": {"spec": {"containers": []}}},
     });
-    let record = JobRecord {
-        v: 1,
-        writer: Incarnation(Uuid::nil()),
-        nonce: 0,
-        object: serde_json::value::to_raw_value(&object).unwrap(),
-        template: String::new(),
-        trace: None,
-        created_at: None,
-        status,
-        said: None,
-        ledger: Ledger { cursor: 3, ..Ledger::default() },
-        deletion: None,
-        gone: false,
-    };
+    let ledger = Ledger { cursor: 3, ..Ledger::default() };
+    let record = JobRecord { status, ledger, ..JobRecord::of(&object) };
     StoredJob { uid, record, object, revision: 5 }
 }
 

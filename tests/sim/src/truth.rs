@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use stint_common::id::{Attempt, Incarnation, JobUid, PodId, Slot};
 use stint_common::names::{Names, PodsSubject};
-use stint_common::wire::{End, Outcome, PodRecord, PodState, WorkerLease, WorkerState};
+use stint_common::wire::{End, Outcome, PodRecord, PodState, WorkerState};
 use stint_coordinator::store::JobRecord;
 use tokio::time::Instant;
 
@@ -46,6 +47,18 @@ pub struct Running {
     pub run: u64,
 }
 
+/// What is looked at of a worker's lease: renewals are a third of all that is written, and most of
+/// each is what the worker offers.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Lease {
+    worker: String,
+    incarnation: Incarnation,
+    state: WorkerState,
+    lease_ms: u64,
+    grace_ms: u64,
+}
+
 /// Everything that is true.
 #[derive(Debug, Default)]
 pub struct Truth {
@@ -59,7 +72,7 @@ pub struct Truth {
     still: BTreeSet<Incarnation>,
     /// When processes of a life last went on after they had stood still.
     went_on: BTreeMap<Incarnation, Instant>,
-    leases: BTreeMap<String, (WorkerLease, Millis)>,
+    leases: BTreeMap<String, (Lease, Millis)>,
     /// When each life's last link was stored, and for how long it is good.
     proofs: BTreeMap<Incarnation, (Instant, Duration)>,
     /// Jobs whose deletion was confirmed.
@@ -262,7 +275,7 @@ impl Truth {
     }
 
     fn take_lease(&mut self, payload: &[u8], now: Millis) {
-        let Ok(lease) = serde_json::from_slice::<WorkerLease>(payload) else { return };
+        let Ok(lease) = serde_json::from_slice::<Lease>(payload) else { return };
         let before = self.leases.get(&lease.worker);
         if lease.state == WorkerState::Lost
             && let Some((before, at)) = before
@@ -287,7 +300,7 @@ impl Truth {
     }
 
     /// Pods of a worker that is lost stand still, but for one look of the fence after a sleep.
-    fn check_lost(&mut self, lease: &WorkerLease) {
+    fn check_lost(&mut self, lease: &Lease) {
         let on = lease.incarnation;
         let drowsy = self.went_on.get(&on).is_some_and(|at| at.elapsed() <= ONE_LOOK);
         if drowsy || self.still.contains(&on) {

@@ -265,8 +265,12 @@ impl Server {
     }
 
     fn respond(&mut self, link: LinkId, message: &Outgoing, answer: &Value) {
+        self.respond_with(link, message, answer.to_string());
+    }
+
+    fn respond_with(&mut self, link: LinkId, message: &Outgoing, answer: String) {
         let Some(reply) = &message.reply else { return };
-        let payload = Bytes::from(answer.to_string());
+        let payload = Bytes::from(answer);
         let message = Message {
             subject: reply.clone(),
             reply: None,

@@ -143,7 +143,7 @@ impl Agent {
 
     async fn serve(self, jet: Jet, home: Home, truth: SharedTruth) {
         // Nothing is ever left in it: no process of this world is real.
-        let dir = tempfile::tempdir().expect("a directory can be made");
+        let dir = directory().expect("a directory can be made");
         let worker = Worker {
             objects: Committer::start(jet.clone(), jet.names.objects_stream()),
             host: Host::new(&home.name, "127.0.0.1", "/", []),
@@ -192,6 +192,12 @@ impl Agent {
     pub fn machine(&self) -> Option<Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// A directory in memory, where there is such: to make and remove one on a disk takes a twentieth
+/// of a seed's time.
+fn directory() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
 }
 
 /// The fence's thread. It goes on while the agent's tasks are slow, and stops with the process.
