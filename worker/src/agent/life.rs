@@ -411,7 +411,13 @@ impl<R: Runtime> Agent<R> {
         let Some(pod) = self.pods.get_mut(&id).filter(|pod| !pod.writing) else { return };
         let Some(end) = pod.end.clone() else { return };
         pod.writing = true;
-        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Terminated(end));
+        let payload = pod.record(
+            &self.settings.name,
+            self.me,
+            nonce,
+            &self.post.host.ip,
+            PodState::Terminated(end),
+        );
         out.ends.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
     }
 
@@ -464,7 +470,13 @@ impl<R: Runtime> Agent<R> {
         }
         let Some(running) = pod.report.take() else { return };
         pod.writing = true;
-        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Running(running));
+        let payload = pod.record(
+            &self.settings.name,
+            self.me,
+            nonce,
+            &self.post.host.ip,
+            PodState::Running(running),
+        );
         out.reports.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
     }
 

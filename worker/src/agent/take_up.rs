@@ -137,7 +137,13 @@ impl<R: Runtime> Agent<R> {
             // The claim did not arrive, or is still on its way: the same again, to the byte.
             pod.stage = Stage::Claiming;
             pod.writing = true;
-            let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Claimed);
+            let payload = pod.record(
+                &self.settings.name,
+                self.me,
+                nonce,
+                &self.post.host.ip,
+                PodState::Claimed,
+            );
             out.claims.push((id, Outbox::write(self.post.jet.names.pod(id), payload, 0)));
             self.pods.insert(id, pod);
             return;

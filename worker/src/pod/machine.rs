@@ -25,6 +25,9 @@ pub struct Machine {
     pub(super) last_action: u64,
     /// When the first process was started.
     pub(super) started_at: Option<Timestamp>,
+    /// When the first start failed: there is something to be told then, although nothing ran.
+    #[serde(default)]
+    pub(super) tried_at: Option<Timestamp>,
     /// When all init containers had done their part.
     pub(super) initialized_at: Option<Timestamp>,
     /// When the pod last became ready, or ceased to be.
@@ -100,6 +103,7 @@ impl Machine {
             actions: Vec::new(),
             last_action: 0,
             started_at: None,
+            tried_at: None,
             initialized_at: None,
             ready_changed_at: None,
             deadline: settings.active_deadline.map(|seconds| time::after(claimed_at, seconds)),
@@ -224,6 +228,7 @@ impl Machine {
             }
             Event::StartFailed { index, message } => {
                 self.expect_starting(index, "a failed start")?.start_failed(message, now);
+                self.tried_at.get_or_insert(now);
                 self.container_ended(index, now, now, effects);
             }
             Event::StartCancelled { index } => {

@@ -82,6 +82,10 @@ fn a_failed_start_is_tried_again_on_failure() {
     let effects = world.tell(Event::StartFailed { index: 0, message: "no file".to_owned() });
     assert_eq!(effects, [start(0)]);
     world.tell(Event::StartFailed { index: 0, message: "no file".to_owned() });
+    // Nothing ever ran; it is told all the same, or nobody would learn why the pod does not go on.
+    assert_eq!(world.state_of(0), ContainerState::BackingOff { delay_seconds: 10 });
+    assert_eq!(world.now_of(0).last.unwrap().reason, "StartError");
+    assert_eq!(world.machine.running().unwrap().restarts, 1);
     assert_eq!(world.wake().0, 10);
 }
 

@@ -18,11 +18,15 @@ use stint_worker::runtime::{RunId, Runtime as _, StartError};
 use crate::Case;
 use crate::world::{World, spec, stdout, until};
 
-pub(crate) const CASES: [Case; 14] = [
+pub(crate) const CASES: [Case; 15] = [
     ("setups::volumes_are_shared_and_gone_after", volumes_are_shared_and_gone_after),
     ("setups::places_are_made_up", places_are_made_up),
     ("setups::files_cannot_be_written", files_cannot_be_written),
     ("setups::parts_of_volumes", parts_of_volumes),
+    (
+        "setups::a_working_directory_is_made_in_a_volume_and_nowhere_else",
+        a_working_directory_is_made_in_a_volume_and_nowhere_else,
+    ),
     ("setups::the_machines_files_are_guarded", the_machines_files_are_guarded),
     ("setups::a_root_that_cannot_be_written", a_root_that_cannot_be_written),
     ("setups::another_user", another_user),
@@ -43,7 +47,13 @@ fn empty(name: &str) -> Volume {
 }
 
 fn mount(volume: usize, path: &str) -> Mount {
-    Mount { volume, path: Arc::from(path), sub_path: Arc::from(""), read_only: false }
+    Mount {
+        volume,
+        path: Arc::from(path),
+        sub_path: Arc::from(""),
+        read_only: false,
+        missing: None,
+    }
 }
 
 fn setup(volumes: Vec<Volume>, mounts: Vec<Mount>) -> Setup {
@@ -152,7 +162,31 @@ fn parts_of_volumes() {
     );
     assert_eq!(found, "1\n");
     let spec = script(&world, "true", setup(vec![empty("a")], vec![part("/part", "out/etc")]));
-    assert!(refusal(&mut world, spec).starts_with("subPath \"out/etc\""));
+    assert_eq!(refusal(&mut world, spec), "subPath \"out/etc\": leads out of its volume");
+    let missing = Mount { missing: Some(Arc::from("A, B")), ..mount(0, "/part") };
+    let spec = script(&world, "true", setup(vec![empty("a")], vec![missing]));
+    assert!(refusal(&mut world, spec).ends_with("/part: missing value for A, B"));
+}
+
+fn a_working_directory_is_made_in_a_volume_and_nowhere_else() {
+    let mut world = World::new();
+    let outside = tempfile::tempdir().unwrap();
+    let link = format!("ln -s {} /vol/link", outside.path().display());
+    let in_dir = |world: &World, dir: &str, text: &str, read_only| {
+        let mounts = vec![Mount { read_only, ..mount(0, "/vol") }];
+        let mut spec = script(world, text, setup(vec![empty("a")], mounts));
+        spec.working_dir = Arc::from(dir);
+        spec
+    };
+    let spec = in_dir(&world, "/vol/a/b", &format!("pwd; stat -c %a .; {link}"), false);
+    let id = world.start(spec);
+    let (_, logs) = world.end(id);
+    assert_eq!(stdout(&logs), "/vol/a/b\n755\n");
+    for (dir, read_only) in [("/vol/c", true), ("/vol/link/d", false), ("/volume", false)] {
+        let spec = in_dir(&world, dir, "true", read_only);
+        assert!(refusal(&mut world, spec).contains("workingDir"), "{dir}");
+    }
+    assert_eq!(outside.path().read_dir().unwrap().count(), 0);
 }
 
 fn the_machines_files_are_guarded() {
@@ -316,8 +350,8 @@ fn faults_are_named() {
     let spec = with(&world, &["no-such-program"], "/");
     let message = refusal(&mut world, spec);
     assert_eq!(message, r#"exec: "no-such-program": executable file not found in $PATH"#);
-    let spec = with(&world, &["sh"], "/a/none");
-    assert_eq!(refusal(&mut world, spec), r#"workingDir "/a/none": no such directory"#);
+    let spec = with(&world, &["sh"], "/none");
+    assert_eq!(refusal(&mut world, spec), r#"workingDir "/none": no such directory"#);
     let spec = with(&world, &["pwd"], "/a");
     let run = world.start(spec);
     let (exit, logs) = world.end(run);

@@ -17,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use stint_common::quantity;
 use uuid::Uuid;
 
 use super::launcher::Bind;
@@ -77,6 +78,11 @@ impl Pods {
         let mut binds = Vec::with_capacity(setup.mounts.len());
         for mount in &setup.mounts {
             let Some(volume) = setup.volumes.get(mount.volume) else { continue };
+            if let Some(missing) = &mount.missing {
+                // Kubelet's own words.
+                let message = format!("subPathExpr of {}: missing value for {missing}", mount.path);
+                return Err(StartError::Container { message });
+            }
             binds.push(Bind {
                 source: self.source(&setup.pod, volume)?,
                 sub_path: mount.sub_path.clone(),
@@ -113,6 +119,7 @@ impl Pods {
         };
         let over = limited.into_iter().filter(|(_, it)| size_of(&it.path) > it.bytes);
         let told = over.map(|(pod, Limited { name, bytes, .. })| {
+            let bytes = quantity::bytes(bytes);
             // Kubelet's own words.
             let message = match name {
                 Some(name) => {
