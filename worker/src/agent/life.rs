@@ -206,10 +206,10 @@ impl<R: Runtime> Agent<R> {
                 self.pending.push_back((id, Event::StartFailed { index, message }));
             }
             StartError::Cancelled => self.step(id, Event::StartCancelled { index }, out),
-            StartError::Worker { .. } => {
+            StartError::Worker { source, .. } => {
                 // The machine's fault and not the pod's: tried again, and nothing more is taken
                 // meanwhile.
-                tracing::warn!(pod = %id, %error, "no room to start a container; trying again");
+                tracing::warn!(pod = %id, %error, %source, "no room to start a container; trying again");
                 metrics::worker().no_room();
                 let target = Target::Container(index);
                 self.retries.insert((after(now(), START_AGAIN), id, target));

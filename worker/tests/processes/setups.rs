@@ -18,7 +18,7 @@ use stint_worker::runtime::{RunId, Runtime as _, StartError};
 use crate::Case;
 use crate::world::{World, spec, stdout, until};
 
-pub(crate) const CASES: [Case; 15] = [
+pub(crate) const CASES: [Case; 16] = [
     ("setups::volumes_are_shared_and_gone_after", volumes_are_shared_and_gone_after),
     ("setups::places_are_made_up", places_are_made_up),
     ("setups::files_cannot_be_written", files_cannot_be_written),
@@ -27,6 +27,7 @@ pub(crate) const CASES: [Case; 15] = [
         "setups::a_working_directory_is_made_in_a_volume_and_nowhere_else",
         a_working_directory_is_made_in_a_volume_and_nowhere_else,
     ),
+    ("setups::what_cannot_be_mounted_is_the_pods_fault", what_cannot_be_mounted_is_the_pods_fault),
     ("setups::the_machines_files_are_guarded", the_machines_files_are_guarded),
     ("setups::a_root_that_cannot_be_written", a_root_that_cannot_be_written),
     ("setups::another_user", another_user),
@@ -187,6 +188,30 @@ fn a_working_directory_is_made_in_a_volume_and_nowhere_else() {
         assert!(refusal(&mut world, spec).contains("workingDir"), "{dir}");
     }
     assert_eq!(outside.path().read_dir().unwrap().count(), 0);
+}
+
+/// What cannot be is the pod's fault: it is not tried again, which would hold up all others.
+fn what_cannot_be_mounted_is_the_pods_fault() {
+    let mut world = World::new();
+    let content = FileContent { bytes: Arc::from(&b"x"[..]), mode: 0o644 };
+    let files = |names: &[&str]| Volume {
+        name: Arc::from("files"),
+        source: VolumeSource::Files {
+            files: names.iter().map(|name| ((*name).to_owned(), content.clone())).collect(),
+            memory: false,
+        },
+    };
+    let long = "n".repeat(256);
+    for names in [&["a", "a/b"][..], &["."], &["../a"], &[&*long]] {
+        let spec = script(&world, "true", setup(vec![files(names)], vec![mount(0, "/files")]));
+        let message = refusal(&mut world, spec);
+        assert!(message.starts_with("MountVolume.SetUp failed for volume \"files\""), "{message}");
+    }
+    let volume = || vec![files(&["./b"])];
+    let found = run(&mut world, "cat /files/b", setup(volume(), vec![mount(0, "/files")]));
+    assert_eq!(found, "x");
+    let spec = script(&world, "true", setup(volume(), vec![mount(0, "/")]));
+    assert!(refusal(&mut world, spec).starts_with("mountPath /:"));
 }
 
 fn the_machines_files_are_guarded() {
@@ -381,6 +406,9 @@ fn memory_is_limited() {
     let (exit, logs) = world.end(run);
     assert_eq!((exit, stdout(&logs)), (Exit::Code(0), "small\n"));
     assert_eq!(world.out_of_memory.len(), 1);
+    let hardly = Limits { memory: Some(4096), ..limits };
+    let spec = script(&world, "echo tiny", with(hardly));
+    assert!(refusal(&mut world, spec).contains("limit is too low"));
 }
 
 /// What left its group and emptied its environment is found by its cgroup, and nothing is left.

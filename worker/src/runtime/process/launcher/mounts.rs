@@ -71,7 +71,18 @@ fn make_working_dir(path: &str, mounted: &[(&str, bool)]) -> Result<(), Failure>
     let volume = rustix::fs::open(*target, flags, Mode::empty()).map_err(refused)?;
     let inside = path.strip_prefix(target).unwrap_or(path);
     // A link that somebody left in the volume must not have us make it elsewhere.
-    beneath(&volume, inside, Some(Mode::from_raw_mode(0o755))).map(drop).map_err(refused)
+    let made = beneath(&volume, inside, Some(Mode::from_raw_mode(0o755)));
+    made.map(drop).map_err(|error| in_volume(&format!("workingDir {path:?}"), error))
+}
+
+/// A volume that is full is not the machine's want of room.
+fn in_volume(what: &str, error: rustix::io::Errno) -> Failure {
+    match error {
+        rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT => {
+            Failure::container(format!("{what}: {error}"))
+        }
+        error => Failure::system(what, error),
+    }
 }
 
 fn cut_loose(bind: &Bind) -> Result<Loose, Failure> {
@@ -84,7 +95,7 @@ fn cut_loose(bind: &Bind) -> Result<Loose, Failure> {
             rustix::io::Errno::XDEV => {
                 Failure::container(format!("subPath {:?}: leads out of its volume", bind.sub_path))
             }
-            error => Failure::system(format_args!("subPath {:?}", bind.sub_path), error),
+            error => in_volume(&format!("subPath {:?}", bind.sub_path), error),
         })?;
     }
     let loose = Loose { is_dir: is_dir(&found), tree: clone_tree(&found)? };
