@@ -320,9 +320,11 @@ impl<R: Runtime> Agent<R> {
         }
         let left = self.terminations.take(run);
         let message = if left.is_empty() { last_words } else { left };
-        let containers = self.pods.get(&id).map_or(1, |pod| pod.containers.len());
-        let message = fit(message, containers);
-        self.step(id, Event::ContainerExited { index, exit, at, logs, message }, out);
+        let pod = self.pods.get(&id);
+        let message = fit(message, pod.map_or(1, |pod| pod.containers.len()));
+        let out_of_memory = pod.is_some_and(|pod| pod.containers[index].out_of_memory);
+        let event = Event::ContainerExited { index, exit, at, out_of_memory, logs, message };
+        self.step(id, event, out);
         self.run_is_done(id, run);
     }
 
@@ -355,16 +357,6 @@ impl<R: Runtime> Agent<R> {
         {
             "Evicted".clone_into(&mut end.reason);
             end.message.clone_from(message);
-        }
-        let names = pod.machine.settings().containers.iter().map(|it| &*it.name);
-        for (container, name) in pod.containers.iter().zip(names) {
-            // Those that were never started may be missing among the ends.
-            let ended = end.containers.iter_mut().find(|ended| ended.name == name);
-            if let Some(ended) =
-                ended.filter(|it| container.out_of_memory && it.exit != Exit::Code(0))
-            {
-                "OOMKilled".clone_into(&mut ended.reason);
-            }
         }
         if shutting_down && end.by == EndedBy::Worker && end.outcome == wire::Outcome::Failed {
             end.conditions.push(PodCondition {

@@ -343,7 +343,9 @@ impl<R: Runtime> Agent<R> {
                 tracing::error!(pod = %id, index, "nothing is known of a container that ran");
                 let (exit, at) = (Exit::Signal(9), now());
                 let (logs, message) = Default::default();
-                let event = Event::ContainerExited { index, exit, at, logs, message };
+                let out_of_memory = note.out_of_memory;
+                let event =
+                    Event::ContainerExited { index, exit, at, out_of_memory, logs, message };
                 self.step(id, event, out);
             }
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stint_common::time;
-use stint_common::wire::{Exit, LogSummary};
+use stint_common::wire::Exit;
 
 use super::container::{Container, HookWait, State, Stop};
 use super::event::{ActionId, ActionKind, Effect, Event, Impossible};
@@ -234,11 +234,12 @@ impl Machine {
             Event::StartCancelled { index } => {
                 self.expect_starting(index, "a cancelled start")?.over();
             }
-            Event::ContainerExited { index, exit, at, logs, message } => {
+            Event::ContainerExited { index, exit, at, out_of_memory, logs, message } => {
                 let since = self.expect_running(index, "an exit")?;
                 // Words come late when the agent is busy: what counts is when it happened.
                 self.check_deadline(at, now);
-                self.container_exited(index, exit, (since, at), logs, message);
+                let reason = Container::reason(exit, out_of_memory);
+                self.containers[index].exited((exit, reason), since, at, logs, message);
                 self.container_ended(index, at, now, effects);
             }
             Event::ActionDone { action, outcome } => {
@@ -309,17 +310,6 @@ impl Machine {
                 Err(Impossible { event, state: container.state.name() })
             }
         }
-    }
-
-    fn container_exited(
-        &mut self,
-        index: usize,
-        exit: Exit,
-        (since, at): (Timestamp, Timestamp),
-        logs: LogSummary,
-        message: String,
-    ) {
-        self.containers[index].exited(exit, since, at, logs, message);
     }
 
     /// Whether a container that ends now is to be started again.

@@ -90,6 +90,17 @@ fn a_failed_start_is_tried_again_on_failure() {
 }
 
 #[test]
+fn want_of_memory_is_told_of_the_run_that_had_it() {
+    let mut world = World::new(1, RestartPolicy::OnFailure);
+    world.run(1);
+    world.killed_for_memory(0);
+    assert_eq!(world.now_of(0).last.unwrap().reason, "OOMKilled");
+    world.started(0);
+    world.exited(0, Exit::Code(1));
+    assert_eq!(world.now_of(0).last.unwrap().reason, "Error");
+}
+
+#[test]
 fn a_stop_is_term_then_kill_then_the_end() {
     let mut world = World::new(2, RestartPolicy::OnFailure);
     world.run(2);
