@@ -39,15 +39,18 @@ pub fn milli(text: &str) -> Option<i128> {
 ///
 /// ```
 /// use stint_common::quantity::bytes;
-/// assert_eq!((bytes(10 << 20), bytes(5_000_000), bytes(7)), ("10Mi".into(), "5M".into(), "7".into()));
+/// assert_eq!(bytes(10 << 20), "10Mi");
+/// assert_eq!(bytes(5_000_000), "5M");
+/// assert_eq!(bytes(7), "7");
 /// ```
 #[must_use]
 pub fn bytes(number: u64) -> String {
     const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     const DECIMAL: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
-    let (base, suffixes) = if number % 1024 == 0 { (1024, BINARY) } else { (1000, DECIMAL) };
+    let (base, suffixes) =
+        if number.is_multiple_of(1024) { (1024, BINARY) } else { (1000, DECIMAL) };
     let (mut left, mut power) = (number, 0);
-    while left > 0 && left % base == 0 {
+    while left > 0 && left.is_multiple_of(base) {
         (left, power) = (left / base, power + 1);
     }
     format!("{left}{}", suffixes[power])
