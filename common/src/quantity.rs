@@ -35,6 +35,27 @@ pub fn milli(text: &str) -> Option<i128> {
     Some(sign * value)
 }
 
+/// So many bytes as a quantity, as short as it can be said exactly.
+///
+/// ```
+/// use stint_common::quantity::bytes;
+/// assert_eq!(bytes(10 << 20), "10Mi");
+/// assert_eq!(bytes(5_000_000), "5M");
+/// assert_eq!(bytes(7), "7");
+/// ```
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    const DECIMAL: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
+    let (base, suffixes) =
+        if number.is_multiple_of(1024) { (1024, BINARY) } else { (1000, DECIMAL) };
+    let (mut left, mut power) = (number, 0);
+    while left > 0 && left.is_multiple_of(base) {
+        (left, power) = (left / base, power + 1);
+    }
+    format!("{left}{}", suffixes[power])
+}
+
 /// A suffix as a factor and a power of ten.
 fn scale(suffix: &str) -> Option<(i128, i32)> {
     Some(match suffix {

@@ -4,6 +4,7 @@
 //! life begins.
 
 mod machine;
+mod signals;
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
@@ -116,6 +117,9 @@ pub enum ServeError {
     /// The machine refuses what is needed to run pods.
     #[error("getting ready to run pods")]
     Runtime(#[from] process::OpenError),
+    /// Signals cannot be handled.
+    #[error("handling signals that are ignored")]
+    Signals(#[source] std::io::Error),
     /// There is no supervisor to run pods.
     #[error("finding or starting the supervisor")]
     Supervisor(#[from] supervisor::FindError),
@@ -154,6 +158,7 @@ pub async fn run(config: Config, ready: CancellationToken, stop: Stop) -> Result
         };
         return run_with(config, open, ready, stop).await;
     }
+    signals::ignore_alone().map_err(ServeError::Signals)?;
     let open = move |data_dir: PathBuf, life: Incarnation, sink: Sink| {
         let sink = move |event| drop(sink.send(event));
         let host_paths = host_paths.clone();

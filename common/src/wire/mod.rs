@@ -15,7 +15,7 @@ mod word;
 mod work;
 
 pub use class::{Allocatable, Class, Expression, Need, Offer, Request, Taint, Term, Toleration};
-pub use entries::{Entries, NoEntries, read_entries};
+pub use entries::{Content, Entries, NoEntries, read_entries};
 pub use lease::{Horizon, Machine, OwnerLease, WorkerLease, WorkerState};
 pub use node::NodeWord;
 pub use order::{Nudge, NudgedPod, Order, OrderKind};

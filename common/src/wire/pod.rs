@@ -45,6 +45,10 @@ pub struct PodRecord {
     /// Who runs it. `None` only for a pod that was ended before anybody claimed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
+    /// Its machine's address, once there is something to say of its processes. Not of a claim,
+    /// which is written again to the byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// Where in its life the pod is.
     pub state: PodState,
     /// What a claimed pod waits for before it can be started.

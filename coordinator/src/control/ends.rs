@@ -46,6 +46,7 @@ fn ended(
     now: Timestamp,
 ) -> PodRecord {
     PodRecord {
+        address: None,
         v: VERSION,
         writer: author.writer,
         nonce: author.nonce,

@@ -68,6 +68,7 @@ fn record(state: PodState) -> PodRecord {
         claim: Some(Claim { worker: "one".to_owned(), incarnation: life, claimed_at: WALL }),
         state,
         waiting: None,
+        address: None,
     }
 }
 

@@ -96,7 +96,18 @@ fn learn(pod: &mut Pod, fact: PodFact) -> News {
             pod.stage = Stage::Ended(Box::new(end));
             News::Ended
         }
-        PodFact::StopOrdered { .. } if pod.order.is_some() || pod.closed => News::Nothing,
+        PodFact::StopOrdered { grace_seconds, .. } if pod.order.is_some() || pod.closed => {
+            // Said again: only less grace is news, and that also of a pod that was taken in when it
+            // was first told.
+            let told = pod.stop().copied();
+            match told.filter(|told| grace_seconds < told.grace_seconds) {
+                Some(told) => {
+                    pod.order = Some(Stop { grace_seconds, ..told });
+                    News::Else
+                }
+                None => News::Nothing,
+            }
+        }
         PodFact::StopOrdered { grace_seconds, at, evicted } => {
             let reason = if evicted { StopReason::PodEvicted } else { StopReason::PodDeleted };
             pod.order = Some(Stop { at, grace_seconds, reason });

@@ -57,6 +57,14 @@ pub(super) fn status(spec: &Value, view: &PodView<'_>, name: PodName<'_>) -> Val
     if let Some(claim) = &record.claim {
         put("startTime", time(claim.claimed_at));
     }
+    if let Some(address) = &record.address {
+        // A pod has its machine's network.
+        let list = json!([{"ip": address}]);
+        put("hostIP", json!(address));
+        put("hostIPs", list.clone());
+        put("podIP", json!(address));
+        put("podIPs", list);
+    }
     for (name, list) in [("initContainerStatuses", init), ("containerStatuses", main)] {
         if !list.is_empty() {
             put(name, Value::Array(list));

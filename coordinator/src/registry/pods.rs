@@ -33,6 +33,7 @@ use crate::store::Object;
 pub(super) struct PodNews {
     pub(super) record: Option<PodRecord>,
     pub(super) order: Option<Order>,
+    pub(super) order_revision: u64,
     /// What clients say of it, and the revision of that.
     pub(super) word: Option<PodWord>,
     pub(super) word_revision: u64,
@@ -46,6 +47,7 @@ impl PodNews {
             PodsSubject::Pod(_) => self.record = serde_json::from_slice(payload).ok(),
             PodsSubject::Order(_) => {
                 self.order = serde_json::from_slice(payload).ok();
+                self.order_revision = revision;
             }
             PodsSubject::Word(_) => {
                 self.word = serde_json::from_slice(payload).ok();
@@ -71,6 +73,14 @@ impl PodNews {
     /// Whether it was told to end, or was deleted after its end.
     pub(super) fn is_deleted(&self) -> bool {
         self.order.is_some() || self.deleted_at().is_some()
+    }
+
+    /// Whether it still runs, and a word with this grace period would end it earlier than the one
+    /// that it was told. A word without one never does.
+    pub(super) fn would_end_earlier(&self, grace_seconds: Option<u32>) -> bool {
+        let Some(order) = self.order.as_ref().filter(|_| !self.has_ended()) else { return false };
+        let OrderKind::Stop { grace_seconds: told, .. } = order.kind;
+        grace_seconds.is_some_and(|grace| grace < told)
     }
 
     /// Whether it was a client that had it end, or deleted it after its end.

@@ -1,6 +1,7 @@
 //! Having pods end: deleting and evicting one, and whatever pods match.
 //!
-//! One that runs is told to end, by an order, and is gone when it has ended. Of one that has ended
+//! One that runs is told to end, by an order, and is gone when it has ended; who says so again may
+//! only shorten its grace period. Of one that has ended
 //! it is noted that it was deleted, where clients' words of it are: its record stays, since its
 //! counting rests on it, and is shown to nobody.
 
@@ -57,12 +58,15 @@ impl Registry {
             let mut found = self.find_pod(namespace, name).await?;
             let object = found.object().ok_or_else(|| found.is_gone(name))?;
             found.preconditions(name, options)?;
-            if found.news.is_deleted() || options.dry_run {
+            let hurried = found.news.would_end_earlier(options.grace_seconds);
+            if found.news.is_deleted() && !hurried || options.dry_run {
                 return Ok(object);
             }
             if !found.news.has_ended() {
-                self.stop_pod(&mut found, options.grace_seconds, how).await?;
-                return Ok(found.object().unwrap_or(object));
+                if self.stop_pod(&mut found, options.grace_seconds, how).await? {
+                    return Ok(found.object().unwrap_or(object));
+                }
+                continue;
             }
             let said = self.said_of_pod(&object, &found.news);
             let said = PodWord { deleted: Some(now()), ..said };
@@ -95,34 +99,43 @@ impl Registry {
         Ok(Answer { object: done, warnings: Vec::new() })
     }
 
-    /// Writes an order to a pod, unless one is there already.
+    /// Writes an order to a pod, in place of the one that was found; false if there is another
+    /// since.
     async fn stop_pod(
         &self,
         found: &mut FoundPod,
         grace_seconds: Option<u32>,
         how: Ending,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (reason, evicted) = match how {
             Ending::Deleted => ("Pod was deleted", false),
             Ending::Evicted => ("Pod was evicted", true),
         };
-        let reason = reason.to_owned();
         let grace_seconds = grace_seconds.unwrap_or(found.grace_seconds());
-        let kind = OrderKind::Stop { grace_seconds, at: now(), reason };
+        // As in Kubernetes, a shorter grace period counts from when the pod was first told, and
+        // what it was first told for stays.
+        let (at, reason, evicted) = match &found.news.order {
+            Some(Order { kind: OrderKind::Stop { at, reason, .. }, evicted, .. }) => {
+                (*at, reason.clone(), *evicted)
+            }
+            None => (now(), reason.to_owned(), evicted),
+        };
+        let kind = OrderKind::Stop { grace_seconds, at, reason };
         let (writer, nonce) = (self.writer, self.next_nonce());
         let order = Order { v: VERSION, writer, nonce, kind, evicted, deleted: true };
-        if let Some(revision) = self.order(found.pod, &order).await? {
-            found.news.revision = revision;
-            found.news.order = Some(order);
-        }
-        Ok(())
+        let revision = self.order(found.pod, &order, found.news.order_revision).await?;
+        let Some(revision) = revision else { return Ok(false) };
+        found.news.revision = revision;
+        found.news.order_revision = revision;
+        found.news.order = Some(order);
+        Ok(true)
     }
 
-    async fn order(&self, pod: PodId, order: &Order) -> Result<Option<u64>, Error> {
+    async fn order(&self, pod: PodId, order: &Order, after: u64) -> Result<Option<u64>, Error> {
         let payload = serde_json::to_vec(order)
             .map_err(|error| Error::Internal(format!("encoding an order: {error}")))?;
         let subject = self.jet.names.order(pod);
-        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(0) };
+        let write = Write { subject, payload: payload.into(), expect: Expect::Sequence(after) };
         match self.pods.write_within(write, PATIENCE).await? {
             Outcome::Stored(revision) => Ok(Some(revision)),
             Outcome::Lost(_) => Ok(None),

@@ -99,6 +99,36 @@ fn several_containers(dir: &Path) -> Value {
     .build()
 }
 
+/// What the next agent hears at first has consequences for containers that it has not looked at.
+#[tokio::test]
+async fn what_follows_an_end_that_nobody_heard_is_started_once() {
+    let world = World::start(STINT, Shape::default()).await;
+    let (api, dir) = (world.api("default"), world.path().join("out"));
+    std::fs::create_dir_all(&dir).unwrap();
+    let shown = dir.display();
+    let script = |text: String| json!(["sh", "-c", text.replace("$$", "$$$$")]);
+    let wait = format!("echo $$ > {shown}/pid; until [ -e {shown}/go ]; do sleep 0.02; done");
+    let mark = |what: &str| format!("echo {what} >> {shown}/order; sleep 0.2");
+    let init = json!([
+        {"name": "first", "image": "host", "command": script(wait)},
+        {"name": "second", "image": "host", "command": script(mark("second"))},
+        {"name": "beside", "image": "host", "restartPolicy": "Always",
+         "command": script(format!("{}; exec sleep 1000", mark("beside")))},
+        {"name": "third", "image": "host", "command": script(mark("third"))},
+    ]);
+    let manifest = job("unheard").script(&mark("main"));
+    api.create(&manifest.pod_spec(&json!({"initContainers": init})).build()).await;
+    let pid = until("the first one runs", PATIENCE, || async { proc::pid_in(&dir.join("pid")) });
+    let pid = pid.await;
+    world.kill("worker-0");
+    std::fs::write(dir.join("go"), "").unwrap();
+    eventually("it ends, and nobody hears", || !proc::lives(pid)).await;
+    world.play("worker-0");
+    let (end, _) = api.ended_at_last("unheard", PATIENCE).await;
+    assert_eq!(end, "Complete");
+    assert_eq!(file(&dir, "order"), "second\nbeside\nthird\nmain\n");
+}
+
 #[tokio::test]
 async fn pods_are_replaced_when_agent_and_supervisor_are_killed_together() {
     let kills = times(2);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use stint_tests::api::counters;
+use stint_tests::api::{counters, name};
 use stint_tests::parts::{Dress, Keeper, Part, Program, tail};
 use stint_tests::{Api, job, proc, until};
 
@@ -12,13 +12,20 @@ use super::STINT;
 
 /// Starts it and waits until it says where it is.
 async fn start(keeper: &Keeper, dir: &Path, log: &str) -> (Part, Api) {
+    start_by(keeper, dir, log, &[STINT]).await
+}
+
+async fn start_by(keeper: &Keeper, dir: &Path, log: &str, program: &[&str]) -> (Part, Api) {
     let log = dir.join(log);
     let data = dir.join("data").display().to_string();
-    let arguments = ["dev", "--data", &data, "--nats", "127.0.0.1:0", "--slots", "4"];
+    // Any port: two that begin at once would both find the usual one free.
+    let free = "127.0.0.1:0";
+    let arguments = ["dev", "--data", &data, "--nats", free, "--http", free, "--slots", "4"];
+    let (program, before) = program.split_first().expect("a program");
     let dev = keeper.run(Program {
         launcher: STINT.into(),
-        program: STINT.into(),
-        arguments: arguments.iter().map(Into::into).collect(),
+        program: program.into(),
+        arguments: before.iter().chain(&arguments).map(Into::into).collect(),
         log: log.clone(),
         dress: Dress::default(),
     });
@@ -44,6 +51,23 @@ fn of_directory(dir: &Path) -> Vec<String> {
         (proc::lives(pid) && command.contains(&wanted)).then(|| format!("{pid}: {command}"))
     });
     processes.collect()
+}
+
+/// As with `nohup`, and in a script's background.
+#[tokio::test]
+async fn what_it_was_started_to_ignore_is_not_passed_on_to_pods() {
+    let dir = tempfile::tempdir().unwrap();
+    let keeper = Keeper::start();
+    let deaf = ["sh", "-c", "trap '' HUP QUIT; exec \"$0\" \"$@\"", STINT];
+    let (mut dev, api) = start_by(&keeper, dir.path(), "deaf.log", &deaf).await;
+    api.complete(&job("hears").script("grep SigIgn /proc/self/status").build()).await;
+    let pods = api.pods("hears").await;
+    let said = String::from_utf8(api.log(name(&pods[0]), &[]).await).unwrap();
+    let mask = said.trim().strip_prefix("SigIgn:").unwrap().trim();
+    let mask = u64::from_str_radix(mask, 16).unwrap();
+    assert_eq!(mask & 0b111, 0, "HUP, INT and QUIT reach the pods: {said}");
+    dev.signal(Signal::SIGTERM);
+    assert!(dev.wait(Duration::from_secs(30)).await.is_some(), "it ends");
 }
 
 #[tokio::test]

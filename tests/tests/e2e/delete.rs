@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stint_tests::api::{counters, name};
 use stint_tests::{Api, eventually, job, proc, until};
 
@@ -105,6 +105,39 @@ async fn what_will_not_end_is_killed_with_all_that_it_started() {
     let took = start.elapsed();
     assert!(took >= Duration::from_millis(900), "killed after {took:?}, before its grace was over");
     eventually("the grandchild ends", || !proc::lives(far)).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_is_deleted_again_can_only_be_hurried() {
+    let (world, api) = shared("hurry").await;
+    let dir = world.path().display().to_string();
+    let script = format!(
+        "trap 'echo > {dir}/hurry-term' TERM; echo $$ > {dir}/hurry; while :; do sleep 0.05; done"
+    );
+    let manifest = job("hurry").pod_spec(&json!({"terminationGracePeriodSeconds": 600}));
+    api.create(&manifest.script(&script).build()).await;
+    let pid = world.path().join("hurry");
+    let pid = until("the pod runs", Duration::from_secs(20), || async { proc::pid_in(&pid) }).await;
+    let pods = api.pods("hurry").await;
+    let delete = format!("pods.delete.{}", name(&pods[0]));
+    let grace = |pod: &Value| {
+        let pod = &pod["metadata"];
+        (pod["deletionGracePeriodSeconds"].clone(), pod["deletionTimestamp"].clone())
+    };
+    let first = grace(&api.send(&delete, &[], "").await.object());
+    assert_eq!(first.0, 600);
+    let term = world.path().join("hurry-term");
+    eventually("TERM has come", || term.exists()).await;
+    for more in [&[][..], &[("gracePeriodSeconds", "601")]] {
+        assert_eq!(grace(&api.send(&delete, more, "").await.object()), first);
+    }
+    let less = grace(&api.send(&delete, &[("gracePeriodSeconds", "300")], "").await.object());
+    assert_eq!(less.0, 300);
+    assert!(less.1.as_str() < first.1.as_str(), "{less:?} {first:?}");
+    assert!(proc::lives(pid));
+    api.send(&delete, &[("gracePeriodSeconds", "0")], "").await.object();
+    eventually("the process ends", || !proc::lives(pid)).await;
+    api.send("jobs.delete.hurry", &[], "").await.object();
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! What a pod's containers get and what they leave: environment, exit codes, signals, several at
 //! once.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use stint_tests::api::{counters, name};
-use stint_tests::job;
+use stint_tests::{job, until};
 
 use super::shared;
 
@@ -32,6 +34,31 @@ async fn exit_codes_and_signals_are_told_as_they_were() {
         assert_eq!(ended["reason"], "Error", "{ended}");
         assert_eq!(ended["signal"].as_i64(), signal, "{ended}");
     }
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_shown_and_counts_as_restarts() {
+    let (_world, api) = shared("nosuch").await;
+    let manifest = |name: &str, limit: u32| {
+        job(name)
+            .spec(&json!({"backoffLimit": limit}))
+            .pod_spec(&json!({"restartPolicy": "OnFailure"}))
+            .container(&json!({"command": ["no-such-program"]}))
+    };
+    api.create(&manifest("shown", 6).build()).await;
+    let pod = until("it backs off", Duration::from_secs(30), || async {
+        let pod = api.pods("shown").await.into_iter().next()?;
+        let reason = &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
+        (reason == "CrashLoopBackOff").then_some(pod)
+    })
+    .await;
+    assert_eq!(pod["status"]["phase"], "Running");
+    let status = &pod["status"]["containerStatuses"][0];
+    assert_eq!(status["restartCount"], 1);
+    assert_eq!(status["lastState"]["terminated"]["reason"], "StartError");
+    assert_eq!(status["lastState"]["terminated"]["exitCode"], 128);
+    let (reason, _) = api.failed(&manifest("counted", 1).build()).await;
+    assert_eq!(reason, "BackoffLimitExceeded");
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ async fn a_pod_that_fills_its_disk_is_evicted() {
     let status = &api.pods("disk").await[0]["status"];
     assert_eq!((&status["phase"], &status["reason"]), (&json!("Failed"), &json!("Evicted")));
     let message = status["message"].as_str().unwrap();
-    assert!(message.contains("exceeds the total limit of containers 3145728"), "{status}");
+    assert!(message.contains("exceeds the total limit of containers 3Mi"), "{status}");
 }
 
 #[tokio::test]

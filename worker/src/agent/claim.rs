@@ -140,7 +140,8 @@ impl<R: Runtime> Agent<R> {
             evicted: None,
             end: None,
         };
-        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Claimed);
+        let payload =
+            pod.record(&self.settings.name, self.me, nonce, &self.post.host.ip, PodState::Claimed);
         out.claims.push((id, Outbox::write(self.post.jet.names.pod(id), payload, 0)));
         self.replies.insert(id, reply);
         self.room.claim(&pod.kind.amounts);

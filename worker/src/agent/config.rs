@@ -158,7 +158,8 @@ impl<R: Runtime> Agent<R> {
         let nonce = self.next_nonce();
         let Some(pod) = self.pods.get_mut(&id).filter(|pod| !pod.writing) else { return };
         pod.writing = true;
-        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Claimed);
+        let payload =
+            pod.record(&self.settings.name, self.me, nonce, &self.post.host.ip, PodState::Claimed);
         out.reports.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
     }
 }

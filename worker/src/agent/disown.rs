@@ -58,6 +58,7 @@ impl<R: Runtime> Agent<R> {
             let nonce = self.next_nonce();
             let end = PodState::Terminated(Box::new(lost(&self.settings.name)));
             let record = PodRecord {
+                address: None,
                 v: VERSION,
                 writer: self.me,
                 nonce,

@@ -208,10 +208,10 @@ impl<R: Runtime> Agent<R> {
                 self.pending.push_back((id, Event::StartFailed { index, message }));
             }
             StartError::Cancelled => self.step(id, Event::StartCancelled { index }, out),
-            StartError::Worker { .. } => {
+            StartError::Worker { source, .. } => {
                 // The machine's fault and not the pod's: tried again, and nothing more is taken
                 // meanwhile.
-                tracing::warn!(pod = %id, %error, "no room to start a container; trying again");
+                tracing::warn!(pod = %id, %error, %source, "no room to start a container; trying again");
                 metrics::worker().no_room();
                 let target = Target::Container(index);
                 self.retries.insert((after(self.wall.now(), START_AGAIN), id, target));
@@ -322,9 +322,11 @@ impl<R: Runtime> Agent<R> {
         }
         let left = self.terminations.take(run);
         let message = if left.is_empty() { last_words } else { left };
-        let containers = self.pods.get(&id).map_or(1, |pod| pod.containers.len());
-        let message = fit(message, containers);
-        self.step(id, Event::ContainerExited { index, exit, at, logs, message }, out);
+        let pod = self.pods.get(&id);
+        let message = fit(message, pod.map_or(1, |pod| pod.containers.len()));
+        let out_of_memory = pod.is_some_and(|pod| pod.containers[index].out_of_memory);
+        let event = Event::ContainerExited { index, exit, at, out_of_memory, logs, message };
+        self.step(id, event, out);
         self.run_is_done(id, run);
     }
 
@@ -357,16 +359,6 @@ impl<R: Runtime> Agent<R> {
         {
             "Evicted".clone_into(&mut end.reason);
             end.message.clone_from(message);
-        }
-        let names = pod.machine.settings().containers.iter().map(|it| &*it.name);
-        for (container, name) in pod.containers.iter().zip(names) {
-            // Those that were never started may be missing among the ends.
-            let ended = end.containers.iter_mut().find(|ended| ended.name == name);
-            if let Some(ended) =
-                ended.filter(|it| container.out_of_memory && it.exit != Exit::Code(0))
-            {
-                "OOMKilled".clone_into(&mut ended.reason);
-            }
         }
         if shutting_down && end.by == EndedBy::Worker && end.outcome == wire::Outcome::Failed {
             end.conditions.push(PodCondition {
@@ -413,7 +405,13 @@ impl<R: Runtime> Agent<R> {
         let Some(pod) = self.pods.get_mut(&id).filter(|pod| !pod.writing) else { return };
         let Some(end) = pod.end.clone() else { return };
         pod.writing = true;
-        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Terminated(end));
+        let payload = pod.record(
+            &self.settings.name,
+            self.me,
+            nonce,
+            &self.post.host.ip,
+            PodState::Terminated(end),
+        );
         out.ends.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
     }
 
@@ -466,7 +464,13 @@ impl<R: Runtime> Agent<R> {
         }
         let Some(running) = pod.report.take() else { return };
         pod.writing = true;
-        let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Running(running));
+        let payload = pod.record(
+            &self.settings.name,
+            self.me,
+            nonce,
+            &self.post.host.ip,
+            PodState::Running(running),
+        );
         out.reports.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
     }
 

@@ -122,6 +122,7 @@ impl Pod {
         worker: &str,
         me: Incarnation,
         nonce: u64,
+        address: &str,
         state: PodState,
     ) -> Vec<u8> {
         let claimed = matches!(state, PodState::Claimed);
@@ -137,6 +138,7 @@ impl Pod {
                 incarnation: me,
                 claimed_at: self.claimed_at,
             }),
+            address: Some(address).filter(|it| !claimed && !it.is_empty()).map(str::to_owned),
             state,
             waiting: self.waits_for.clone().filter(|_| claimed),
         };

@@ -14,6 +14,8 @@ use crate::launch::{Endpoint, HttpGet};
 pub(super) const AGENT: &str = "kube-probe/1.36";
 /// Go's limit.
 const MOST_REDIRECTS: usize = 10;
+/// So much of an answer is read; what follows may be missing.
+const MOST_BODY: usize = 10 * 1024;
 
 static CLIENT: LazyLock<Result<reqwest::Client, String>> = LazyLock::new(|| {
     // Its one user may have been first; that is all there is to fail.
@@ -49,7 +51,15 @@ pub(super) async fn get(request: &HttpGet) -> Result<(), String> {
     let client = CLIENT.as_ref().map_err(Clone::clone)?;
     let headers = headers(&request.headers)?;
     let answer = client.get(&url).headers(headers).send().await;
-    let status = answer.map_err(|error| describe(&error))?.status();
+    let mut answer = answer.map_err(|error| describe(&error))?;
+    let status = answer.status();
+    // An answer that does not come whole is none, whatever its first line says.
+    let mut read = 0;
+    while read < MOST_BODY {
+        let chunk = answer.chunk().await.map_err(|error| describe(&error))?;
+        let Some(chunk) = chunk else { break };
+        read += chunk.len();
+    }
     if request.any_status || (200..400).contains(&status.as_u16()) {
         return Ok(());
     }
@@ -117,6 +127,7 @@ mod tests {
             "/moved" => ("302 Found", "Location: /good\r\n"),
             "/away" => ("302 Found", "Location: http://example.invalid/\r\n"),
             "/bad" => ("302 Found", "Location: /broken\r\n"),
+            "/torn" => return "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nno".to_owned(),
             "/headers" if request.contains("host: elsewhere") => ("200 OK", ""),
             _ => ("500 Internal Server Error", ""),
         };
@@ -126,9 +137,14 @@ mod tests {
     #[tokio::test]
     async fn answers_are_judged_as_the_kubelet_does() {
         let endpoint = server(by_path).await;
-        for (path, good) in
-            [("/good", true), ("/moved", true), ("/away", true), ("/bad", false), ("/", false)]
-        {
+        for (path, good) in [
+            ("/good", true),
+            ("/moved", true),
+            ("/away", true),
+            ("/torn", false),
+            ("/bad", false),
+            ("/", false),
+        ] {
             let answer = get(&request(&endpoint, path)).await;
             assert_eq!(answer.is_ok(), good, "{path}: {answer:?}");
         }

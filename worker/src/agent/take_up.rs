@@ -36,6 +36,15 @@ const AGAIN: Duration = Duration::from_millis(200);
 type Runs = HashMap<RunId, KeptRun>;
 type Templates = HashMap<Name, Option<Arc<Ready>>>;
 
+/// A container that was put back as it was noted.
+struct PutBack {
+    index: usize,
+    /// What its machine waited for then.
+    awaits: Awaits,
+    /// What the supervisor knows of its run.
+    kept: Option<KeptRun>,
+}
+
 impl<R: Runtime> Agent<R> {
     /// Takes up what the runtime has kept, unless this life is `lost` meanwhile. Whether it did.
     pub(super) async fn takes_up(&mut self, lost: &CancellationToken, out: &mut Outbox) -> bool {
@@ -137,7 +146,13 @@ impl<R: Runtime> Agent<R> {
             // The claim did not arrive, or is still on its way: the same again, to the byte.
             pod.stage = Stage::Claiming;
             pod.writing = true;
-            let payload = pod.record(&self.settings.name, self.me, nonce, PodState::Claimed);
+            let payload = pod.record(
+                &self.settings.name,
+                self.me,
+                nonce,
+                &self.post.host.ip,
+                PodState::Claimed,
+            );
             out.claims.push((id, Outbox::write(self.post.jet.names.pod(id), payload, 0)));
             self.pods.insert(id, pod);
             return;
@@ -266,18 +281,27 @@ impl<R: Runtime> Agent<R> {
             self.vacate(id);
         }
         self.share_places();
-        for (index, container) in life.containers.into_iter().enumerate() {
-            self.take_up_container(id, index, container, runs, out);
-        }
+        // First all of it is put back as it was noted, and then heard what became of it: what one
+        // container's end leads to may be another's start.
+        let containers = life.containers.into_iter().enumerate();
+        let containers: Vec<PutBack> = containers
+            .filter_map(|(index, note)| self.put_back_container(id, index, note, runs))
+            .collect();
+        let mut heard = Vec::new();
         for action in life.actions {
             let kept = action.run.and_then(|run| runs.remove(&run));
             let known = (action.id, action.index, action.kind);
             let run = kept.as_ref().map(|kept| (kept.run, None));
             self.take_up_action(id, known, run);
-            if let Some(kept) = kept {
-                self.hear_again(kept, out);
-            }
+            heard.extend(kept);
         }
+        // What is to be started is started before anything is heard that stops it again.
+        let to_start = |it: &PutBack| it.awaits == Awaits::Start && it.kept.is_none();
+        let (starts, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(to_start);
+        for container in starts.into_iter().chain(others) {
+            self.take_up_container(id, container, out);
+        }
+        heard.into_iter().for_each(|kept| self.hear_again(kept, out));
         self.settle_pending(out);
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.end.is_some() {
@@ -298,32 +322,39 @@ impl<R: Runtime> Agent<R> {
         self.set_wake(id);
     }
 
-    fn take_up_container(
+    /// Puts back what is known of a container. Nothing follows from it yet.
+    fn put_back_container(
         &mut self,
         id: PodId,
         index: usize,
         note: ContainerNote,
         runs: &mut Runs,
-        out: &mut Outbox,
-    ) {
-        let Some(pod) = self.pods.get_mut(&id) else { return };
+    ) -> Option<PutBack> {
+        let pod = self.pods.get_mut(&id)?;
         let awaits = pod.machine.awaits(index);
-        let Some(container) = pod.containers.get_mut(index) else { return };
+        let container = pod.containers.get_mut(index)?;
         container.id = note.run;
         container.out_of_memory = note.out_of_memory;
         container.shipped = note.shipped;
         container.log_sequence = note.log_sequence;
         let kept = note.run.and_then(|run| runs.remove(&run));
+        if let Some(kept) = kept.as_ref().filter(|_| awaits != Awaits::Nothing) {
+            self.runs.insert(kept.run, id);
+        }
+        Some(PutBack { index, awaits, kept })
+    }
+
+    /// Goes on with a container where the agent before was.
+    fn take_up_container(&mut self, id: PodId, put_back: PutBack, out: &mut Outbox) {
+        let PutBack { index, awaits, kept } = put_back;
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let Some(container) = pod.containers.get_mut(index) else { return };
         match (awaits, kept) {
             (Awaits::Nothing, kept) => self.to_forget.extend(kept.map(|kept| kept.run)),
-            (Awaits::Start, Some(kept)) => {
-                self.runs.insert(kept.run, id);
-                self.hear_again(kept, out);
-            }
+            (Awaits::Start, Some(kept)) => self.hear_again(kept, out),
             // The machine had no room for it, and it was to be tried again.
             (Awaits::Start, None) => self.start_container(id, index, out),
             (Awaits::Exit, Some(kept)) => {
-                self.runs.insert(kept.run, id);
                 if let Some((_, logs)) = kept.started {
                     container.output = Output::Captured(
                         logs.from(kept.progress.stdout, kept.progress.stderr),
@@ -339,8 +370,10 @@ impl<R: Runtime> Agent<R> {
             (Awaits::Exit, None) => {
                 tracing::error!(pod = %id, index, "nothing is known of a container that ran");
                 let (exit, at) = (Exit::Signal(9), self.wall.now());
+                let out_of_memory = container.out_of_memory;
                 let (logs, message) = Default::default();
-                let event = Event::ContainerExited { index, exit, at, logs, message };
+                let event =
+                    Event::ContainerExited { index, exit, at, out_of_memory, logs, message };
                 self.step(id, event, out);
             }
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use stint_common::wire::Entries;
+use stint_common::wire::{Content, Entries};
 
 use super::config_volumes;
 
@@ -136,9 +136,10 @@ fn variables(container: &Value, found: &Found, lenient: bool) -> Result<Vec<Valu
             let Some(reference) = Reference::of(kind, &source[kind]) else { continue };
             match found.get(&reference).and_then(Option::as_ref) {
                 Some(entries) => {
-                    for (key, value) in entries {
+                    // What is binary is no variable, nor a reason to wait.
+                    for (key, value) in entries.iter().filter(|(_, value)| !value.is_binary) {
                         let name = format!("{prefix}{key}");
-                        env.push(variable(&name, value, &reference).map_err(missing)?);
+                        env.push(variable(&name, &value.bytes, &reference).map_err(missing)?);
                     }
                 }
                 None if optional(&source[kind]) => {}
@@ -158,8 +159,11 @@ fn variables(container: &Value, found: &Found, lenient: bool) -> Result<Vec<Valu
         let key = source["key"].as_str().unwrap_or_default();
         let name = given["name"].as_str().unwrap_or_default();
         let entries = found.get(&reference).and_then(Option::as_ref);
-        match entries.map(|entries| entries.get(key)) {
-            Some(Some(value)) => env.push(variable(name, value, &reference).map_err(missing)?),
+        let value = |entries: &Entries| entries.get(key).filter(|it| !it.is_binary).cloned();
+        match entries.map(value) {
+            Some(Some(Content { bytes, .. })) => {
+                env.push(variable(name, &bytes, &reference).map_err(missing)?);
+            }
             Some(None) | None if optional(source) => {}
             None => return Err(missing(absent(&reference))),
             Some(None) => {
@@ -211,7 +215,8 @@ mod tests {
     }
 
     fn entries(of: &[(&str, &str)]) -> Option<Entries> {
-        Some(of.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect())
+        let content = |value: &str| Content::plain(value.as_bytes().to_vec());
+        Some(of.iter().map(|(key, value)| ((*key).to_owned(), content(value))).collect())
     }
 
     fn found(config: Option<Entries>, secret: Option<Entries>) -> Found {
@@ -244,6 +249,21 @@ mod tests {
     }
 
     #[test]
+    fn binary_data_is_no_variable() {
+        let binary = || Content { bytes: vec![0xff], is_binary: true };
+        let all = found(entries(&[("x", "1")]), entries(&[("k", "v")]));
+        let mut some = all.clone();
+        let map = some.get_mut(&Reference::ConfigMap("c".into())).unwrap().as_mut().unwrap();
+        map.insert("b".to_owned(), binary());
+        assert_eq!(resolve(&template(), &some), resolve(&template(), &all));
+        let one = json!({"name": "B", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "b"}}});
+        let mut template = template();
+        template["spec"]["containers"][0]["env"] = json!([one]);
+        let missing = resolve(&template, &some).unwrap_err();
+        assert_eq!(missing.message, "couldn't find key b in ConfigMap c");
+    }
+
+    #[test]
     fn what_is_missing_is_said_without_values() {
         let missing = |config, secret| resolve(&template(), &found(config, secret)).unwrap_err();
         let all = || entries(&[("x", "1")]);
@@ -251,7 +271,7 @@ mod tests {
         assert_eq!(missing(all(), None).message, "secret \"s\" not found");
         assert_eq!(missing(all(), all()).message, "couldn't find key k in Secret s");
         assert_eq!(missing(all(), all()).container.as_deref(), Some("main"));
-        let binary = Some(Entries::from([("k".to_owned(), vec![0xff])]));
+        let binary = Some(Entries::from([("k".to_owned(), Content::plain(vec![0xff]))]));
         assert!(missing(all(), binary).message.contains("not UTF-8"));
         let left = without(&template());
         assert_eq!(left["spec"]["containers"][0]["env"].as_array().unwrap().len(), 2);

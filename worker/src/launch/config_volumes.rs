@@ -100,15 +100,15 @@ fn files<'a>(
     let file = |bytes: &[u8], mode: Option<i64>| json!({"data": STANDARD.encode(bytes), "mode": mode.or(default)});
     let items: Vec<&Value> = source["items"].as_array().into_iter().flatten().collect();
     if items.is_empty() {
-        return Ok(entries.iter().map(|(key, bytes)| (key.clone(), file(bytes, None))).collect());
+        return Ok(entries.iter().map(|(key, it)| (key.clone(), file(&it.bytes, None))).collect());
     }
     let mut files = Map::new();
     for item in items {
         let key = item["key"].as_str().unwrap_or_default();
         let path = item["path"].as_str().unwrap_or_default();
         match entries.get(key) {
-            Some(bytes) => {
-                files.insert(path.to_owned(), file(bytes, item["mode"].as_i64()));
+            Some(it) => {
+                files.insert(path.to_owned(), file(&it.bytes, item["mode"].as_i64()));
             }
             None if optional => {}
             None => return Err(key),
@@ -140,11 +140,14 @@ pub(super) fn read(holder: &Value) -> Option<Vec<Inline>> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use stint_common::wire::Content;
+
     use super::*;
 
     fn found() -> Found {
         let entries = |of: &[(&str, &str)]| {
-            of.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect()
+            let content = |value: &str| Content::plain(value.as_bytes().to_vec());
+            of.iter().map(|(key, value)| ((*key).to_owned(), content(value))).collect()
         };
         BTreeMap::from([
             (Reference::ConfigMap("c".into()), Some(entries(&[("a", "1"), ("b", "2")]))),

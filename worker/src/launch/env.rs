@@ -94,6 +94,19 @@ impl Variables {
         expand::parse(text, |name| self.places.get(name).copied())
     }
 
+    /// The same, and says of each reference where the variable stands that it leads to.
+    pub(super) fn parse_noting(
+        &self,
+        text: &str,
+        mut note: impl FnMut(&str, Option<usize>),
+    ) -> Text {
+        expand::parse(text, |name| {
+            let place = self.places.get(name).copied();
+            note(name, place);
+            place
+        })
+    }
+
     /// Whether a variable of this name is defined.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.places.contains_key(name)

@@ -42,7 +42,7 @@ impl Text {
 /// Parses `text`. `lookup` says where a variable stands; a reference to a name that it does not
 /// know stays as it was written, and so does everything that is not a whole reference. `$$` becomes
 /// `$`.
-pub(super) fn parse(text: &str, lookup: impl Fn(&str) -> Option<usize>) -> Text {
+pub(super) fn parse(text: &str, mut lookup: impl FnMut(&str) -> Option<usize>) -> Text {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;

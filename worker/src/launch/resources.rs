@@ -8,13 +8,18 @@ use stint_common::wire::Allocatable;
 
 use super::setup::Limits;
 
-/// What a container may use at most.
+/// No kernel takes more.
+const MOST_MEMORY: u64 = i64::MAX.unsigned_abs();
+/// A million CPUs; a kernel takes about a hundred times as many.
+const MOST_CPU_MILLI: u64 = 1_000_000_000;
+
+/// What a container may use at most. A limit of zero is none, as the kubelet has it.
 pub(super) fn limits(container: &Container) -> Limits {
-    let milli = |name: &str| amount(container, Kind::Limits, name);
-    let number = |amount: i128| u64::try_from(amount).unwrap_or(0);
+    let milli = |name: &str| amount(container, Kind::Limits, name).filter(|milli| *milli > 0);
+    let number = |amount: i128, most: u64| u64::try_from(amount).unwrap_or(most).min(most);
     Limits {
-        memory: milli("memory").map(|milli| number(quantity::ceil(milli, 1000))),
-        cpu_milli: milli("cpu").map(number),
+        memory: milli("memory").map(|milli| number(quantity::ceil(milli, 1000), MOST_MEMORY)),
+        cpu_milli: milli("cpu").map(|milli| number(milli, MOST_CPU_MILLI)),
         pids: None,
     }
 }
@@ -135,5 +140,11 @@ mod tests {
         let found = limits(&serde_json::from_value(container).unwrap());
         let expect = Limits { memory: Some(1000), cpu_milli: Some(1500), pids: None };
         assert_eq!(found, expect);
+        let all = json!({"name": "a", "resources": {"limits": {"cpu": "1P", "memory": "16E"}}});
+        let found = limits(&serde_json::from_value(all).unwrap());
+        assert_eq!(found.memory, Some(MOST_MEMORY));
+        assert_eq!(found.cpu_milli, Some(MOST_CPU_MILLI));
+        let none = json!({"name": "a", "resources": {"limits": {"cpu": "0", "memory": "0"}}});
+        assert!(limits(&serde_json::from_value(none).unwrap()).is_empty());
     }
 }

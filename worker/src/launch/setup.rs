@@ -156,6 +156,9 @@ pub struct Mount {
     pub sub_path: Arc<str>,
     /// Whether it cannot be written to.
     pub read_only: bool,
+    /// Variables without a value that its `subPathExpr` asks for: it cannot be mounted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Arc<str>>,
 }
 
 /// As whom a program runs, and what it may do. Empty: as the worker itself.

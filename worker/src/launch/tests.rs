@@ -209,6 +209,30 @@ fn init_containers_are_set_up_as_the_others_are() {
 }
 
 #[test]
+fn a_sub_path_expression_needs_a_value_for_each_of_its_variables() {
+    for (expression, path, missing) in [
+        ("$(FULL)/x", "f/x", None),
+        ("$$(NONE)", "$(NONE)", None),
+        ("$(NONE)", "$(NONE)", Some("NONE")),
+        ("$(NONE)-$(EMPTY)-$(FULL)", "$(NONE)--f", Some("EMPTY, NONE")),
+    ] {
+        let template = json!({"spec": {
+            "volumes": [{"name": "v", "emptyDir": {}}],
+            "containers": [{
+                "name": "main",
+                "command": ["x"],
+                "env": [{"name": "FULL", "value": "f"}, {"name": "EMPTY", "value": ""}],
+                "volumeMounts": [{"name": "v", "mountPath": "/v", "subPathExpr": expression}],
+            }],
+        }});
+        let job = prepare(false, &template).unwrap();
+        let setup = job.launch(pod(0, 0), None, 0, &RunFacts::default()).unwrap().setup.unwrap();
+        let mount = &setup.mounts[0];
+        assert_eq!((&*mount.sub_path, mount.missing.as_deref()), (path, missing), "{expression}");
+    }
+}
+
+#[test]
 fn hooks_and_probes_are_worked_out_once() {
     let job = prepare(
         false,

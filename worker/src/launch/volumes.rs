@@ -1,6 +1,6 @@
 //! `volumes` of a pod and `volumeMounts` of its containers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{
@@ -148,10 +148,17 @@ impl Volumes {
             let expression = mount.sub_path_expr.as_deref().filter(|text| !text.is_empty());
             let plain = Text::Fixed(Arc::from(mount.sub_path.as_deref().unwrap_or_default()));
             let files = matches!(self.prepared[volume].1, Prepared::Files { .. });
+            let mut references = Vec::new();
+            let sub_path = expression.map_or(plain, |text| {
+                variables.parse_noting(text, |name, place| {
+                    references.push((Arc::from(name), place));
+                })
+            });
             prepared.push(PreparedMount {
+                references,
                 volume,
                 path: Arc::from(format!("{slash}{}", mount.mount_path)),
-                sub_path: expression.map_or(plain, |text| variables.parse(text)),
+                sub_path,
                 read_only: files || mount.read_only.unwrap_or(false),
             });
         }
@@ -165,6 +172,9 @@ pub(super) struct PreparedMount {
     volume: usize,
     path: Arc<str>,
     sub_path: Text,
+    /// The variables that it asks for, with their places; unlike elsewhere, each has to be there,
+    /// and not empty.
+    references: Vec<(Arc<str>, Option<usize>)>,
     read_only: bool,
 }
 
@@ -176,7 +186,19 @@ impl PreparedMount {
             path: self.path.clone(),
             sub_path: self.sub_path.render(values),
             read_only: self.read_only,
+            missing: self.missing(values),
         }
+    }
+
+    fn missing(&self, values: &[Arc<str>]) -> Option<Arc<str>> {
+        let value = |place: Option<usize>| place.and_then(|place| values.get(place));
+        let without = self.references.iter().filter(|(_, place)| {
+            let value = value(*place);
+            value.is_none_or(|value| value.is_empty())
+        });
+        let names: BTreeSet<&str> = without.map(|(name, _)| &**name).collect();
+        let names = Vec::from_iter(names).join(", ");
+        (!names.is_empty()).then(|| Arc::from(names))
     }
 }
 
@@ -194,8 +216,37 @@ impl File {
 
 /// As Kubernetes writes maps into files: `key="value"`, a line each, in order.
 fn listed(map: &BTreeMap<String, String>) -> String {
-    let lines: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
+    let lines: Vec<String> =
+        map.iter().map(|(key, value)| format!("{key}={}", quoted(value))).collect();
     lines.join("\n")
+}
+
+/// A text as Go's `%q` writes it, whose escapes are not quite those of Rust.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        let code = u32::from(character);
+        match character {
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{b}' => quoted.push_str("\\v"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\'' => quoted.push(character),
+            '\n' | '\r' | '\t' | '"' | '\\' => quoted.extend(character.escape_debug()),
+            _ if is_printable(character) => quoted.push(character),
+            _ if code < 0x80 => quoted.extend(format!("\\x{code:02x}").chars()),
+            _ if code > 0xffff => quoted.extend(format!("\\U{code:08x}").chars()),
+            _ => quoted.extend(format!("\\u{code:04x}").chars()),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn is_printable(character: char) -> bool {
+    // Behind a letter, since Rust escapes a mark that has nothing to stand on.
+    let text = String::from_iter(['x', character]);
+    text.escape_debug().count() == 2
 }
 
 /// The files of a ConfigMap or Secret that were put into a volume, or a source of one.
@@ -287,4 +338,23 @@ fn resource_file(
 fn file(item: &DownwardAPIVolumeFile, default_mode: Option<i32>, content: Content) -> File {
     let mode = item.mode.or(default_mode).unwrap_or(DEFAULT_MODE);
     File { path: item.path.clone(), mode: u32::try_from(mode).unwrap_or(0) & 0o777, content }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted_as_go_does() {
+        for (text, expect) in [
+            ("", r#""""#),
+            ("a \"b\" c\\d's", r#""a \"b\" c\\d's""#),
+            ("\t\n\r\u{7}\u{8}\u{b}\u{c}", r#""\t\n\r\a\b\v\f""#),
+            ("\0\u{1b}\u{7f}", r#""\x00\x1b\x7f""#),
+            ("é日e\u{301}🦀", "\"é日e\u{301}🦀\""),
+            ("\u{a0}\u{200b}\u{85}\u{e0001}", r#""\u00a0\u200b\u0085\U000e0001""#),
+        ] {
+            assert_eq!(quoted(text), expect);
+        }
+    }
 }

@@ -40,6 +40,7 @@ impl Shift for Machine {
     fn shift(&mut self, by: SignedDuration) {
         self.started_at.shift(by);
         self.initialized_at.shift(by);
+        self.tried_at.shift(by);
         self.ready_changed_at.shift(by);
         self.deadline.shift(by);
         match &mut self.phase {

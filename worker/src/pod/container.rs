@@ -146,16 +146,24 @@ impl Container {
         self.last.is_some()
     }
 
+    /// Why a process ended so. What was killed for want of memory may have been its child.
+    pub(super) fn reason(exit: Exit, out_of_memory: bool) -> &'static str {
+        match (exit, out_of_memory) {
+            (Exit::Code(0), _) => "Completed",
+            (_, true) => "OOMKilled",
+            (_, false) => "Error",
+        }
+    }
+
     /// Takes in the end of its process.
     pub(super) fn exited(
         &mut self,
-        exit: Exit,
+        (exit, reason): (Exit, &str),
         since: Timestamp,
         at: Timestamp,
         logs: LogSummary,
         message: String,
     ) {
-        let reason = if exit == Exit::Code(0) { "Completed" } else { "Error" };
         let end = self.end(exit, reason, message, at);
         self.ended(ContainerEnd { started_at: Some(since), logs, ..end });
     }

@@ -38,6 +38,8 @@ pub enum Event {
         exit: Exit,
         /// When the process ended.
         at: Timestamp,
+        /// Something of it was killed for want of memory.
+        out_of_memory: bool,
         /// What became of its output.
         logs: LogSummary,
         /// Its termination message.

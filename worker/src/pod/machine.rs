@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stint_common::time;
-use stint_common::wire::{Exit, LogSummary};
+use stint_common::wire::Exit;
 
 use super::container::{Container, HookWait, State, Stop};
 use super::event::{ActionId, ActionKind, Effect, Event, Impossible};
@@ -25,6 +25,9 @@ pub struct Machine {
     pub(super) last_action: u64,
     /// When the first process was started.
     pub(super) started_at: Option<Timestamp>,
+    /// When the first start failed: there is something to be told then, although nothing ran.
+    #[serde(default)]
+    pub(super) tried_at: Option<Timestamp>,
     /// When all init containers had done their part.
     pub(super) initialized_at: Option<Timestamp>,
     /// When the pod last became ready, or ceased to be.
@@ -100,6 +103,7 @@ impl Machine {
             actions: Vec::new(),
             last_action: 0,
             started_at: None,
+            tried_at: None,
             initialized_at: None,
             ready_changed_at: None,
             deadline: settings.active_deadline.map(|seconds| time::after(claimed_at, seconds)),
@@ -224,16 +228,18 @@ impl Machine {
             }
             Event::StartFailed { index, message } => {
                 self.expect_starting(index, "a failed start")?.start_failed(message, now);
+                self.tried_at.get_or_insert(now);
                 self.container_ended(index, now, now, effects);
             }
             Event::StartCancelled { index } => {
                 self.expect_starting(index, "a cancelled start")?.over();
             }
-            Event::ContainerExited { index, exit, at, logs, message } => {
+            Event::ContainerExited { index, exit, at, out_of_memory, logs, message } => {
                 let since = self.expect_running(index, "an exit")?;
                 // Words come late when the agent is busy: what counts is when it happened.
                 self.check_deadline(at, now);
-                self.container_exited(index, exit, (since, at), logs, message);
+                let reason = Container::reason(exit, out_of_memory);
+                self.containers[index].exited((exit, reason), since, at, logs, message);
                 self.container_ended(index, at, now, effects);
             }
             Event::ActionDone { action, outcome } => {
@@ -304,17 +310,6 @@ impl Machine {
                 Err(Impossible { event, state: container.state.name() })
             }
         }
-    }
-
-    fn container_exited(
-        &mut self,
-        index: usize,
-        exit: Exit,
-        (since, at): (Timestamp, Timestamp),
-        logs: LogSummary,
-        message: String,
-    ) {
-        self.containers[index].exited(exit, since, at, logs, message);
     }
 
     /// Whether a container that ends now is to be started again.

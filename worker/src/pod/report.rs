@@ -16,15 +16,15 @@ const DEADLINE_REASON: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
 impl Machine {
-    /// What the pod's record should say while it runs; `None` before its first process and after
-    /// its end.
+    /// What the pod's record should say while it runs; `None` before its first process, or the
+    /// first that could not be started, and after its end.
     #[must_use]
     pub fn running(&self) -> Option<Running> {
         if self.phase == Phase::Ended {
             return None;
         }
         Some(Running {
-            started_at: self.started_at?,
+            started_at: self.started_at.or(self.tried_at)?,
             ready: self.is_ready(),
             restarts: self.containers.iter().map(|container| container.restarts).sum(),
             detail: self.detail().map(Box::new),

@@ -82,7 +82,22 @@ fn a_failed_start_is_tried_again_on_failure() {
     let effects = world.tell(Event::StartFailed { index: 0, message: "no file".to_owned() });
     assert_eq!(effects, [start(0)]);
     world.tell(Event::StartFailed { index: 0, message: "no file".to_owned() });
+    // Nothing ever ran; it is told all the same, or nobody would learn why the pod does not go on.
+    assert_eq!(world.state_of(0), ContainerState::BackingOff { delay_seconds: 10 });
+    assert_eq!(world.now_of(0).last.unwrap().reason, "StartError");
+    assert_eq!(world.machine.running().unwrap().restarts, 1);
     assert_eq!(world.wake().0, 10);
+}
+
+#[test]
+fn want_of_memory_is_told_of_the_run_that_had_it() {
+    let mut world = World::new(1, RestartPolicy::OnFailure);
+    world.run(1);
+    world.killed_for_memory(0);
+    assert_eq!(world.now_of(0).last.unwrap().reason, "OOMKilled");
+    world.started(0);
+    world.exited(0, Exit::Code(1));
+    assert_eq!(world.now_of(0).last.unwrap().reason, "Error");
 }
 
 #[test]

@@ -18,11 +18,16 @@ use stint_worker::runtime::{RunId, Runtime as _, StartError};
 use crate::Case;
 use crate::world::{World, spec, stdout, until};
 
-pub(crate) const CASES: [Case; 14] = [
+pub(crate) const CASES: [Case; 16] = [
     ("setups::volumes_are_shared_and_gone_after", volumes_are_shared_and_gone_after),
     ("setups::places_are_made_up", places_are_made_up),
     ("setups::files_cannot_be_written", files_cannot_be_written),
     ("setups::parts_of_volumes", parts_of_volumes),
+    (
+        "setups::a_working_directory_is_made_in_a_volume_and_nowhere_else",
+        a_working_directory_is_made_in_a_volume_and_nowhere_else,
+    ),
+    ("setups::what_cannot_be_mounted_is_the_pods_fault", what_cannot_be_mounted_is_the_pods_fault),
     ("setups::the_machines_files_are_guarded", the_machines_files_are_guarded),
     ("setups::a_root_that_cannot_be_written", a_root_that_cannot_be_written),
     ("setups::another_user", another_user),
@@ -43,7 +48,13 @@ fn empty(name: &str) -> Volume {
 }
 
 fn mount(volume: usize, path: &str) -> Mount {
-    Mount { volume, path: Arc::from(path), sub_path: Arc::from(""), read_only: false }
+    Mount {
+        volume,
+        path: Arc::from(path),
+        sub_path: Arc::from(""),
+        read_only: false,
+        missing: None,
+    }
 }
 
 fn setup(volumes: Vec<Volume>, mounts: Vec<Mount>) -> Setup {
@@ -152,7 +163,55 @@ fn parts_of_volumes() {
     );
     assert_eq!(found, "1\n");
     let spec = script(&world, "true", setup(vec![empty("a")], vec![part("/part", "out/etc")]));
-    assert!(refusal(&mut world, spec).starts_with("subPath \"out/etc\""));
+    assert_eq!(refusal(&mut world, spec), "subPath \"out/etc\": leads out of its volume");
+    let missing = Mount { missing: Some(Arc::from("A, B")), ..mount(0, "/part") };
+    let spec = script(&world, "true", setup(vec![empty("a")], vec![missing]));
+    assert!(refusal(&mut world, spec).ends_with("/part: missing value for A, B"));
+}
+
+fn a_working_directory_is_made_in_a_volume_and_nowhere_else() {
+    let mut world = World::new();
+    let outside = tempfile::tempdir().unwrap();
+    let link = format!("ln -s {} /vol/link", outside.path().display());
+    let in_dir = |world: &World, dir: &str, text: &str, read_only| {
+        let mounts = vec![Mount { read_only, ..mount(0, "/vol") }];
+        let mut spec = script(world, text, setup(vec![empty("a")], mounts));
+        spec.working_dir = Arc::from(dir);
+        spec
+    };
+    let spec = in_dir(&world, "/vol/a/b", &format!("pwd; stat -c %a .; {link}"), false);
+    let id = world.start(spec);
+    let (_, logs) = world.end(id);
+    assert_eq!(stdout(&logs), "/vol/a/b\n755\n");
+    for (dir, read_only) in [("/vol/c", true), ("/vol/link/d", false), ("/volume", false)] {
+        let spec = in_dir(&world, dir, "true", read_only);
+        assert!(refusal(&mut world, spec).contains("workingDir"), "{dir}");
+    }
+    assert_eq!(outside.path().read_dir().unwrap().count(), 0);
+}
+
+/// What cannot be is the pod's fault: it is not tried again, which would hold up all others.
+fn what_cannot_be_mounted_is_the_pods_fault() {
+    let mut world = World::new();
+    let content = FileContent { bytes: Arc::from(&b"x"[..]), mode: 0o644 };
+    let files = |names: &[&str]| Volume {
+        name: Arc::from("files"),
+        source: VolumeSource::Files {
+            files: names.iter().map(|name| ((*name).to_owned(), content.clone())).collect(),
+            memory: false,
+        },
+    };
+    let long = "n".repeat(256);
+    for names in [&["a", "a/b"][..], &["."], &["../a"], &[&*long]] {
+        let spec = script(&world, "true", setup(vec![files(names)], vec![mount(0, "/files")]));
+        let message = refusal(&mut world, spec);
+        assert!(message.starts_with("MountVolume.SetUp failed for volume \"files\""), "{message}");
+    }
+    let volume = || vec![files(&["./b"])];
+    let found = run(&mut world, "cat /files/b", setup(volume(), vec![mount(0, "/files")]));
+    assert_eq!(found, "x");
+    let spec = script(&world, "true", setup(volume(), vec![mount(0, "/")]));
+    assert!(refusal(&mut world, spec).starts_with("mountPath /:"));
 }
 
 fn the_machines_files_are_guarded() {
@@ -316,8 +375,8 @@ fn faults_are_named() {
     let spec = with(&world, &["no-such-program"], "/");
     let message = refusal(&mut world, spec);
     assert_eq!(message, r#"exec: "no-such-program": executable file not found in $PATH"#);
-    let spec = with(&world, &["sh"], "/a/none");
-    assert_eq!(refusal(&mut world, spec), r#"workingDir "/a/none": no such directory"#);
+    let spec = with(&world, &["sh"], "/none");
+    assert_eq!(refusal(&mut world, spec), r#"workingDir "/none": no such directory"#);
     let spec = with(&world, &["pwd"], "/a");
     let run = world.start(spec);
     let (exit, logs) = world.end(run);
@@ -347,6 +406,9 @@ fn memory_is_limited() {
     let (exit, logs) = world.end(run);
     assert_eq!((exit, stdout(&logs)), (Exit::Code(0), "small\n"));
     assert_eq!(world.out_of_memory.len(), 1);
+    let hardly = Limits { memory: Some(4096), ..limits };
+    let spec = script(&world, "echo tiny", with(hardly));
+    assert!(refusal(&mut world, spec).contains("limit is too low"));
 }
 
 /// What left its group and emptied its environment is found by its cgroup, and nothing is left.

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, PodSpec, Volume, VolumeMount,
+    DownwardAPIVolumeFile, HostPathVolumeSource, KeyToPath, PodSpec, ProjectedVolumeSource, Volume,
+    VolumeMount,
 };
 use serde_json::Value;
 use stint_common::quantity;
@@ -24,6 +25,8 @@ const HOST_PATH_TYPES: [&str; 8] = [
     "Socket",
 ];
 const PROPAGATIONS: [&str; 3] = ["Bidirectional", "HostToContainer", "None"];
+/// Two files of a projected volume would be one.
+const TWICE: &str = "conflicting duplicate paths";
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 
 /// Checks volumes, and gives the names that mounts may use.
@@ -105,33 +108,40 @@ fn source(volume: &Volume, path: &Path<'_>, causes: &mut Causes) {
         keys(secret.items.as_deref(), &path, causes);
     }
     if let Some(projected) = &volume.projected {
-        let path = path.child("projected");
-        mode(projected.default_mode, &path.child("defaultMode"), causes);
-        let list = path.child("sources");
-        for (index, source) in projected.sources.iter().flatten().enumerate() {
-            let path = list.index(index);
-            for (kind, name, items) in [
-                (
-                    "configMap",
-                    source.config_map.as_ref().map(|it| &it.name),
-                    source.config_map.as_ref().and_then(|it| it.items.as_deref()),
-                ),
-                (
-                    "secret",
-                    source.secret.as_ref().map(|it| &it.name),
-                    source.secret.as_ref().and_then(|it| it.items.as_deref()),
-                ),
-            ] {
-                let path = path.child(kind);
-                if name.is_some_and(String::is_empty) {
-                    causes.required(&path.child("name"), "");
-                }
-                keys(items, &path, causes);
+        sources(projected, &path.child("projected"), causes);
+    }
+}
+
+/// The sources of a projected volume, which share one directory.
+fn sources(projected: &ProjectedVolumeSource, whole: &Path<'_>, causes: &mut Causes) {
+    mode(projected.default_mode, &whole.child("defaultMode"), causes);
+    let list = whole.child("sources");
+    let mut paths = HashSet::new();
+    for (index, source) in projected.sources.iter().flatten().enumerate() {
+        let path = list.index(index);
+        let secret = source.secret.as_ref().map(|it| (&it.name, it.items.as_deref()));
+        let config_map = source.config_map.as_ref().map(|it| (&it.name, it.items.as_deref()));
+        for (kind, object) in [("secret", secret), ("configMap", config_map)] {
+            let Some((name, items)) = object else { continue };
+            let path = path.child(kind);
+            if name.is_empty() {
+                causes.required(&path.child("name"), "");
             }
-            let path = path.child("downwardAPI");
-            for file in source.downward_api.iter().flat_map(|it| &it.items).flatten() {
-                downward_file(file, &path, causes);
+            keys(items, &path, causes);
+            let items = items.into_iter().flatten().filter(|item| !item.path.is_empty());
+            for _ in items.filter(|item| !paths.insert(item.path.as_str())) {
+                causes.invalid(whole, name, TWICE);
             }
+        }
+        for file in source.downward_api.iter().flat_map(|it| &it.items).flatten() {
+            downward_file(file, &path.child("downwardAPI"), causes);
+            if !file.path.is_empty() && !paths.insert(file.path.as_str()) {
+                causes.invalid(whole, &file.path, TWICE);
+            }
+        }
+        let kinds = [secret.is_some(), config_map.is_some(), source.downward_api.is_some()];
+        if kinds.into_iter().filter(|given| *given).count() > 1 {
+            causes.forbidden(&path, "may not specify more than 1 volume type per source");
         }
     }
 }

@@ -109,6 +109,27 @@ fn a_claim_of_a_closed_attempt_is_stopped() {
 }
 
 #[test]
+fn a_pod_that_is_told_again_can_only_be_hurried() {
+    let mut world = job(JobSpec::default());
+    let (slot, attempt) = slot_attempt(0, 0);
+    let at = world.now;
+    let told = |grace_seconds| PodFact::StopOrdered { grace_seconds, at, evicted: false };
+    let grace = |world: &World| {
+        let mut stopping = world.job.stopping().map(|pod| pod.stop.grace_seconds);
+        (stopping.next(), stopping.next())
+    };
+    assert_eq!(world.job.observe(slot, attempt, PodFact::Claimed), Observed::Changed);
+    assert_eq!(world.job.observe(slot, attempt, told(20)), Observed::Changed);
+    // By now it is counted, and still runs.
+    world.settle();
+    assert_eq!(world.job.observe(slot, attempt, told(25)), Observed::Nothing);
+    assert_eq!(grace(&world), (Some(20), None));
+    assert_eq!(world.job.observe(slot, attempt, told(3)), Observed::Changed);
+    world.settle();
+    assert_eq!(grace(&world), (Some(3), None));
+}
+
+#[test]
 fn an_expired_job_is_deleted_and_a_deleted_one_removed() {
     let spec = JobSpec { ttl_seconds_after_finished: Some(60), ..JobSpec::default() };
     let mut world = job(spec);

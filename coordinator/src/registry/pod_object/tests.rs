@@ -30,6 +30,7 @@ fn pod() -> PodId {
 fn record(state: PodState) -> PodRecord {
     let incarnation = Incarnation(Uuid::from_u128(1));
     PodRecord {
+        address: Some("10.0.0.7".to_owned()),
         v: VERSION,
         writer: incarnation,
         nonce: 1,
@@ -124,6 +125,15 @@ fn a_claimed_pod_waits_on_its_node() {
     assert_eq!(ready["message"], "containers with unready status: [main]");
     let state = &shown["status"]["containerStatuses"][0]["state"];
     assert_eq!(state, &json!({"waiting": {"reason": "ContainerCreating"}}));
+}
+
+#[test]
+fn a_pod_has_its_machines_address() {
+    let shown = show(Some(&ended(Outcome::Succeeded, Exit::Code(0))), None);
+    for one in ["hostIP", "podIP"] {
+        assert_eq!(shown["status"][one], "10.0.0.7");
+        assert_eq!(shown["status"][format!("{one}s")], json!([{"ip": "10.0.0.7"}]));
+    }
 }
 
 #[test]

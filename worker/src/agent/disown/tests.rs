@@ -63,6 +63,7 @@ fn record(life: Incarnation, state: PodState) -> PodRecord {
         claim: Some(claim),
         state,
         waiting: None,
+        address: None,
     }
 }
 

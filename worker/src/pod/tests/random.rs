@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use stint_common::time;
-use stint_common::wire::{Exit, LogSummary};
+use stint_common::wire::Exit;
 
 use super::super::{ActionId, ActionOutcome, Effect, Event, Hook, RestartPolicy, Role, Settings};
 use super::world::{PROBE, World, settings};
@@ -19,8 +19,8 @@ fn event(choice: u8, index: usize, now: Timestamp) -> Event {
         3 => Event::StartCancelled { index },
         4..=6 => {
             let exit = Exit::Code(i32::from(choice - 4));
-            let logs = LogSummary::default();
-            Event::ContainerExited { index, exit, at: now, logs, message: String::new() }
+            let (logs, message) = Default::default();
+            Event::ContainerExited { index, exit, at: now, out_of_memory: false, logs, message }
         }
         7 => Event::StopOrdered { grace_seconds: 20, reason: String::new(), at: now },
         8 => Event::Kill,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stint_common::time;
-use stint_common::wire::{ContainerNow, ContainerState, End, Exit, LogSummary};
+use stint_common::wire::{ContainerNow, ContainerState, End, Exit};
 
 use super::super::{
     ActionId, ActionKind, ActionOutcome, ContainerSettings, Effect, Event, Machine, ProbeSettings,
@@ -74,8 +74,22 @@ impl World {
     }
 
     pub(super) fn exited_at(&mut self, index: usize, exit: Exit, at: Timestamp) -> Vec<Effect> {
-        let logs = LogSummary::default();
-        self.tell(Event::ContainerExited { index, exit, at, logs, message: String::new() })
+        self.ended_at(index, exit, at, false)
+    }
+
+    pub(super) fn killed_for_memory(&mut self, index: usize) -> Vec<Effect> {
+        self.ended_at(index, Exit::Signal(9), self.now, true)
+    }
+
+    fn ended_at(
+        &mut self,
+        index: usize,
+        exit: Exit,
+        at: Timestamp,
+        out_of_memory: bool,
+    ) -> Vec<Effect> {
+        let (logs, message) = Default::default();
+        self.tell(Event::ContainerExited { index, exit, at, out_of_memory, logs, message })
     }
 
     pub(super) fn done(&mut self, action: ActionId, outcome: ActionOutcome) -> Vec<Effect> {

@@ -17,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use stint_common::quantity;
 use uuid::Uuid;
 
 use super::launcher::Bind;
@@ -63,20 +64,24 @@ impl Pods {
 
     /// Makes the volumes of a pod, if they are not there, and says what the container mounts.
     pub(super) fn make_ready(&self, setup: &Setup) -> Result<Vec<Bind>, StartError> {
-        let worker = |source| StartError::Worker { what: "making a pod's volumes", source };
         if setup.mounts.is_empty() && !setup.security.read_only_root && setup.leaves_at.is_none() {
             return Ok(Vec::new());
         }
         {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             if !made.contains_key(&setup.pod) {
-                let limited = self.make(setup).map_err(worker)?;
+                let limited = self.make(setup)?;
                 made.insert(setup.pod.clone(), limited);
             }
         }
         let mut binds = Vec::with_capacity(setup.mounts.len());
         for mount in &setup.mounts {
             let Some(volume) = setup.volumes.get(mount.volume) else { continue };
+            if let Some(missing) = &mount.missing {
+                // Kubelet's own words.
+                let message = format!("subPathExpr of {}: missing value for {missing}", mount.path);
+                return Err(StartError::Container { message });
+            }
             binds.push(Bind {
                 source: self.source(&setup.pod, volume)?,
                 sub_path: mount.sub_path.clone(),
@@ -113,6 +118,7 @@ impl Pods {
         };
         let over = limited.into_iter().filter(|(_, it)| size_of(&it.path) > it.bytes);
         let told = over.map(|(pod, Limited { name, bytes, .. })| {
+            let bytes = quantity::bytes(bytes);
             // Kubelet's own words.
             let message = match name {
                 Some(name) => {
@@ -128,29 +134,33 @@ impl Pods {
         told.collect()
     }
 
-    fn make(&self, setup: &Setup) -> io::Result<Vec<Limited>> {
+    fn make(&self, setup: &Setup) -> Result<Vec<Limited>, StartError> {
+        let worker = |source| StartError::Worker { what: "making a pod's volumes", source };
         let mut limited = Vec::new();
-        fs::create_dir_all(self.staging(&setup.pod))?;
-        // What is in them is for the pod alone; it is shown to it by mounts.
-        fs::set_permissions(&self.root, Permissions::from_mode(0o700))?;
+        self.make_room(&setup.pod).map_err(worker)?;
         for volume in &*setup.volumes {
-            let path = self.volume(&setup.pod, &volume.name);
             match &volume.source {
-                VolumeSource::Host { .. } => continue,
+                VolumeSource::Host { .. } => {}
                 VolumeSource::Empty { memory, limit } => {
-                    fs::create_dir_all(&path)?;
-                    let path = if *memory { self.in_memory(setup, volume, *limit)? } else { path };
-                    own(&path, 0o777, 0o2000, setup.volume_group)?;
+                    let path = self.place(setup, volume, *memory, *limit).map_err(worker)?;
+                    own(&path, 0o777, 0o2000, setup.volume_group).map_err(worker)?;
                     let measured = !(*memory && rights::may_mount());
                     if let Some(bytes) = limit.filter(|_| measured) {
                         limited.push(Limited { name: Some(volume.name.clone()), path, bytes });
                     }
                 }
                 VolumeSource::Files { files, memory } => {
-                    fs::create_dir_all(&path)?;
-                    let path = if *memory { self.in_memory(setup, volume, None)? } else { path };
+                    let path = self.place(setup, volume, *memory, None).map_err(worker)?;
                     for (name, content) in files {
-                        write(&path, name, content, setup.volume_group)?;
+                        write(&path, name, content, setup.volume_group).map_err(|error| {
+                            if !is_files_fault(&error) {
+                                return worker(error);
+                            }
+                            // Kubelet's own words.
+                            let volume = &volume.name;
+                            let what = format!("MountVolume.SetUp failed for volume {volume:?}");
+                            container(format!("{what} : {name:?}: {error}"))
+                        })?;
                     }
                 }
             }
@@ -160,6 +170,25 @@ impl Pods {
             limited.push(Limited { name: None, path, bytes });
         }
         Ok(limited)
+    }
+
+    fn make_room(&self, pod: &str) -> io::Result<()> {
+        fs::create_dir_all(self.staging(pod))?;
+        // What is in them is for the pod alone; it is shown to it by mounts.
+        fs::set_permissions(&self.root, Permissions::from_mode(0o700))
+    }
+
+    /// Makes the directory of a volume.
+    fn place(
+        &self,
+        setup: &Setup,
+        volume: &Volume,
+        memory: bool,
+        limit: Option<u64>,
+    ) -> io::Result<PathBuf> {
+        let path = self.volume(&setup.pod, &volume.name);
+        fs::create_dir_all(&path)?;
+        if memory { self.in_memory(setup, volume, limit) } else { Ok(path) }
     }
 
     fn in_memory(&self, setup: &Setup, volume: &Volume, limit: Option<u64>) -> io::Result<PathBuf> {
@@ -278,8 +307,22 @@ fn own(path: &Path, mode: u32, of_group: u32, group: Option<u32>) -> io::Result<
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
+/// The names of the files do not go with each other, or with any file system: they will not at the
+/// next try either.
+fn is_files_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidFilename
+    )
+}
+
 fn write(volume: &Path, name: &str, content: &FileContent, group: Option<u32>) -> io::Result<()> {
-    let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    let mut parts = Path::new(name).components();
+    let inside = parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !inside || name.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} leads outside")));
     }

@@ -40,6 +40,10 @@ impl<'a> Tree<'a> {
     /// Where `target` is, once there is something to mount at.
     pub(super) fn mount_point(&mut self, target: &Path, is_dir: bool) -> Result<PathBuf, Failure> {
         if let Ok(found) = fs::canonicalize(target) {
+            if found == Path::new("/") {
+                let text = "mountPath /: a volume cannot take the place of the machine's files";
+                return Err(Failure::container(text));
+            }
             return if found.is_dir() == is_dir {
                 Ok(found)
             } else {

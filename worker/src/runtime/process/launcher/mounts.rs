@@ -37,6 +37,7 @@ pub(super) fn arrange(instructions: &Instructions) -> Result<(), Failure> {
     binds.sort_by(|(one, _), (other, _)| one.target.cmp(&other.target));
     let mut tree = Tree::new(&instructions.staging);
     let mut targets = Vec::with_capacity(binds.len());
+    let mut writable = Vec::with_capacity(binds.len());
     for (bind, loose) in binds {
         let target = tree.mount_point(Path::new(&*bind.target), loose.is_dir)?;
         attach(&loose.tree, &target)?;
@@ -44,13 +45,44 @@ pub(super) fn arrange(instructions: &Instructions) -> Result<(), Failure> {
             make_read_only(&target)?;
         }
         tree.mounted(&target);
+        writable.push((&*bind.target, !bind.read_only));
         targets.push(target);
     }
+    make_working_dir(&instructions.working_dir, &writable)?;
     if instructions.security.read_only_root {
         read_only::all_but(&targets)?;
     }
     rustix::process::umask(before);
     Ok(())
+}
+
+/// In a volume that can be written to, a `workingDir` that is missing is made, as runtimes do;
+/// elsewhere it would be left on the machine.
+fn make_working_dir(path: &str, mounted: &[(&str, bool)]) -> Result<(), Failure> {
+    let path = Path::new(path);
+    let above = mounted.iter().filter(|(target, _)| path.starts_with(target));
+    let nearest = above.max_by_key(|(target, _)| Path::new(target).components().count());
+    let Some((target, _)) = nearest.filter(|(_, writable)| *writable) else { return Ok(()) };
+    if path.exists() {
+        return Ok(());
+    }
+    let refused = |error| Failure::system(format_args!("workingDir {path:?}"), error);
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let volume = rustix::fs::open(*target, flags, Mode::empty()).map_err(refused)?;
+    let inside = path.strip_prefix(target).unwrap_or(path);
+    // A link that somebody left in the volume must not have us make it elsewhere.
+    let made = beneath(&volume, inside, Some(Mode::from_raw_mode(0o755)));
+    made.map(drop).map_err(|error| in_volume(&format!("workingDir {path:?}"), error))
+}
+
+/// A volume that is full is not the machine's want of room.
+fn in_volume(what: &str, error: rustix::io::Errno) -> Failure {
+    match error {
+        rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT => {
+            Failure::container(format!("{what}: {error}"))
+        }
+        error => Failure::system(what, error),
+    }
 }
 
 fn cut_loose(bind: &Bind) -> Result<Loose, Failure> {
@@ -59,8 +91,12 @@ fn cut_loose(bind: &Bind) -> Result<Loose, Failure> {
     let opened = rustix::fs::open(&bind.source, flags, Mode::empty());
     let mut found = opened.map_err(|error| Failure::system(format_args!("{source}"), error))?;
     if !bind.sub_path.is_empty() {
-        found = beneath(&found, &bind.sub_path)
-            .map_err(|error| Failure::system(format_args!("subPath {:?}", bind.sub_path), error))?;
+        found = beneath(&found, Path::new(&*bind.sub_path), None).map_err(|error| match error {
+            rustix::io::Errno::XDEV => {
+                Failure::container(format!("subPath {:?}: leads out of its volume", bind.sub_path))
+            }
+            error => in_volume(&format!("subPath {:?}", bind.sub_path), error),
+        })?;
     }
     let loose = Loose { is_dir: is_dir(&found), tree: clone_tree(&found)? };
     Ok(loose)
@@ -81,22 +117,27 @@ fn clone_tree(file: &OwnedFd) -> Result<OwnedFd, Failure> {
     open_tree(file, "", flags).map_err(|error| Failure::system("taking hold of a volume", error))
 }
 
-/// Opens a part of a volume, making directories that are missing. No symbolic link leads out of it.
-fn beneath(volume: &OwnedFd, path: &str) -> Result<OwnedFd, rustix::io::Errno> {
+/// Opens a part of a volume, making directories that are missing, with the permissions of the
+/// volume unless others are said. No symbolic link leads out of it.
+fn beneath(
+    volume: &OwnedFd,
+    path: &Path,
+    mode: Option<Mode>,
+) -> Result<OwnedFd, rustix::io::Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let open = |path: &Path| {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         rustix::fs::openat2(volume, path, flags, Mode::empty(), resolve)
     };
-    match open(Path::new(path)) {
+    match open(path) {
         Err(rustix::io::Errno::NOENT) => {}
         result => return result,
     }
-    let stat = rustix::fs::fstat(volume)?;
-    let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+    let own = Mode::from_raw_mode(rustix::fs::fstat(volume)?.st_mode & 0o7777);
+    let mode = mode.unwrap_or(own);
     let mut parent = volume.try_clone().map_err(|_| rustix::io::Errno::MFILE)?;
     let mut so_far = std::path::PathBuf::new();
-    for component in Path::new(path).components() {
+    for component in path.components() {
         let Component::Normal(name) = component else { continue };
         so_far.push(name);
         match rustix::fs::mkdirat(&parent, name, mode) {

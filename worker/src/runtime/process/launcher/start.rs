@@ -67,8 +67,18 @@ pub(in super::super) fn start(
         hostname: setup.hostname.clone(),
         try_out: false,
     };
-    let pid = carry_out(shared, marker, &instructions, Some(capture), || is_killed(shared, run))?;
-    Ok((pid, cgroup))
+    let started =
+        carry_out(shared, marker, &instructions, Some(capture), || is_killed(shared, run));
+    match started {
+        Ok(pid) => Ok((pid, cgroup)),
+        // Its own limit killed the launcher: trying again would not help, and take the place of
+        // others.
+        Err(StartError::Worker { .. }) if cgroup.is_some_and(|it| it.ran_out_of_memory()) => {
+            let message = "killed for want of memory as it was set up: its limit is too low";
+            Err(StartError::Container { message: message.to_owned() })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// An empty file that everybody may write to.
