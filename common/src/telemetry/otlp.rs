@@ -67,8 +67,9 @@ pub fn interval() -> Option<Duration> {
 fn complain() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let known = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let known = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         for (variable, odd) in variables::oddities(known) {
             tracing::warn!(variable, "{odd}");
         }

@@ -9,19 +9,10 @@ use super::otlp::Signal;
 /// The one protocol that is spoken.
 pub(super) const PROTOCOL: &str = "http/protobuf";
 /// Exporters of the specification. One is offered.
-const EXPORTERS: [&str; 8] = [
-    "otlp",
-    "none",
-    "console",
-    "logging",
-    "prometheus",
-    "zipkin",
-    "jaeger",
-    "otlp/stdout",
-];
+const EXPORTERS: [&str; 8] =
+    ["otlp", "none", "console", "logging", "prometheus", "zipkin", "jaeger", "otlp/stdout"];
 /// Variables that the OTLP library, or we, take as they are: files, names.
-const FREE: [&str; 4] =
-    ["SERVICE_NAME", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"];
+const FREE: [&str; 4] = ["SERVICE_NAME", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"];
 
 /// What is wrong with a value, and what is done instead.
 pub(super) type Odd = String;
@@ -102,15 +93,18 @@ pub(super) fn address(text: &str) -> Result<(), Odd> {
     let url = reqwest::Url::parse(text.trim());
     match url {
         Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(()),
-        Ok(_) | Err(_) => Err("this is no address that begins with http:// or https://; nothing is \
+        Ok(_) | Err(_) => {
+            Err("this is no address that begins with http:// or https://; nothing is \
                                sent there"
-            .to_owned()),
+                .to_owned())
+        }
     }
 }
 
 /// `name=value,…`
 fn pairs(text: &str) -> Result<(), Odd> {
-    let is_pair = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| !name.trim().is_empty());
+    let is_pair =
+        |pair: &str| pair.split_once('=').is_some_and(|(name, _)| !name.trim().is_empty());
     let odd = text.split(',').filter(|pair| !pair.trim().is_empty() && !is_pair(pair)).count();
     match odd {
         0 => Ok(()),
@@ -199,7 +193,8 @@ mod tests {
             }
         };
         check("PATH", "nonsense", None);
-        for name in ["OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
+        for name in
+            ["OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
         {
             check(name, "", None);
             check(name, " ", None);
