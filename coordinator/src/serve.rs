@@ -60,7 +60,8 @@ pub async fn run(
     ready: CancellationToken,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let Some(connected) = shutdown.run_until_cancelled(nats::connect(&config.nats)).await else {
+    let Some(connected) = shutdown.run_until_cancelled(nats::connect_at_start(&config.nats)).await
+    else {
         return Ok(());
     };
     let (client, jet) = connected?;

@@ -185,7 +185,7 @@ pub async fn run_with<R: Runtime>(
     let name = config.name.clone().unwrap_or_else(|| hostname.to_ascii_lowercase());
     check_name(&name)?;
     let orders = stop.orders();
-    let Some(connected) = orders.unless_told(nats::connect(&config.nats)).await else {
+    let Some(connected) = orders.unless_told(nats::connect_at_start(&config.nats)).await else {
         let (sink, mut heard) = mpsc::unbounded_channel();
         let runtime = Arc::new(open(home.path.clone(), Incarnation::random(), sink)?);
         let left = going_on(&runtime.kept());

@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::Client;
 
-/// JetStream answers within this time.
+/// JetStream answers within this time, when it is asked again in between: a question to servers
+/// that are choosing a leader is lost.
 const LIMIT: Duration = Duration::from_secs(5);
+const TRIES: u32 = 3;
 
 impl Client {
     /// Where it is connected, as it was told.
@@ -31,11 +33,16 @@ impl Client {
     /// What went wrong, in the server's words where it answered.
     pub async fn ask_jetstream(&self, operation: &str, body: &Value) -> Result<Value, String> {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let asked = self.nats.request(format!("$JS.API.{operation}"), body);
-        let answer = match tokio::time::timeout(LIMIT, asked).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err(format!("no answer within {} s", LIMIT.as_secs())),
+        let mut tries = 0;
+        let answer = loop {
+            tries += 1;
+            let asked = self.nats.request(format!("$JS.API.{operation}"), body.clone());
+            match tokio::time::timeout(LIMIT / TRIES, asked).await {
+                Ok(Ok(answer)) => break answer,
+                Ok(Err(error)) => return Err(error.to_string()),
+                Err(_) if tries < TRIES => {}
+                Err(_) => return Err(format!("no answer within {} s", LIMIT.as_secs())),
+            }
         };
         let answer: Value =
             serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use tokio::time::Instant;
 
 use super::{Jet, Reconnects};
 use crate::config::{Auth, NatsConfig};
@@ -19,6 +20,8 @@ const ATOMIC_BATCH_SERVER: (u64, u64, u64) = (2, 12, 0);
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest pause between two attempts to reconnect; a restarted server is back within a second.
 const RECONNECT_CAP: Duration = Duration::from_millis(500);
+/// A server that is started at the same time listens within this.
+const STARTING: Duration = Duration::from_secs(10);
 /// Messages that one subscription may hold before NATS calls it slow; far above every window of
 /// ours.
 const SUBSCRIPTION_CAPACITY: usize = 262_144;
@@ -116,6 +119,37 @@ pub async fn connect(config: &NatsConfig) -> Result<(Client, Jet), ConnectError>
     let port = Arc::new(client.clone());
     let atomic_batches = version >= ATOMIC_BATCH_SERVER;
     Ok((client, Jet::new(port, config.names.clone(), atomic_batches, reconnects)))
+}
+
+/// As [`connect`], for processes that are started beside a server: one that does not listen yet is
+/// waited for a while.
+///
+/// # Errors
+///
+/// As [`connect`], after that while; at once when waiting would change nothing.
+pub async fn connect_at_start(config: &NatsConfig) -> Result<(Client, Jet), ConnectError> {
+    let until = Instant::now() + STARTING;
+    let mut waits = false;
+    loop {
+        let error = match connect(config).await {
+            Err(error) if error.may_pass() && Instant::now() < until => error,
+            outcome => return outcome,
+        };
+        if !std::mem::replace(&mut waits, true) {
+            let seconds = STARTING.as_secs();
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(url = config.url, error, "NATS is waited for, for {seconds} s");
+        }
+        tokio::time::sleep(RECONNECT_CAP).await;
+    }
+}
+
+impl ConnectError {
+    /// Whether a server may only not be there yet.
+    fn may_pass(&self) -> bool {
+        let Self::Connect { source, .. } = self else { return false };
+        matches!(source.kind(), ConnectErrorKind::Io | ConnectErrorKind::TimedOut)
+    }
 }
 
 impl Jet {

@@ -28,6 +28,7 @@ pub use api::{AskError, Refusal};
 pub use commit::{Committer, Current, Expect, Outcome, Unconfirmed, Write};
 pub use connect::{
     ConnectError, CredentialsError, MINIMUM_PAYLOAD, MINIMUM_SERVER, as_whom, connect,
+    connect_at_start,
 };
 pub use delivery::{Delivery, parse_delivery};
 pub use jet::Jet;

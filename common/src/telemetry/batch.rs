@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 /// The first of a batch waits so long for company: short, since what waits here is lost when this
 /// process is killed.
 const LINGER: Duration = Duration::from_millis(200);
+/// And is looked after so often.
+const LOOK: Duration = Duration::from_millis(10);
 /// The end of a process waits so long for what is still queued.
 const FLUSH: Duration = Duration::from_secs(3);
 /// Losses are said in the log no more often than this.
@@ -54,16 +56,25 @@ impl Sending {
 }
 
 /// The next of a queue, at most `most`, oldest first; `None` when it is empty for good.
+///
+/// Only the first is waited for at the queue. A thread that stands there must be woken for each
+/// thing that comes, and whoever offers it pays for that: more than for all the rest of it.
 pub fn next_batch<T>(queue: &Receiver<T>, most: usize) -> Option<Vec<T>> {
     let mut batch = vec![queue.recv().ok()?];
     let until = Instant::now() + LINGER;
-    while batch.len() < most {
-        match queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(next) => batch.push(next),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+    loop {
+        while batch.len() < most {
+            match queue.try_recv() {
+                Ok(next) => batch.push(next),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return Some(batch),
+            }
         }
+        if batch.len() == most || Instant::now() >= until {
+            return Some(batch);
+        }
+        std::thread::sleep(LOOK);
     }
-    Some(batch)
 }
 
 /// What was lost since this was last said.
@@ -134,5 +145,38 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Ready(output) => return output,
             Poll::Pending => std::thread::park(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_within_a_moment_goes_together_and_in_order() {
+        let (queue, facts) = sync_channel(100);
+        let sender = std::thread::spawn(move || {
+            for number in 0..25 {
+                queue.send(number).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert_eq!(next_batch(&facts, 10), Some((0..10).collect()), "no more than asked for");
+        let start = Instant::now();
+        assert_eq!(next_batch(&facts, 100), Some((10..25).collect()));
+        assert!(start.elapsed() < LINGER, "nobody is left who could send more");
+        assert_eq!(next_batch(&facts, 100), None);
+        sender.join().unwrap();
+    }
+
+    #[test]
+    fn company_is_waited_for_and_not_for_ever() {
+        let (queue, facts) = sync_channel(100);
+        queue.send(1).unwrap();
+        let start = Instant::now();
+        assert_eq!(next_batch(&facts, 100), Some(vec![1]));
+        assert!(start.elapsed() >= LINGER);
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use stint_tests::api::counters;
+use stint_tests::world::NATS;
 use stint_tests::{Cut, Relay, Shape, World, eventually, proc};
 
 use super::STINT;
@@ -109,4 +110,20 @@ async fn a_coordinator_that_starts_ends_when_told_to_while_its_server_is_away() 
         let network = world.network().await;
         stops_at(&world, "coordinator-1", &network, stage).await;
     }
+}
+
+/// A machine that starts has everything start at once.
+#[tokio::test]
+async fn who_starts_before_its_server_waits_for_it() {
+    let world = World::start(STINT, Shape { workers: 0, ..Shape::default() }).await;
+    world.kill(NATS);
+    world.kill("coordinator-0");
+    for part in ["coordinator-0", "worker-0"] {
+        world.play(part);
+        eventually("it waits", || world.log(part).contains("NATS is waited for")).await;
+    }
+    world.play(NATS);
+    world.await_workers().await;
+    world.api("default").complete(&stint_tests::job("early").build()).await;
+    assert_eq!(world.ended_by_themselves(), Vec::<String>::new());
 }

@@ -1,5 +1,5 @@
-//! Another version of Stint together with this one. `STINT_OTHER_VERSION` names its program; without
-//! it nothing here can be tried, and that is said.
+//! Another version of Stint together with this one. `STINT_OTHER_VERSION` names its program;
+//! without it nothing here can be tried, and that is said.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

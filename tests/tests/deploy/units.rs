@@ -109,8 +109,12 @@ async fn systemd_is_told() {
             .args([role, "--nats", &world.url()])
             .env("NOTIFY_SOCKET", &path)
             .env("WATCHDOG_USEC", "200000")
-            .env("XDG_DATA_HOME", dir.path())
+            .current_dir(dir.path())
             .stdout(std::process::Stdio::null());
+        if role == "worker" {
+            // Where it is started from, which is not where its supervisor is.
+            command.args(["--data", "own"]);
+        }
         let mut server = command.spawn().expect("it can be started");
         let pid = nix::unistd::Pid::from_raw(i32::try_from(server.id()).expect("a pid"));
         let heard = tokio::task::spawn_blocking(move || {

@@ -51,6 +51,8 @@ impl Home {
     /// When it cannot be used, or another process uses it.
     pub fn open(path: &Path, take_over: Option<Duration>) -> Result<Self, HomeError> {
         let error = |source| HomeError::Io { path: path.to_owned(), source };
+        // The supervisor is at home nowhere: it must find what it is told from anywhere.
+        let path = &std::path::absolute(path).map_err(error)?;
         fs::create_dir_all(path).map_err(error)?;
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);

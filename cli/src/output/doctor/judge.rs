@@ -112,8 +112,12 @@ fn stream(name: &str, info: &Result<Value, String>) -> Finding {
     let info = match info {
         Ok(info) => info,
         Err(why) => {
-            return finding("stream", Level::Bad, format!("{name}: {why}"))
-                .next("a coordinator makes it at its start");
+            let next = if why.contains("not found") {
+                "a coordinator makes it at its start"
+            } else {
+                "a quorum of its servers must run; they choose a leader within seconds"
+            };
+            return finding("stream", Level::Bad, format!("{name}: {why}")).next(next);
         }
     };
     let replicas = info["config"]["num_replicas"].as_u64().unwrap_or(1);
