@@ -19,16 +19,14 @@ const HANGS: Duration = Duration::from_secs(900);
 /// course of things, and another one with each change of the code.
 const SEEDS: &str = "2000";
 
-/// The suites, by name.
-type Suites = BTreeMap<String, Built>;
-
-/// A suite that was built with all bugs in it.
-struct Built {
-    executable: PathBuf,
-    /// Who builds in the same directory meanwhile puts a suite without bugs in its place.
-    built_at: SystemTime,
-    /// Where it runs.
-    directory: PathBuf,
+/// What was built with all bugs in it.
+#[derive(Default)]
+struct Suites {
+    /// Executables of the suites, with the directory that each runs in.
+    by_name: BTreeMap<String, (PathBuf, PathBuf)>,
+    /// Every executable, the programs that suites start among them, and when it was built. Who
+    /// builds in the same directory meanwhile puts one without bugs in its place.
+    built: BTreeMap<PathBuf, SystemTime>,
 }
 
 /// Suites that are the unit tests of a package.
@@ -146,10 +144,11 @@ fn build(root: &Path, bugs: &[&Mutation]) -> anyhow::Result<Suites> {
     if !output.status.success() {
         bail!("the tree with the planted bugs does not compile (see above)");
     }
-    let mut suites = Suites::new();
+    let mut suites = Suites::default();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let said: serde_json::Value = serde_json::from_str(line)?;
-        let Some(executable) = said["executable"].as_str() else { continue };
+        let Some(executable) = said["executable"].as_str().map(PathBuf::from) else { continue };
+        suites.built.insert(executable.clone(), built_at(&executable)?);
         let suite = match said["target"]["name"].as_str() {
             Some("stint_coordinator") => "coordinator",
             Some("stint_common") => "common",
@@ -160,9 +159,7 @@ fn build(root: &Path, bugs: &[&Mutation]) -> anyhow::Result<Suites> {
         let manifest = Path::new(said["manifest_path"].as_str().unwrap_or_default());
         let package = manifest.parent().unwrap_or(root).to_owned();
         if wanted.contains(suite) {
-            let built_at = built_at(Path::new(executable))?;
-            let (suite, executable) = (suite.to_owned(), executable.into());
-            suites.insert(suite, Built { executable, built_at, directory: package });
+            suites.by_name.insert(suite.to_owned(), (executable, package));
         }
     }
     Ok(suites)
@@ -178,15 +175,17 @@ fn built_at(executable: &Path) -> anyhow::Result<SystemTime> {
 /// Whether a suite passes with one bug switched on.
 fn passes(suite: &str, suites: &Suites, bug: &str) -> anyhow::Result<bool> {
     let Suite { name, only } = Suite::of(suite);
-    let Some(Built { executable, built_at: at, directory }) = suites.get(name) else {
+    let Some((executable, directory)) = suites.by_name.get(name) else {
         bail!("there is no suite `{name}`");
     };
-    if built_at(executable)? != *at {
-        bail!(
-            "{} was built anew meanwhile, without the bugs; begin again, and build nothing else in \
-             this directory until it is over",
-            executable.display()
-        );
+    for (executable, at) in &suites.built {
+        if built_at(executable)? != *at {
+            bail!(
+                "{} was built anew meanwhile, without the bugs; begin again, and build nothing else \
+                 in this directory until it is over",
+                executable.display()
+            );
+        }
     }
     let mut command = Command::new(executable);
     command.args(only);
