@@ -70,7 +70,8 @@ async fn show(url: &str, plan: &Plan<'_>, burst: u32) -> anyhow::Result<Exit> {
     let session = &Session::open(&connection(url)).await?;
     say(&format!(
         "An Indexed Job: {} pods count the crates in {}. Index {} fails once, on purpose, and \
-         is tried again after Kubernetes' back-off of 10 s.",
+         is tried again as in Kubernetes: after 10 s, or at once if another pod \
+         succeeds after it.",
         plan.shares,
         plan.root.display(),
         plan.stumbling()
