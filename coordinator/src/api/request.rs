@@ -128,7 +128,9 @@ impl<'a> Request<'a> {
         if !verbs.contains(&self.verb) {
             return Err(self.not_allowed());
         }
-        if self.resource.namespaced && !self.verb.spans_namespaces() {
+        // What is no namespace must not become a part of a subject, whoever would refuse it there.
+        let spans = self.verb.spans_namespaces() && self.namespace.is_none();
+        if self.resource.namespaced && !spans {
             self.namespace()?;
         }
         if self.verb.needs_name() {

@@ -46,7 +46,14 @@ async fn paths_and_methods_that_are_none() {
         let _ = http.get(path).await.refused(404);
     }
     let _ = http.get("/apis/batch/v1/namespaces/a/jobs/%ff").await.refused(400);
-    let _ = http.get("/apis/batch/v1/namespaces/Not%20A/jobs/x").await.refused(400);
+    for list in ["/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/events"] {
+        for namespace in ["Not%20A", "%3E", "%2A", "a%0D%0Ab", "%09", "a.b"] {
+            let list = list.replace("{}", namespace);
+            let _ = http.get(&list).await.refused(400);
+            let _ = http.get(&format!("{list}?watch=true")).await.refused(400);
+            let _ = http.get(&format!("{list}/x")).await.refused(400);
+        }
+    }
     for (method, path) in [
         ("POST", one.as_str()),
         ("PUT", "/apis/batch/v1/namespaces/a/jobs"),
