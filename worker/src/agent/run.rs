@@ -265,13 +265,15 @@ impl<R: Runtime> Agent<R> {
         mut heard: mpsc::UnboundedReceiver<RuntimeEvent>,
         orders: Orders,
     ) -> Result<Ending, PortError> {
+        // What it begins with is read over a connection that is not news.
+        let mut reconnects = self.post.jet.reconnects();
+        reconnects.mark_unchanged();
         let mut first = Outbox::default();
         let Some(started) = orders.unless_told(self.start(&orders.lost, &mut first)).await else {
             return Ok(self.leave_early(&mut heard, &orders).await);
         };
         let Some((mut nudges, mut intake)) = started? else { return Ok(Ending::Lost) };
         let Orders { shutdown, hand_over, lost } = orders;
-        let mut reconnects = self.post.jet.reconnects();
         loop {
             let mut out = std::mem::take(&mut first);
             if let Some(rest) = self.rest() {
