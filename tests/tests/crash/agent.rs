@@ -13,7 +13,9 @@ use stint_tests::world::NATS;
 use stint_tests::{Api, Shape, World, eventually, job, proc, records, until};
 
 use super::STINT;
-use super::lasting::{LASTING, PATIENCE, began, file, lasting, replaced_at_once, times};
+use super::lasting::{
+    LASTING, PATIENCE, began, each_ran_once, file, lasting, replaced_at_once, times,
+};
 
 /// Kills the agent when the next of these pods begins, and starts it again.
 async fn kill_agent(world: &World, marks: &Path) {
@@ -66,9 +68,7 @@ async fn no_pod_is_harmed_when_its_agent_is_killed() {
         assert_eq!((end.as_str(), counters(&done)), expect, "{done}");
     }
     assert_eq!(world.supervisor("worker-0"), supervisor, "one supervisor all the time");
-    for index in 0..LASTING {
-        assert_eq!(file(&dir, &format!("began-{index}")), "0\n", "index {index} ran once");
-    }
+    each_ran_once(&dir);
     // The sidecar is started before the main container; which of them writes first is theirs.
     let order = file(&dir, "order");
     let order = [order.as_str(), "init\nsidecar\nmain\n"].map(|text| {

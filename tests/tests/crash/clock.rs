@@ -9,7 +9,7 @@ use stint_tests::api::counters;
 use stint_tests::{JobBuilder, Shape, WallClock, World, job, records, until};
 
 use super::STINT;
-use super::lasting::{LASTING, PATIENCE, began, file, lasting, times};
+use super::lasting::{LASTING, PATIENCE, began, each_ran_once, file, lasting, times};
 use super::standstill::Counted;
 
 const HOUR: i64 = 3600;
@@ -113,9 +113,7 @@ async fn no_pod_is_lost_or_counted_twice_when_clocks_are_set() {
     std::fs::write(dir.join("go"), "").unwrap();
     let done = clocks.complete("slow").await;
     assert_eq!(counters(&done), (0, u64::from(LASTING), 0), "{done}");
-    for index in 0..LASTING {
-        assert_eq!(file(&dir, &format!("began-{index}")), "0\n", "index {index} ran once");
-    }
+    each_ran_once(&dir);
     counted.ends(world).await;
 }
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stint_tests::{job, until};
+use stint_tests::api::counters;
+use stint_tests::{Api, job, until};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Pods that last through all kills.
@@ -53,4 +54,19 @@ pub(crate) fn replaced_at_once(name: &str, dir: &Path) -> Value {
     let mut manifest = job.build();
     manifest["metadata"]["annotations"] = json!({"stint.internal/backoff-base": "0s"});
     manifest
+}
+
+/// Waits until the Job of lasting pods is complete, and none of them has failed or ran again.
+pub(crate) async fn completed_untouched(api: &Api, name: &str, dir: &Path) {
+    let (end, done) = api.ended_at_last(name, PATIENCE).await;
+    let expect = ("Complete", (0, u64::from(LASTING), 0));
+    assert_eq!((end.as_str(), counters(&done)), expect, "{done}");
+    each_ran_once(dir);
+}
+
+/// Each lasting pod says of itself that its first attempt was its only one.
+pub(crate) fn each_ran_once(dir: &Path) {
+    for index in 0..LASTING {
+        assert_eq!(file(dir, &format!("began-{index}")), "0\n", "index {index} ran once");
+    }
 }

@@ -7,13 +7,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use stint_tests::api::counters;
 use stint_tests::parts::Dress;
 use stint_tests::world::NATS;
 use stint_tests::{Shape, World, job};
 
 use super::STINT;
-use super::lasting::{LASTING, PATIENCE, began, file, lasting, times};
+use super::lasting::{LASTING, began, completed_untouched, lasting, times};
 use super::standstill::Counted;
 
 const SLOW_DISK: &str = env!("CARGO_BIN_EXE_slow-disk");
@@ -94,11 +93,6 @@ async fn a_slow_disk_makes_all_slow_and_nothing_else() {
         }
     }
     std::fs::write(dir.join("go"), "").unwrap();
-    let (end, done) = api.ended_at_last("slow", PATIENCE).await;
-    let expect = ("Complete", (0, u64::from(LASTING), 0));
-    assert_eq!((end.as_str(), counters(&done)), expect, "{done}");
-    for index in 0..LASTING {
-        assert_eq!(file(&dir, &format!("began-{index}")), "0\n", "index {index} ran once");
-    }
+    completed_untouched(&api, "slow", &dir).await;
     counted.ends(&world).await;
 }

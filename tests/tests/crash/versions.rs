@@ -11,7 +11,7 @@ use stint_tests::parts::Dress;
 use stint_tests::{Api, Shape, World, job, records, until};
 
 use super::STINT;
-use super::lasting::{LASTING, PATIENCE, began, file, lasting, times};
+use super::lasting::{LASTING, PATIENCE, began, completed_untouched, lasting, times};
 use super::standstill::Counted;
 
 const COORDINATORS: [&str; 2] = ["coordinator-0", "coordinator-1"];
@@ -143,11 +143,6 @@ async fn a_rolling_upgrade_and_its_way_back_lose_nothing() {
     }
     println!("the slowest step took {slowest:?}");
     std::fs::write(dir.join("go"), "").unwrap();
-    let (end, done) = api.ended_at_last("slow", PATIENCE).await;
-    let expect = ("Complete", (0, u64::from(LASTING), 0));
-    assert_eq!((end.as_str(), counters(&done)), expect, "{done}");
-    for index in 0..LASTING {
-        assert_eq!(file(&dir, &format!("began-{index}")), "0\n", "index {index} ran once");
-    }
+    completed_untouched(&api, "slow", &dir).await;
     counted.ends(&world).await;
 }
