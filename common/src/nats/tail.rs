@@ -1,12 +1,14 @@
 //! One stream read in order from its beginning, without acks, for as long as the reader lives.
 //!
 //! A consumer here is a cursor and nothing more: it is made anew after the last sequence seen
-//! whenever it skipped, fell silent or vanished, so no correctness rests on it.
+//! whenever it skipped, fell silent or vanished, so no correctness rests on it. Each new one begins
+//! a little before that: what stands there must be what was read there, or the stream is another.
 //!
 //! ```text
 //! task: consumer + pulls --(bounded channel of chunks)--> Tail::next
 //! ```
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, IntoConsumerConfig as _, pull};
@@ -33,6 +35,8 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Silence longer than this means that the consumer is gone.
 const SILENCE: Duration = Duration::from_secs(5);
+/// So many of the last messages are read again by each new consumer, to be recognized.
+const RECOGNIZED: usize = 256;
 /// A chunk handed over holds at most this many entries.
 const CHUNK: usize = 1024;
 /// Chunks that may wait; a slow reader holds the pulls back, never memory.
@@ -88,7 +92,7 @@ impl Tail {
             stream,
             filters,
             last,
-            last_time: None,
+            recent: VecDeque::new(),
             target: 0,
             caught_up: false,
             sender,
@@ -114,8 +118,8 @@ struct Reader {
     stream: String,
     filters: Vec<String>,
     last: u64,
-    /// When the last message that was read was stored.
-    last_time: Option<Timestamp>,
+    /// The last messages that were read: sequence, and when it was stored.
+    recent: VecDeque<(u64, Timestamp)>,
     /// The last message that was there at the start.
     target: u64,
     caught_up: bool,
@@ -151,6 +155,8 @@ enum Lost {
     Unwanted,
     /// It must be made anew.
     Again(&'static str),
+    /// The stream is not the one that was read.
+    WentBack,
 }
 
 impl Reader {
@@ -159,6 +165,18 @@ impl Reader {
         while !self.sender.is_closed() {
             match self.read_one_consumer().await {
                 Ok(Lost::Unwanted) => return,
+                Ok(Lost::WentBack) => {
+                    tracing::error!(
+                        stream = self.stream,
+                        read_up_to = self.last,
+                        "JetStream has lost what it had acknowledged (an older copy of its \
+                         directory was put back, or the stream was made anew): everything is read \
+                         anew, and what was stored in between is gone"
+                    );
+                    // A reader that is gone needs to know nothing.
+                    drop(self.sender.send(TailEvent::WentBack).await);
+                    return;
+                }
                 Ok(Lost::Again(reason)) => {
                     tracing::debug!(stream = self.stream, last = self.last, reason, "reading on");
                     tries = 1;
@@ -173,13 +191,14 @@ impl Reader {
     }
 
     async fn read_one_consumer(&mut self) -> Result<Lost, BeginError> {
+        // Before anything is asked: what is asked next may be answered by another server.
+        let mut reconnects = self.jet.reconnects();
+        reconnects.mark_unchanged();
         if !self.caught_up {
             self.target = self.find_target().await?;
         }
-        if self.last > 0 && self.went_back().await? {
-            // A reader that is gone needs to know nothing.
-            drop(self.sender.send(TailEvent::WentBack).await);
-            return Ok(Lost::Unwanted);
+        if self.last > 0 && self.is_cut_off().await? {
+            return Ok(Lost::WentBack);
         }
         let mut consumer = self.make_consumer().await?;
         if self.caught_up {
@@ -188,8 +207,6 @@ impl Reader {
         if self.last >= self.target {
             self.say_caught_up().await;
         }
-        let mut reconnects = self.jet.reconnects();
-        reconnects.mark_unchanged();
         let lost = loop {
             if let Err(lost) = consumer.pull(&self.jet).await {
                 break lost;
@@ -211,28 +228,29 @@ impl Reader {
         Ok(lost)
     }
 
-    /// Whether the stream is not the one that was read: made anew, cut off, or another from some
-    /// point on. An older copy of the server's directory that was put back looks like this.
-    async fn went_back(&self) -> Result<bool, AskError> {
+    /// Whether the stream was made anew, or ends before what was read. An older copy of the
+    /// server's directory that was put back looks like this, until so much was written to it that
+    /// only what stands where something was read tells of it.
+    async fn is_cut_off(&self) -> Result<bool, AskError> {
         let info: Info =
             self.jet.ask(&format!("STREAM.INFO.{}", self.stream), &Value::Null).await?;
-        let anew = self.last_time.is_some_and(|last| info.created > last);
-        let cut_off = info.state.last_seq < self.last;
-        // Usual: it was replaced by a later one, or removed.
-        let stands = self.jet.read_at(&self.stream, self.last).await.ok().flatten();
-        let another =
-            stands.is_some_and(|stands| self.last_time.is_some_and(|last| stands.time != last));
-        if anew || cut_off || another {
-            tracing::error!(
-                stream = self.stream,
-                read_up_to = self.last,
-                ends_at = info.state.last_seq,
-                "JetStream has lost what it had acknowledged (an older copy of its directory was \
-                 put back, or the stream was made anew): everything is read anew, and what was \
-                 stored in between is gone"
-            );
+        let anew = self.recent.back().is_some_and(|(_, last)| info.created > *last);
+        Ok(anew || info.state.last_seq < self.last)
+    }
+
+    /// Whether this message of before the last one was read. What is not there any more was
+    /// replaced by a later one, or removed.
+    fn has_read(&self, entry: &Entry) -> bool {
+        let found = self.recent.binary_search_by_key(&entry.sequence, |(sequence, _)| *sequence);
+        found.is_ok_and(|index| self.recent[index].1 == entry.time)
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        self.last = entry.sequence;
+        if self.recent.len() == RECOGNIZED {
+            self.recent.pop_front();
         }
-        Ok(anew || cut_off || another)
+        self.recent.push_back((entry.sequence, entry.time));
     }
 
     /// The last message there is now. The server's own count of what is pending cannot be used:
@@ -249,9 +267,12 @@ impl Reader {
     async fn make_consumer(&self) -> Result<Cursor, BeginError> {
         let inbox = self.jet.new_inbox();
         let subscription = self.jet.subscribe(inbox.clone()).await?;
-        let deliver_policy = match self.last {
-            0 => DeliverPolicy::All,
-            last => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+        let deliver_policy = match (self.recent.front(), self.last) {
+            (Some((sequence, _)), _) => {
+                DeliverPolicy::ByStartSequence { start_sequence: *sequence }
+            }
+            (None, 0) => DeliverPolicy::All,
+            (None, last) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
         };
         // An inbox is named at random, and so is the consumer.
         let unique = inbox.split_once('.').map_or(&*inbox, |(_, rest)| rest);
@@ -316,8 +337,12 @@ impl Reader {
         while let Some(message) = next {
             match consumer.accept(message) {
                 Ok(Accepted::Entry(entry)) if entry.sequence > self.last => {
-                    (self.last, self.last_time) = (entry.sequence, Some(entry.time));
+                    self.note(&entry);
                     entries.push(entry);
+                }
+                Ok(Accepted::Entry(entry)) if !self.has_read(&entry) => {
+                    outcome = Err(Lost::WentBack);
+                    break;
                 }
                 // Nothing waits for this consumer.
                 Ok(Accepted::Idle) => idle = true,
