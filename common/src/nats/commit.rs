@@ -23,13 +23,15 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{Jet, PortError, Refusal};
+use super::{Jet, PortError, ReadError, Refusal};
 use crate::backoff::Backoff;
 use crate::collections::HashSet;
 use crate::metrics::jetstream;
 use crate::time::Instant;
 use crate::{id, task};
 
+/// `JSAccountResourcesExceededErr`: what the account may store is used up.
+const NO_ROOM: u32 = 10002;
 /// ADR-50: the most messages that one batch may hold.
 const MAX_BATCH: usize = 1000;
 /// Keeps a batch from holding the connection for long.
@@ -80,7 +82,7 @@ pub enum Outcome {
     Stored(u64),
     /// Another's write stands; `None` when what was expected to be there is gone.
     Lost(Option<Current>),
-    /// The server will never take it (too large, stream gone or full), and says why.
+    /// The server will never take it (too large), and says why.
     Refused(String),
 }
 
@@ -332,6 +334,7 @@ impl Line {
         for tries in 1_u32.. {
             let mut headers = HeaderMap::new();
             expect_header(&mut headers, write.expect);
+            let mut refused = None;
             match self.request(write, headers).await {
                 Some(Answer { error: None, seq }) => {
                     self.trouble.set(None);
@@ -341,17 +344,21 @@ impl Line {
                     let conflict = WRONG_LAST_SEQUENCE.contains(&error.err_code);
                     if conflict {
                         jetstream().conflict(&self.stream);
-                    } else if (400..500).contains(&error.code) && error.code != 408 {
+                    } else if is_final(&error) {
                         jetstream().refused(&self.stream);
-                        return Outcome::Refused(error.description);
+                        refused = Some(error.description);
                     } else {
                         self.trouble.set(Some(error.description));
                     }
                 }
                 None => jetstream().no_answer(&self.stream),
             }
-            if let Some(outcome) = self.read_back(write).await {
-                return outcome;
+            match (self.read_back(write).await, refused) {
+                (Ok(Some(outcome)), _) => return outcome,
+                // Nor was it stored by a try before that got no answer.
+                (Ok(None), Some(reason)) => return Outcome::Refused(reason),
+                (Ok(None), None) => {}
+                (Err(error), _) => tracing::debug!(stream = self.stream, ?error, "reading back"),
             }
             if !is_wanted() {
                 break;
@@ -362,15 +369,9 @@ impl Line {
     }
 
     /// Whose write stands: ours, another's, or still what we expected (`None`: try again).
-    async fn read_back(&self, write: &Write) -> Option<Outcome> {
-        let stored = match self.jet.read_last(&self.stream, &write.subject).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::debug!(stream = self.stream, ?error, "reading back");
-                return None;
-            }
-        };
-        match stored {
+    async fn read_back(&self, write: &Write) -> Result<Option<Outcome>, ReadError> {
+        let stored = self.jet.read_last(&self.stream, &write.subject).await?;
+        Ok(match stored {
             Some(stored) if stored.payload == write.payload => {
                 Some(Outcome::Stored(stored.sequence))
             }
@@ -387,7 +388,7 @@ impl Line {
                 Expect::Sequence(0) | Expect::Any => None,
                 Expect::Sequence(_) => Some(Outcome::Lost(None)),
             },
-        }
+        })
     }
 
     /// The server's answer; `None` when there was none in time or the connection was made anew
@@ -415,6 +416,13 @@ impl Line {
             }
         }
     }
+}
+
+/// Whether the server will never take the write. Not if it had no time for it (408), too much on
+/// its hands (429), or if the account has no room just now, which is a 400, too.
+fn is_final(refusal: &Refusal) -> bool {
+    let passes = matches!(refusal.code, 408 | 429) || refusal.err_code == NO_ROOM;
+    (400..500).contains(&refusal.code) && !passes
 }
 
 fn batch_headers(write: &Write, id: &str, number: u64) -> HeaderMap {

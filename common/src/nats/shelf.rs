@@ -30,6 +30,7 @@ struct State {
     last: u64,
     messages: BTreeMap<String, (u64, Bytes)>,
     said: Vec<(String, Bytes)>,
+    refuses: Option<(u16, u32)>,
 }
 
 fn refusal(code: u16, err_code: u32) -> Value {
@@ -64,7 +65,12 @@ impl Shelf {
     /// When it cannot be written as JSON.
     pub fn put(&self, subject: &str, what: &impl Serialize) -> u64 {
         let payload = serde_json::to_vec(what).expect("it can be written as JSON");
-        self.state().put(subject, payload.into())
+        self.put_bytes(subject, payload.into())
+    }
+
+    /// Puts bytes at a subject, whatever stands there; their sequence.
+    pub fn put_bytes(&self, subject: &str, payload: Bytes) -> u64 {
+        self.state().put(subject, payload)
     }
 
     /// What stands at a subject, and its sequence.
@@ -77,6 +83,11 @@ impl Shelf {
     #[must_use]
     pub fn take_said(&self) -> Vec<(String, Bytes)> {
         std::mem::take(&mut self.state().said)
+    }
+
+    /// Refuses all writes from now on, for this reason: code and error code; or none.
+    pub fn refuse(&self, why: Option<(u16, u32)>) {
+        self.state().refuses = why;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,6 +126,9 @@ impl State {
     }
 
     fn write(&mut self, message: &Outgoing) -> Value {
+        if let Some((code, err_code)) = self.refuses {
+            return refusal(code, err_code);
+        }
         let subject = message.subject.as_str();
         let stands = self.messages.get(subject).map_or(0, |(sequence, _)| *sequence);
         let headers = message.headers.as_ref();

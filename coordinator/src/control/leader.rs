@@ -4,6 +4,8 @@
 //! whole lease, by its own clock. A deposed owner cannot harm: every write of a Job is
 //! compare-and-set.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use stint_common::id::Incarnation;
@@ -25,13 +27,17 @@ pub struct Candidate {
     jet: Jet,
     objects: Committer,
     incarnation: Incarnation,
+    /// The number of the last link: no two have the same bytes, so that by what stands it is known
+    /// when it was sent.
+    links: Arc<AtomicU64>,
 }
 
 /// A lease that is held.
 #[derive(Debug)]
 pub struct Held {
     revision: u64,
-    renewal: u64,
+    /// When the link that stands was sent.
+    proven: Instant,
 }
 
 impl Held {
@@ -47,7 +53,7 @@ impl Candidate {
     /// A candidate; `incarnation` names it in the lease.
     #[must_use]
     pub fn new(jet: Jet, objects: Committer, incarnation: Incarnation) -> Self {
-        Self { jet, objects, incarnation }
+        Self { jet, objects, incarnation, links: Arc::default() }
     }
 
     /// Stands by until the lease is free or has run out, and takes it. `None` at shutdown.
@@ -84,31 +90,28 @@ impl Candidate {
     }
 
     async fn take(&self, revision: u64) -> Option<Held> {
-        let outcome = self.write(revision, 0, false, LEASE).await.ok()?;
-        outcome.stored().map(|revision| Held { revision, renewal: 0 })
+        let proven = Instant::now();
+        let outcome = self.write(revision, false, LEASE).await.ok()?;
+        outcome.stored().map(|revision| Held { revision, proven })
     }
 
     /// Renews until that fails, or `stop` is cancelled; then gives the lease up in order.
     /// Returns when the lease is no longer held.
     pub async fn hold(&self, mut held: Held, stop: CancellationToken) {
-        let mut proven = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
                     // Best effort: else the next owner waits for the lease to run out.
-                    drop(self.write(held.revision, held.renewal + 1, true, RENEW).await);
+                    drop(self.write(held.revision, true, RENEW).await);
                     return;
                 }
                 () = tokio::time::sleep(RENEW) => {}
             }
             let sent = Instant::now();
-            let left = LEASE.saturating_sub(proven.elapsed());
-            match self.write(held.revision, held.renewal + 1, false, left).await {
-                Ok(Outcome::Stored(revision)) => {
-                    held = Held { revision, renewal: held.renewal + 1 };
-                    proven = sent;
-                }
+            let left = LEASE.saturating_sub(held.proven.elapsed());
+            match self.write(held.revision, false, left).await {
+                Ok(Outcome::Stored(revision)) => held = Held { revision, proven: sent },
                 Ok(outcome) => {
                     tracing::warn!(?outcome, "lost the owner's lease");
                     return;
@@ -128,14 +131,13 @@ impl Candidate {
     async fn write(
         &self,
         expect: u64,
-        renewal: u64,
         released: bool,
         within: Duration,
     ) -> Result<Outcome, Unconfirmed> {
         let lease = OwnerLease {
             v: VERSION,
             incarnation: self.incarnation,
-            renewal,
+            renewal: self.links.fetch_add(1, Ordering::Relaxed),
             lease_ms: u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX),
             released,
         };

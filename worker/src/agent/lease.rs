@@ -184,8 +184,9 @@ impl Keeper {
                     return true;
                 }
                 Outcome::Refused(reason) => {
+                    // The next has a number of its own: by its bytes alone is it known when that
+                    // was sent which stands.
                     tracing::warn!(worker = lease.worker, reason, "a renewal was refused");
-                    lease.renewal -= 1;
                     pause = self.renew / 4;
                 }
             }

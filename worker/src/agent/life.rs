@@ -417,11 +417,11 @@ impl<R: Runtime> Agent<R> {
 
     pub(super) fn end_written(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
         if let Outcome::Refused(reason) = outcome {
-            tracing::error!(pod = %id, reason, "an end was refused; trying again without its output");
+            tracing::error!(pod = %id, reason, "an end was refused; trying again with less in it");
             if let Some(pod) = self.pods.get_mut(&id) {
                 pod.writing = false;
-                for container in pod.end.iter_mut().flat_map(|end| &mut end.containers) {
-                    container.logs.inline = None;
+                if let Some(end) = &mut pod.end {
+                    shorten(end);
                 }
             }
             self.write_end(id, out);
@@ -555,6 +555,15 @@ impl<R: Runtime> Agent<R> {
         while let Some((id, event)) = self.pending.pop_front() {
             self.step(id, event, out);
         }
+    }
+}
+
+/// Makes an end's record smaller: the output goes first, which is on this machine, too; then what
+/// the programs said.
+fn shorten(end: &mut End) {
+    let outputs = end.containers.iter_mut().filter_map(|container| container.logs.inline.take());
+    if outputs.count() == 0 {
+        end.containers.iter_mut().for_each(|container| container.message.clear());
     }
 }
 
