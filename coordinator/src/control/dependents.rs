@@ -33,16 +33,20 @@ impl Owner {
         managed.job.set_has_followers(has_followers);
         managed.job.look_at_dependencies(|name| {
             let subject = self.names.object("jobs", &namespace, name);
-            Some(&self.jobs.get(self.by_subject.get(&subject)?)?.job)
+            let other = self.jobs.get(self.by_subject.get(&subject)?)?;
+            Some((&other.job, other.is_durable()))
         });
         self.jobs.insert(uid, managed);
     }
 
     /// Whether a Job waits for this one, and has not written down that it ended.
     fn has_followers(&self, managed: &Managed) -> bool {
+        let me = &managed.name.name;
         let waiting = self.dependents.of.get(&managed.subject).into_iter().flatten();
         waiting.filter_map(|uid| self.jobs.get(uid)).any(|other| {
-            other.job.waits() && other.job.unmet().any(|name| name == managed.name.name)
+            // What it has met is not known to be written down while it is being written.
+            let is_met = other.is_durable() && !other.job.unmet().any(|name| *name == *me);
+            other.waits && !is_met && other.job.spec().depends_on.contains(me)
         })
     }
 

@@ -269,7 +269,13 @@ impl Owner {
         match observed {
             Observed::Nothing => {}
             Observed::Changed => self.touch(pod.job),
-            Observed::StopIt => {
+            Observed::Stopping => {
+                // Not noted as unwanted: that it must end may be decided and not yet written, and
+                // another's write may undo it.
+                self.stops.look_at(pod.job);
+                self.touch(pod.job);
+            }
+            Observed::Over => {
                 self.stops.unwanted(pod);
                 self.touch(pod.job);
             }
@@ -302,8 +308,9 @@ impl Owner {
             }
             Done::Orders(outcomes) => {
                 for (pod, outcome) in outcomes {
-                    if !matches!(outcome, Outcome::Refused(_)) {
-                        self.order_stands(pod);
+                    match outcome {
+                        Outcome::Refused(_) => self.stops.order_refused(pod),
+                        Outcome::Stored(_) | Outcome::Lost(_) => self.order_stands(pod),
                     }
                 }
             }
@@ -330,6 +337,7 @@ impl Owner {
         match outcome {
             Outcome::Stored(revision) => {
                 managed.revision = revision;
+                managed.stored();
                 if managed.removing {
                     self.drop_job(uid);
                 } else {
@@ -348,6 +356,8 @@ impl Owner {
             Outcome::Lost(None) => self.drop_job(uid),
             Outcome::Refused(reason) => {
                 tracing::error!(job = %managed.name, reason, "a Job's record cannot be stored");
+                // Nothing of it is acted on, and it is written again.
+                (managed.refused, managed.removing) = (true, false);
                 managed.hold_until = Some(now + Duration::from_secs(5));
             }
         }

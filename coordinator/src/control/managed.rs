@@ -41,6 +41,11 @@ pub(super) struct Managed {
     pub(super) spans: Option<JobTrace>,
     /// A write of the record is under way; the next plan waits for its outcome.
     pub(super) writing: bool,
+    /// The last write was refused: what is in memory is ahead of what is stored, until one is
+    /// taken.
+    pub(super) refused: bool,
+    /// By what is stored, it waits for other Jobs.
+    pub(super) waits: bool,
     /// Something happened since the last plan.
     pub(super) dirty: bool,
     /// The timer that is set for it.
@@ -111,8 +116,10 @@ impl Managed {
         let JobRecord {
             object, template, trace, created_at, status, said, ledger, deletion, ..
         } = record;
+        let job = Job::restore(uid, name.clone(), spec, status, ledger, deletion);
         Self {
-            job: Job::restore(uid, name.clone(), spec, status, ledger, deletion),
+            waits: job.waits(),
+            job,
             name,
             subject: subject.to_owned(),
             revision,
@@ -126,6 +133,7 @@ impl Managed {
             said,
             spans: None,
             writing: false,
+            refused: false,
             dirty: true,
             wake_at: None,
             hold_until: None,
@@ -149,7 +157,19 @@ impl Managed {
         (self.deletion, self.held) = (deletion, parsed.held);
         self.class = parsed.class;
         (self.said, self.revision) = (said, revision);
+        self.stored();
         self.dirty = true;
+    }
+
+    /// What is in memory is what is stored.
+    pub(super) fn stored(&mut self) {
+        self.refused = false;
+        self.waits = self.job.waits();
+    }
+
+    /// Whether what is in memory is known to be stored: only then it is acted on.
+    pub(super) fn is_durable(&self) -> bool {
+        !self.writing && !self.refused
     }
 
     /// Whether workers have enough to claim for now, so that counting a moment later holds nobody

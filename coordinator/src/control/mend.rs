@@ -36,7 +36,7 @@ impl Owner {
     pub(super) fn mend(&mut self, overdue: &[PodId], round: &mut Round) {
         let mut jobs: HashMap<JobUid, Vec<PodId>> = HashMap::default();
         for pod in overdue {
-            let managed = self.jobs.get(&pod.job).filter(|managed| !managed.writing);
+            let managed = self.jobs.get(&pod.job).filter(|managed| managed.is_durable());
             if managed.is_some_and(|managed| managed.job.awaits_claim(pod.slot, pod.attempt)) {
                 jobs.entry(pod.job).or_default().push(*pod);
             }

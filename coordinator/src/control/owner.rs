@@ -240,6 +240,11 @@ impl Owner {
             self.set_timer(uid, Some(at));
             return;
         }
+        if managed.refused {
+            // As it was, before anything is planned upon it.
+            self.write(uid, nonce, instant, round);
+            return;
+        }
         let paced = managed.written.map(|written| written + PACE).filter(|until| *until > instant);
         if let Some(until) = paced
             && managed.has_plenty()
@@ -268,6 +273,11 @@ impl Owner {
         managed.lazy_until = None;
         managed.job.apply(&change);
         managed.events = plan.events;
+        self.write(uid, nonce, instant, round);
+    }
+
+    fn write(&mut self, uid: JobUid, nonce: u64, instant: Instant, round: &mut Round) {
+        let Some(managed) = self.jobs.get_mut(&uid) else { return };
         managed.writing = true;
         (managed.written, managed.ended) = (Some(instant), 0);
         let payload = managed.encode(self.me, nonce, false);
@@ -315,7 +325,7 @@ impl Owner {
         let jobs = &mut self.jobs;
         let mut keys = Vec::new();
         let pods = self.classes.fill(instant, |uid, max, pods| {
-            let Some(managed) = jobs.get_mut(&uid).filter(|managed| !managed.writing) else {
+            let Some(managed) = jobs.get_mut(&uid).filter(|managed| managed.is_durable()) else {
                 // Joins again when its write has been confirmed.
                 return false;
             };

@@ -71,7 +71,7 @@ impl Owner {
         let (jobs, claims) = (&self.jobs, &self.claims);
         let chosen = self.kept.choose(|job, (slot, attempt)| {
             // While a write is under way, what is in memory is not known to be durable.
-            let durable = || jobs.get(&job).filter(|managed| !managed.writing);
+            let durable = || jobs.get(&job).filter(|managed| managed.is_durable());
             !claims.contains_key(&PodId { job, slot, attempt })
                 && durable().is_some_and(|managed| managed.job.is_over(slot, attempt))
         });

@@ -76,6 +76,13 @@ impl Stops {
         self.orders.len()
     }
 
+    /// It is written again when the pod is looked at next.
+    pub(super) fn order_refused(&mut self, pod: PodId) {
+        if let Some(ordered) = self.orders.get_mut(&pod) {
+            ordered.written = false;
+        }
+    }
+
     pub(super) fn end_written(&mut self, pod: PodId) {
         self.ends.remove(&pod);
     }
@@ -135,7 +142,7 @@ impl Owner {
             self.stop_orphans(uid, now, instant, round);
             return;
         };
-        if managed.writing {
+        if !managed.is_durable() {
             // What was closed is acted on when that is durable; the outcome looks here again.
             return;
         }

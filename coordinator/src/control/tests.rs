@@ -22,6 +22,8 @@ use super::retire::WAIT;
 use super::run::Keep;
 use crate::store::JobRecord;
 
+/// `JSStreamMessageExceedsMaximumErr`.
+const TOO_LARGE: (u16, u32) = (400, 10_054);
 const WALL: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn uid() -> JobUid {
@@ -143,6 +145,14 @@ impl Play {
         }
     }
 
+    /// So many seconds go by on both clocks.
+    async fn wait_until(&mut self, since: Instant, seconds: u64) {
+        self.now = since + Duration::from_secs(seconds);
+        let wall = stint_common::time::after(WALL, Duration::from_secs(seconds));
+        let round = self.owner.decide(Round::default(), wall, self.now);
+        self.carry_out(round).await;
+    }
+
     async fn carry_out(&mut self, round: Round) {
         for way in round.carry_out(&self.writers) {
             let done = way.await;
@@ -237,6 +247,62 @@ async fn a_claim_of_what_is_over_is_told_to_stop() {
     let (subject, payload) = said.first().expect("its worker is told");
     let nudge: Nudge = serde_json::from_slice(payload).unwrap();
     assert_eq!((subject, nudge.pods[0].pod), (&play.names.nudge("one"), pod(0)));
+}
+
+#[tokio::test]
+async fn nobody_is_told_to_stop_by_a_decision_that_was_not_stored() {
+    let mut play = Play::begin(Keep::default()).await;
+    // It is suspended, and before that is written down for its pods it goes on again.
+    let suspended = |suspend: bool, nonce| {
+        let (_, stored) = play.shelf.at(&subject()).unwrap();
+        let mut record = JobRecord::decode(&stored).unwrap();
+        let mut object: serde_json::Value = serde_json::from_str(record.object.get()).unwrap();
+        object["spec"]["suspend"] = suspend.into();
+        record.object = serde_json::value::to_raw_value(&object).unwrap();
+        record.nonce = nonce;
+        record.encode()
+    };
+    let (first, second) = (suspended(true, 50), suspended(false, 51));
+    let sequence = play.shelf.put_bytes(&subject(), first.clone());
+    play.owner.take_object(&entry(&subject(), first, sequence), play.now);
+    play.now += Duration::from_secs(1);
+    let round = play.owner.decide(Round::default(), WALL, play.now);
+    assert!(play.owner.jobs[&uid()].writing, "that its pods have to stop");
+    play.shelf.put_bytes(&subject(), second);
+    play.hear(&play.names.pod(pod(0)), &record(PodState::Claimed));
+    play.carry_out(round).await;
+    let mut round = Round::default();
+    play.owner.stop_what_must(WALL, play.now, &mut round);
+    play.carry_out(round).await;
+    assert!(play.shelf.take_said().is_empty() && !play.has(&play.names.order(pod(0))));
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_acted_on_and_written_again() {
+    let mut play = Play::begin(Keep::default()).await;
+    let stored = |play: &Play| {
+        let (_, payload) = play.shelf.at(&subject()).unwrap();
+        JobRecord::decode(&payload).unwrap().status.active
+    };
+    let (_, before) = play.shelf.at(&subject()).unwrap();
+    let mut more = JobRecord::decode(&before).unwrap();
+    more.object = job(3, 9).object;
+    let more = more.encode();
+    let sequence = play.shelf.put_bytes(&subject(), more.clone());
+    play.owner.take_object(&entry(&subject(), more, sequence), play.now);
+    play.shelf.refuse(Some(TOO_LARGE));
+    let round = play.owner.decide(Round::default(), WALL, play.now);
+    play.carry_out(round).await;
+    play.shelf.refuse(None);
+    let held = play.now;
+    // Shorter than it is held back for.
+    play.wait_until(held, 4).await;
+    let item = play.names.work(&play.owner.jobs[&uid()].class.0, pod(2));
+    assert!(stored(&play) == 2 && !play.has(&item), "it is issued in memory only");
+    play.wait_until(held, 6).await;
+    play.settle().await;
+    assert_eq!(stored(&play), 3);
+    assert!(play.has(&item));
 }
 
 #[tokio::test]

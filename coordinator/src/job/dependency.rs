@@ -61,15 +61,21 @@ impl Job {
         all.map(String::as_str)
     }
 
-    /// Takes what is known of the Jobs that it waits for; `look` finds those of its namespace.
-    pub fn look_at_dependencies<'a>(&mut self, look: impl Fn(&str) -> Option<&'a Self>) {
+    /// Takes what is known of the Jobs that it waits for; `look` finds those of its namespace, and
+    /// says whether what is known of them is stored: before that, none has ended.
+    pub fn look_at_dependencies<'a>(&mut self, look: impl Fn(&str) -> Option<(&'a Self, bool)>) {
         let states = self.unmet().map(|name| (name.to_owned(), self.state_of(name, &look)));
         self.dependencies = states.collect();
     }
 
-    fn state_of<'a>(&self, name: &str, look: &impl Fn(&str) -> Option<&'a Self>) -> Dependency {
-        let Some(other) = look(name) else { return Dependency::Absent };
+    fn state_of<'a>(
+        &self,
+        name: &str,
+        look: &impl Fn(&str) -> Option<(&'a Self, bool)>,
+    ) -> Dependency {
+        let Some((other, stored)) = look(name) else { return Dependency::Absent };
         match other.status.finished() {
+            Some(_) if !stored => Dependency::Unfinished,
             Some(end) if end.kind == condition::COMPLETE => Dependency::Complete,
             Some(_) => Dependency::Failed,
             None if other.leads_to(&self.object.name, look) => Dependency::Circular,
@@ -78,7 +84,7 @@ impl Job {
     }
 
     /// Whether this one waits, be it by others, for the Job of that name.
-    fn leads_to<'a>(&self, name: &str, look: &impl Fn(&str) -> Option<&'a Self>) -> bool {
+    fn leads_to<'a>(&self, name: &str, look: &impl Fn(&str) -> Option<(&'a Self, bool)>) -> bool {
         let mut seen: BTreeSet<String> = BTreeSet::new();
         let waits_for = |job: &Self| -> Vec<String> {
             let unmet = job.unmet().filter(|_| job.waits());
@@ -90,7 +96,7 @@ impl Job {
                 return true;
             }
             if seen.len() < MAX_VISITED && seen.insert(found.clone()) {
-                next.extend(look(&found).map(waits_for).into_iter().flatten());
+                next.extend(look(&found).into_iter().flat_map(|(job, _)| waits_for(job)));
             }
         }
         false

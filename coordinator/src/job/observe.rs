@@ -18,9 +18,11 @@ pub enum Observed {
     Nothing,
     /// Planning again may find something to do.
     Changed,
-    /// A worker has a pod that must not run: it has to be ordered stopped, now and until it has
-    /// ended.
-    StopIt,
+    /// A worker has a pod that is among those that must end: [`Job::stopping`] says what to do.
+    Stopping,
+    /// A worker has a pod of an attempt that is over: it has to be ordered stopped, now and until
+    /// it has ended.
+    Over,
     /// The record does not know this attempt. Read the record again before ordering it stopped: a
     /// predecessor may have issued it in its last write.
     Unknown,
@@ -37,7 +39,7 @@ impl Job {
             return self.observe_stray(key, fact);
         }
         let Some(news) = self.alter(key, |pod| learn(pod, fact)) else {
-            return if running { Observed::StopIt } else { Observed::Nothing };
+            return if running { Observed::Over } else { Observed::Nothing };
         };
         match news {
             News::Nothing => Observed::Nothing,
@@ -45,7 +47,7 @@ impl Job {
                 self.release(slot);
                 Observed::Changed
             }
-            News::Claimed if self.tally.stopping.contains(&key) => Observed::StopIt,
+            News::Claimed if self.tally.stopping.contains(&key) => Observed::Stopping,
             News::Claimed | News::Else => Observed::Changed,
         }
     }

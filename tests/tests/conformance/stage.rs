@@ -121,7 +121,7 @@ impl Stage {
     }
 
     fn write(&mut self, seen: &mut Seen) -> Option<Change> {
-        self.job.look_at_dependencies(|name| self.others.get(name));
+        self.job.look_at_dependencies(|name| Some((self.others.get(name)?, true)));
         let plan = plan(&self.job, self.now);
         for event in &plan.events {
             let single = ["SuccessfulCreate", "SuccessfulDelete"].contains(&event.reason.as_str());

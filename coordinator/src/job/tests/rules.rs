@@ -101,7 +101,7 @@ fn a_claim_of_a_closed_attempt_is_stopped() {
     let (slot, attempt) = slot_attempt(1, 0);
     world.set_spec(JobSpec { suspend: true, ..world.spec.clone() });
     world.settle();
-    assert_eq!(world.job.observe(slot, attempt, PodFact::Claimed), Observed::StopIt);
+    assert_eq!(world.job.observe(slot, attempt, PodFact::Claimed), Observed::Stopping);
     let stopping: Vec<_> = world.job.stopping().map(|pod| (pod.slot.0, pod.claimed)).collect();
     assert_eq!(stopping, [(0, false), (1, true)]);
     let (slot, attempt) = slot_attempt(1, 1);
