@@ -79,6 +79,7 @@ impl Faults {
                 lost_ack: often(unanswered),
                 spurious: often(150),
                 busy: often(100),
+                refused: often(50),
             };
             state.delays = Delays { usual: 1 + often(20), late: often(60), lateness: often(5000) };
         }

@@ -1,6 +1,9 @@
 //! The judgement at the end: every Job ended once, and its counters are what the durable records
 //! say.
 
+use std::time::Duration;
+
+use stint_common::backoff::Backoff;
 use stint_common::id::{Attempt, JobUid, PodId, Slot};
 use stint_common::names::PodsSubject;
 use stint_common::wire::Outcome;
@@ -42,6 +45,20 @@ pub fn unsettled(world: &World, wishes: &[Wish]) -> Vec<String> {
         waits.push("processes still run".to_owned());
     }
     waits
+}
+
+/// How long a Job has waited at most since its pods failed one after the other: what may be ignored
+/// may go on like that.
+pub fn backed_off(world: &World) -> Duration {
+    let truth = truth::lock(&world.truth);
+    let failures = truth.jobs.values().map(|job| {
+        let ledger = &job.record.ledger;
+        let slots = (0..job.completions().unwrap_or(0)).map(|slot| ledger.slot(Slot(slot)));
+        let of_slot = slots.map(|state| state.failures + state.ignored).max();
+        ledger.backoff.failures.max(of_slot.unwrap_or(0))
+    });
+    let most = failures.max().unwrap_or(0);
+    (1..=most).map(|failures| Backoff::POD_FAILURE.delay(failures)).sum()
 }
 
 /// What is left in the streams of Jobs that are gone, or that never were, long after.

@@ -26,7 +26,8 @@ use super::truth::{self, SharedTruth, Watching};
 
 /// Every simulation begins at this moment.
 const EPOCH: i64 = 1_767_225_600;
-/// After the last fault a Job must have ended by so long after.
+/// After the last fault a Job must have ended by so long after, besides what it waits for since its
+/// pods failed.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// So many of a thousand runs go on, to see what is left of Jobs that are gone.
 const LINGERS: u64 = 30;
@@ -258,15 +259,16 @@ impl World {
 
     /// Waits until everything is over; what is not in time is a violation.
     async fn settle(&self, wishes: &[Wish]) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let start = Instant::now();
         loop {
             let waits_for = judge::unsettled(self, wishes);
             let violated = !truth::lock(&self.truth).violations.is_empty();
             if waits_for.is_empty() || violated {
                 return Vec::new();
             }
-            if Instant::now() > deadline {
-                let late = |what| format!("not over {PATIENCE:?} after the last fault: {what}");
+            let patience = PATIENCE + judge::backed_off(self);
+            if start.elapsed() > patience {
+                let late = |what| format!("not over {patience:?} after the last fault: {what}");
                 return waits_for.into_iter().map(late).collect();
             }
             tokio::time::sleep(LOOK).await;

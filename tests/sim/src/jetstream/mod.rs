@@ -51,6 +51,8 @@ pub struct Lapses {
     pub spurious: u64,
     /// Not stored: refused for now.
     pub busy: u64,
+    /// Not stored: refused as what never will be.
+    pub refused: u64,
 }
 
 /// Sees everything that a stream takes in and gives away.

@@ -41,7 +41,14 @@ impl Server {
         }
         if self.rng.chance(lapses.busy) {
             let busy = refusal(503, 10008, "JetStream system temporarily unavailable");
-            self.respond(link, &message, &busy);
+            let full = refusal(400, 10002, "resource limits exceeded for account");
+            let why = if self.rng.chance(300) { full } else { busy };
+            self.respond(link, &message, &why);
+            return;
+        }
+        if self.rng.chance(lapses.refused) {
+            let large = refusal(400, 10054, "message size exceeds maximum allowed");
+            self.respond(link, &message, &large);
             return;
         }
         let last = self.last_of(stream, message.subject.as_str());
