@@ -31,14 +31,7 @@ fn every_seed_holds() {
     let enough = usize::try_from(variable("STINT_SIM_ENOUGH").unwrap_or(ENOUGH)).unwrap();
     let count = variable("STINT_SIM_SEEDS").unwrap_or(SEEDS);
     let summary = many(first, count, None, enough);
-    println!(
-        "{} seeds held, {} failed: {} pods in {:.0?} of simulated time, in {:.1?}",
-        summary.held,
-        summary.failed.len(),
-        summary.pods,
-        summary.lasted,
-        summary.took
-    );
+    println!("{summary}");
     let failed = &summary.failed;
     assert!(failed.is_empty(), "{} seeds failed\n{}", failed.len(), failed.join("\n"));
 }

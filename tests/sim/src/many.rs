@@ -1,5 +1,6 @@
 //! Many seeds, on as many threads as the machine has.
 
+use std::fmt::{self, Display, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,18 @@ pub struct Summary {
     pub took: Duration,
     /// What was wrong, seed by seed.
     pub failed: Vec<String>,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { held, pods, events, lasted, took, failed } = self;
+        let failed = failed.len();
+        write!(
+            f,
+            "{held} seeds held, {failed} failed: {pods} pods, {events} messages, {lasted:.0?} of \
+             simulated time, in {took:.1?}"
+        )
+    }
 }
 
 /// Runs seeds from `first` on, `count` of them or as many as there is `time` for; until `enough`

@@ -24,15 +24,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let count = arguments.next().map_or(Ok(10_000), |count| count.parse())?;
     let first = arguments.next().map_or(Ok(1), |first| first.parse())?;
     let summary = many(first, count, None, ENOUGH);
-    println!(
-        "{} seeds held, {} failed: {} pods, {} messages, {:.0?} of simulated time, in {:.1?}",
-        summary.held,
-        summary.failed.len(),
-        summary.pods,
-        summary.events,
-        summary.lasted,
-        summary.took
-    );
+    println!("{summary}");
     for failed in &summary.failed {
         println!("{failed}");
     }
