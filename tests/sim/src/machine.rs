@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stint_common::id::Incarnation;
+use stint_common::time::boottime_ms;
 use stint_common::wire::Exit;
 use stint_worker::launch::LaunchSpec;
 use stint_worker::logs::LogReader;
@@ -46,8 +47,8 @@ struct State {
     frozen: bool,
     asleep: bool,
     still_since: Option<Instant>,
-    /// When it last woke up.
-    woke: Option<Instant>,
+    /// Until when anything may be started.
+    proven_until_ms: i64,
     dead: bool,
 }
 
@@ -142,7 +143,8 @@ impl Machine {
         loop {
             let (run, spec) = {
                 let mut state = self.state();
-                if state.frozen || state.dead {
+                let proven = self.0.process.act(boottime_ms) < state.proven_until_ms;
+                if state.frozen || state.dead || !proven {
                     return;
                 }
                 match state.starts.pop_front() {
@@ -181,12 +183,10 @@ impl Machine {
         let ignores_term = chance.chance(number(4));
         let restarts = spec.variable("RESTARTS").is_some();
         let set = spec.variable(SETTING).is_none_or(|value| value == SET);
-        // Until the fence has looked for the first time after a sleep.
-        let drowsy = self.state().woke.is_some_and(|woke| woke.elapsed() <= ONE_LOOK);
         let mut truth = truth::lock(&self.0.truth);
         truth.must_not(!set, || format!("pod {uid} has another setting than it asked for"));
         truth.starts(uid, self.running(run), restarts);
-        let unproven = !drowsy && !truth.is_proven(self.0.me, ONE_LOOK);
+        let unproven = !truth.is_proven(self.0.me, Duration::ZERO);
         truth.must_not(unproven, || format!("pod {uid} was started without proof of the lease"));
         drop(truth);
         let due = Instant::now() + Duration::from_millis(took);
@@ -237,7 +237,6 @@ impl Machine {
     pub fn sleep(&self, asleep: bool) {
         self.stand(|state| state.asleep = asleep);
         if !asleep {
-            self.state().woke = Some(Instant::now());
             // The fence has one look to stop what may no longer run.
             let machine = self.clone();
             tokio::spawn(async move {
@@ -308,6 +307,11 @@ impl Runtime for Machine {
         if !self.withdraw(run) {
             self.exit(run, Some(SIGKILL));
         }
+    }
+
+    fn prove(&self, until_ms: i64) {
+        self.state().proven_until_ms = until_ms;
+        self.start_next();
     }
 
     fn freeze_all(&self) {

@@ -175,6 +175,8 @@ pub struct Agent<R: Runtime> {
     pub(super) kept: Option<Kept>,
     /// Runs that were going on when this agent began.
     pub(super) left: BTreeSet<RunId>,
+    /// When the records of all pods were last looked at.
+    pub(super) looked: Instant,
     nonce: u64,
 }
 
@@ -231,6 +233,7 @@ impl<R: Runtime> Agent<R> {
             devices,
             disk,
             last_run: 0,
+            looked: clock(),
             shutting_down: false,
             gives_up_at: None,
             terminations,
@@ -314,6 +317,7 @@ impl<R: Runtime> Agent<R> {
             self.look_at_clock();
             self.take_what_is_there(&mut intake, &mut heard, &mut nudges, &mut out);
             self.ring_timers(&mut out);
+            self.look_at_records_in_time();
             self.settle_pending(&mut out);
             self.start_waiting(&mut out);
             self.claim(intake.is_mixed(), &mut out);

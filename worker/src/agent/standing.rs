@@ -1,15 +1,18 @@
-//! After the connection was made anew: do the records of the pods here still stand?
+//! After the connection was made anew, and every minute: do the records of the pods here still
+//! stand?
 //!
 //! A server that comes back with an older copy of its directory has lost records that it had
-//! acknowledged. A pod whose claim is lost may be claimed elsewhere, so it is killed here.
+//! acknowledged. A pod whose claim is lost may be claimed elsewhere, so it is killed here; and one
+//! that was ended by an owner who had not noticed yet, which nobody would ever stop.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use stint_common::id::{Incarnation, PodId};
 use stint_common::nats::Jet;
-use stint_common::wire::PodRecord;
+use stint_common::wire::{EndedBy, PodRecord, PodState};
 
+use super::intake::clock;
 use super::outbox::{Done, Outbox, Standing};
 use super::pods::Stage;
 use super::run::Agent;
@@ -18,12 +21,22 @@ use crate::runtime::Runtime;
 
 /// Records that are read at once.
 const AT_ONCE: usize = 64;
+/// How often they are looked at in any case.
+const EVERY: Duration = Duration::from_secs(60);
 /// What could not be read is read again after this.
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl<R: Runtime> Agent<R> {
+    /// Looks up the records, if that has not been done for long.
+    pub(super) fn look_at_records_in_time(&mut self) {
+        if clock().duration_since(self.looked) >= EVERY {
+            self.look_at_records();
+        }
+    }
+
     /// Looks up the records of all pods that are claimed.
     pub(super) fn look_at_records(&mut self) {
+        self.looked = clock();
         let claimed = self.pods.iter().filter(|(_, pod)| pod.stage != Stage::Claiming);
         let pods: Vec<(PodId, u64)> = claimed.map(|(id, pod)| (*id, pod.sequence)).collect();
         self.look_at(pods, Duration::ZERO);
@@ -63,8 +76,8 @@ impl<R: Runtime> Agent<R> {
                 Some(Standing::NotOurs) => {
                     tracing::error!(
                         pod = %id,
-                        "its record is not there any more, or is another's: JetStream has lost what \
-                         it had acknowledged; the pod is killed"
+                        "its record is not there any more, is another's, or says that it is over: \
+                         JetStream has lost what it had acknowledged; the pod is killed"
                     );
                     self.step(id, Event::Kill, out);
                     self.settle_pending(out);
@@ -80,8 +93,9 @@ async fn read(jet: &Jet, me: Incarnation, id: PodId) -> Option<Standing> {
     let stored = jet.read_last(&jet.names.pods_stream(), &jet.names.pod(id)).await.ok()?;
     let standing = stored.and_then(|stored| {
         let record: PodRecord = serde_json::from_slice(&stored.payload).ok()?;
+        let over = matches!(&record.state, PodState::Terminated(end) if end.by != EndedBy::Worker);
         let ours = record.claim.is_some_and(|claim| claim.incarnation == me);
-        ours.then_some(Standing::Ours(stored.sequence))
+        (ours && !over).then_some(Standing::Ours(stored.sequence))
     });
     Some(standing.unwrap_or(Standing::NotOurs))
 }

@@ -262,7 +262,8 @@ pub trait Runtime: Send + Sync + 'static {
         let _nothing_is_kept = (run, progress);
     }
 
-    /// Until when pods may run without another word, in milliseconds of CLOCK_BOOTTIME.
+    /// Until when pods may run without another word, in milliseconds of CLOCK_BOOTTIME. Beyond it
+    /// nothing is started, whether or not anybody has frozen what runs.
     fn prove(&self, until_ms: i64) {
         let _ = until_ms;
     }

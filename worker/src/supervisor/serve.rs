@@ -241,6 +241,7 @@ impl Server {
             Command::ClearAway { pod } => runtime.clear_away(pod.into()),
             Command::Prove { until_ms } => {
                 self.deadline.prove(until_ms);
+                runtime.prove(until_ms);
                 self.look_at_deadline();
             }
             Command::Last => self.has_last_agent = true,

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use stint_common::time::boottime_ms;
 use stint_common::wire::Exit;
-use stint_worker::runtime::Runtime as _;
+use stint_worker::runtime::{Runtime as _, RuntimeEvent};
 
 use crate::Case;
 use crate::world::{World, states, switches, tagged, until};
 
-pub(crate) const CASES: [Case; 2] = [
+pub(crate) const CASES: [Case; 3] = [
     ("freezing::all_stand_still_and_go_on", all_stand_still_and_go_on),
     ("freezing::what_is_frozen_can_be_killed", what_is_frozen_can_be_killed),
+    ("freezing::nothing_starts_without_proof", nothing_starts_without_proof),
 ];
 
 const BUSY: &str = "b='while :; do sleep 0.01; done'; sh -c \"$b\" & setsid sh -c \"$b\" & (setsid sh -c \"$b\" &); \
@@ -44,4 +46,15 @@ fn what_is_frozen_can_be_killed() {
     world.runtime.kill_all();
     assert_eq!(world.end(run).0, Exit::Signal(9));
     assert_eq!(tagged(&world.tag), []);
+}
+
+fn nothing_starts_without_proof() {
+    let mut world = World::new();
+    // The proof is over, and nobody has looked yet.
+    world.runtime.prove(boottime_ms() - 1);
+    let (first, second) = (world.script("exit 6"), world.script("exit 7"));
+    world.runtime.kill(first);
+    assert!(matches!(world.event(), RuntimeEvent::NotStarted { run, .. } if run == first));
+    world.runtime.prove(boottime_ms() + 60_000);
+    assert_eq!(world.end(second).0, Exit::Code(7));
 }

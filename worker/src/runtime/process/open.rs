@@ -340,6 +340,16 @@ impl Runtime for ProcessRuntime {
         freeze::thaw(&self.shared);
     }
 
+    fn prove(&self, until_ms: i64) {
+        let mut registry = self.shared.registry();
+        registry.proven_until_ms = registry.proven_until_ms.max(until_ms);
+        let waits = !registry.starts.is_empty() || !registry.line.is_empty();
+        drop(registry);
+        if waits {
+            self.shared.work.notify_all();
+        }
+    }
+
     fn abilities(&self) -> Abilities {
         let views = launcher::try_out(&self.shared);
         if let Err(error) = &views {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use stint_common::time::boottime_ms;
 
 use super::cgroup::RunCgroup;
 use super::table::Slot;
@@ -33,6 +34,9 @@ pub(super) struct Registry {
     pub(super) spawning: usize,
     pub(super) watchdog: Option<Pid>,
     pub(super) frozen: bool,
+    /// Until when anything may be started, in milliseconds of CLOCK_BOOTTIME; 0: nobody has said,
+    /// and whoever starts runs answers for it.
+    pub(super) proven_until_ms: i64,
     pub(super) closed: bool,
 }
 
@@ -99,9 +103,10 @@ impl Registry {
         queued
     }
 
-    /// Takes the next start that was not withdrawn.
+    /// Takes the next start that was not withdrawn. None without proof: a machine that has slept
+    /// may come here before anybody has looked at the clock and frozen what runs.
     pub(super) fn take_start(&mut self) -> Option<(RunId, LaunchSpec)> {
-        while !self.frozen {
+        while !self.frozen && self.is_proven() {
             let next = self.starts.pop_front();
             let placed = next.is_none();
             let (run, spec) = next.or_else(|| self.next_in_line())?;
@@ -115,6 +120,10 @@ impl Registry {
             }
         }
         None
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven_until_ms == 0 || boottime_ms() < self.proven_until_ms
     }
 
     fn next_in_line(&mut self) -> Option<(RunId, LaunchSpec)> {
