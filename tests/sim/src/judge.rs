@@ -41,9 +41,7 @@ pub fn unsettled(world: &World, wishes: &[Wish]) -> Vec<String> {
             waits.push(format!("{pod} was claimed after it was purged, and has not ended"));
         }
     }
-    if truth.running() > 0 {
-        waits.push("processes still run".to_owned());
-    }
+    waits.extend(truth.running().map(|(pod, on)| format!("{pod} still runs on {on:?}")));
     waits
 }
 

@@ -387,10 +387,9 @@ impl Truth {
         }
     }
 
-    /// How many processes run.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.running.len()
+    /// Pods that have a process, and on which life of a worker.
+    pub fn running(&self) -> impl Iterator<Item = (PodId, Incarnation)> {
+        self.running.iter().map(|(running, pod)| (*pod, running.on))
     }
 }
 

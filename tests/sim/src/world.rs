@@ -259,14 +259,15 @@ impl World {
 
     /// Waits until everything is over; what is not in time is a violation.
     async fn settle(&self, wishes: &[Wish]) -> Vec<String> {
-        let start = Instant::now();
+        let (start, mut patience) = (Instant::now(), PATIENCE);
         loop {
+            // A success that came late clears what had to be waited for before it.
+            patience = patience.max(PATIENCE + judge::backed_off(self));
             let waits_for = judge::unsettled(self, wishes);
             let violated = !truth::lock(&self.truth).violations.is_empty();
             if waits_for.is_empty() || violated {
                 return Vec::new();
             }
-            let patience = PATIENCE + judge::backed_off(self);
             if start.elapsed() > patience {
                 let late = |what| format!("not over {patience:?} after the last fault: {what}");
                 return waits_for.into_iter().map(late).collect();
