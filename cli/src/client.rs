@@ -34,6 +34,8 @@ pub use error::{Error, Status};
 pub use stream::{Frame, Stream};
 pub use watch::{Event, Watch};
 
+/// Objects that are asked for at a time: an answer must fit a message, and holds up nobody else.
+pub const PAGE: usize = 500;
 /// Longest wait for an answer. A coordinator answers within milliseconds, or is being replaced.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 /// Longest wait for a server to take the connection.

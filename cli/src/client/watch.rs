@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::{Call, Client, Error, Frame, Stream};
+use super::{Call, Client, Error, Frame, PAGE, Stream};
 
 /// How long a watch goes on trying while no coordinator answers; one that fails over needs 5 s.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -118,20 +118,24 @@ impl Watch {
     }
 }
 
-/// All pages of a list, and the version at which it was true.
+/// All pages of a list, and the version from which it is to be watched: that of the first page,
+/// since what is on it may change while the others are asked for.
 async fn list_all(client: &Client, list: &Call) -> Result<(Vec<Value>, String), Error> {
     let mut items = Vec::new();
+    let list = list.clone().option("limit", PAGE);
     let mut call = list.clone();
+    let mut first: Option<String> = None;
     loop {
         let mut page = client.request(&call).await?.object;
         if let Value::Array(more) = page["items"].take() {
             items.extend(more);
         }
         let metadata = &page["metadata"];
-        let version = metadata["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        let version = metadata["resourceVersion"].as_str().unwrap_or_default();
+        let first = first.get_or_insert_with(|| version.to_owned());
         match metadata["continue"].as_str() {
             Some(token) if !token.is_empty() => call = list.clone().option("continue", token),
-            _ => return Ok((items, version)),
+            _ => return Ok((items, std::mem::take(first))),
         }
     }
 }

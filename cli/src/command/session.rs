@@ -5,7 +5,7 @@ use stint_common::config::Auth;
 use stint_common::names::ALL_NAMESPACES;
 
 use crate::args::{ConnectArgs, NatsArgs};
-use crate::client::{Call, Client, Error, Flags, Watch, resolve};
+use crate::client::{Call, Client, Error, Flags, PAGE, Watch, resolve};
 use crate::resource::Resource;
 use crate::{config_file, paths};
 
@@ -73,21 +73,37 @@ impl Session {
         most: usize,
     ) -> Result<Vec<Value>, Error> {
         let mut found = Vec::new();
+        self.each_page(list, page, most, |items| found.extend(items)).await?;
+        Ok(found)
+    }
+
+    /// Goes through a list page by page, for at most so many pages: so little is kept of it as
+    /// `take` keeps.
+    pub(super) async fn each_page(
+        &self,
+        list: Call,
+        page: usize,
+        most: usize,
+        mut take: impl FnMut(Vec<Value>),
+    ) -> Result<(), Error> {
         let mut next = String::new();
         for _ in 0..most {
             let call = list.clone().option("limit", page).option("continue", &next);
             let mut page = self.request(&call).await?;
-            found.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+            take(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
             match page["metadata"]["continue"].as_str() {
                 Some(token) if !token.is_empty() => token.clone_into(&mut next),
                 _ => break,
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Objects of a list, at most `limit`; 0 for all.
     pub(super) async fn list(&self, list: Call, limit: usize) -> Result<Vec<Value>, Error> {
+        if limit == 0 {
+            return self.list_pages(list, PAGE, usize::MAX).await;
+        }
         let mut page = self.request(&list.option("limit", limit)).await?;
         Ok(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }

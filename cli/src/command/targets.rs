@@ -3,11 +3,9 @@
 use serde_json::Value;
 
 use super::session::Session;
+use crate::client::PAGE;
 use crate::exit::Expected;
 use crate::resource::{ParseError, Resource, parse_targets};
-
-/// Objects asked for at a time.
-const PAGE: usize = 500;
 
 /// How objects are chosen besides by their names.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,16 +50,10 @@ pub(super) async fn find(
     let call =
         session.call("list", resource).option("labelSelector", choice.selector.unwrap_or(""));
     let mut found = Vec::new();
-    let mut next = String::new();
-    loop {
-        let call = call.clone().option("limit", PAGE).option("continue", &next);
-        let page = session.request(&call).await?;
-        let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let take = |items: Vec<Value>| {
         let names = items.iter().filter_map(|item| item["metadata"]["name"].as_str());
         found.extend(names.map(|name| (resource, name.to_owned())));
-        match &page["metadata"]["continue"] {
-            Value::String(token) if !token.is_empty() => next.clone_from(token),
-            _ => return Ok(found),
-        }
-    }
+    };
+    session.each_page(call, PAGE, usize::MAX, take).await?;
+    Ok(found)
 }

@@ -8,7 +8,7 @@ use stint_common::time::now;
 use super::print::out;
 use super::session::Session;
 use crate::args::TopArgs;
-use crate::client::{Call, Error};
+use crate::client::{Call, Error, PAGE};
 use crate::exit::Exit;
 use crate::output::explain::by_node;
 use crate::output::job::JobView;
@@ -16,8 +16,6 @@ use crate::output::style::{Style, terminal_height};
 use crate::output::top::{Before, Moment, render};
 use crate::signals::Interrupts;
 
-/// Objects asked for at a time.
-const PAGE: usize = 500;
 /// Pages of running pods: a screen is not worth more.
 const POD_PAGES: usize = 20;
 /// Pages of Jobs.

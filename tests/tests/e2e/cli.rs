@@ -1,5 +1,6 @@
 //! The `stint` command's exit codes: what a script can rely on.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -178,4 +179,27 @@ async fn a_finished_job_is_run_again() {
     check(&world, ns, &["rerun", "once", "--failed"], 2).await;
     check(&world, ns, &["rerun", "none"], 3).await;
     check(&world, ns, &["rerun", "once", "--failed", "--index", "1"], 2).await;
+}
+
+#[tokio::test]
+async fn what_is_more_than_a_message_holds_is_listed() {
+    let (world, api) = shared("cli-many").await;
+    let ns = "cli-many";
+    // Pods that wait are listed, too: together more than two messages hold.
+    let mut many = job("many").indexed().completions(1200).build();
+    many["spec"]["parallelism"] = json!(1200);
+    many["spec"]["template"]["spec"]["nodeSelector"] = json!({"zone": "nowhere"});
+    let _ = api.create(&many).await;
+    api.until_job("many", "all its pods are there", |job| job["status"]["active"] == 1200).await;
+    let output = check(&world, ns, &["get", "pods", "-o", "name"], 0).await;
+    let names: BTreeSet<String> = said(&output).lines().map(str::to_owned).collect();
+    assert_eq!(names.len(), 1200);
+    check(&world, ns, &["get", "pods", "-l", "batch.kubernetes.io/job-name=many"], 0).await;
+    check(&world, ns, &["describe", "job", "many"], 0).await;
+    let output = check(&world, ns, &["trace", "many", "-o", "json"], 0).await;
+    let trace: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(trace["pods"].as_array().map(Vec::len), Some(1200));
+    // Nothing was written yet, which is said of none of them.
+    check(&world, ns, &["logs", "many", "--index", "5,1100"], 0).await;
+    check(&world, ns, &["delete", "job", "many", "--wait"], 0).await;
 }
