@@ -15,6 +15,7 @@ mod commit;
 mod connect;
 mod delivery;
 mod jet;
+mod pattern;
 mod port;
 mod read;
 mod reconnects;
@@ -42,4 +43,4 @@ pub use streams::{
     Restored, SetUpError, StreamLimits, drop_class_consumer, ensure_class_consumer, ensure_streams,
     restore_streams,
 };
-pub use tail::{Entry, Tail, TailEvent};
+pub use tail::{ALL, Entry, Tail, TailEvent};

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::pattern::matches;
 use super::port::{Outgoing, Port, PortError, Subscription};
 use super::{Jet, Reconnects};
 use crate::names::Names;
@@ -35,20 +36,6 @@ struct State {
 
 fn refusal(code: u16, err_code: u32) -> Value {
     json!({"error": {"code": code, "err_code": err_code}})
-}
-
-/// Whether a subject with wildcards is meant to be this one, too.
-fn matches(pattern: &str, subject: &str) -> bool {
-    let mut tokens = subject.split('.');
-    for wanted in pattern.split('.') {
-        match (wanted, tokens.next()) {
-            (">", Some(_)) => return true,
-            ("*", Some(_)) => {}
-            (wanted, Some(token)) if wanted == token => {}
-            _ => return false,
-        }
-    }
-    tokens.next().is_none()
 }
 
 impl Shelf {

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::delivery::parse_delivery;
+use super::pattern::matches;
 use super::{AskError, Jet, PortError, ReadError, Subscription};
 use crate::backoff::Backoff;
 use crate::task;
@@ -39,6 +40,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 const RECOGNIZED: usize = 256;
 /// A chunk handed over holds at most this many entries.
 const CHUNK: usize = 1024;
+/// Everything in a stream.
+pub const ALL: &str = ">";
 /// Chunks that may wait; a slow reader holds the pulls back, never memory.
 const CHUNKS: usize = 16;
 
@@ -77,7 +80,10 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Starts reading `stream` where a subject matches `filters`, from the first message on.
+    /// Starts reading `stream` where a subject matches `filters`, from the first message on. With
+    /// several of them all of the stream comes until what was there is read: for these nats-server
+    /// (2.15.1) looks through the subjects of a whole block with each message, which takes 200 µs
+    /// where many messages between have been replaced, and 3 µs with one filter or none.
     #[must_use]
     pub fn start(jet: Jet, stream: String, filters: Vec<String>) -> Self {
         Self::start_after(jet, stream, filters, 0)
@@ -87,6 +93,7 @@ impl Tail {
     #[must_use]
     pub fn start_after(jet: Jet, stream: String, filters: Vec<String>, last: u64) -> Self {
         let (sender, events) = mpsc::channel(CHUNKS);
+        let wide = filters.len() > 1;
         let reader = Reader {
             jet,
             stream,
@@ -94,6 +101,7 @@ impl Tail {
             last,
             recent: VecDeque::new(),
             target: 0,
+            wide,
             caught_up: false,
             sender,
         };
@@ -122,6 +130,8 @@ struct Reader {
     recent: VecDeque<(u64, Timestamp)>,
     /// The last message that was there at the start.
     target: u64,
+    /// Everything is read, wanted or not.
+    wide: bool,
     caught_up: bool,
     sender: mpsc::Sender<TailEvent>,
 }
@@ -155,6 +165,8 @@ enum Lost {
     Unwanted,
     /// It must be made anew.
     Again(&'static str),
+    /// What was there is read: what comes is read by a consumer that gives only what is wanted.
+    Narrow,
     /// The stream is not the one that was read.
     WentBack,
 }
@@ -176,6 +188,10 @@ impl Reader {
                     // A reader that is gone needs to know nothing.
                     drop(self.sender.send(TailEvent::WentBack).await);
                     return;
+                }
+                Ok(Lost::Narrow) => {
+                    tries = 0;
+                    continue;
                 }
                 Ok(Lost::Again(reason)) => {
                     tracing::debug!(stream = self.stream, last = self.last, reason, "reading on");
@@ -200,6 +216,7 @@ impl Reader {
         if self.last > 0 && self.is_cut_off().await? {
             return Ok(Lost::WentBack);
         }
+        self.wide &= self.last < self.target;
         let mut consumer = self.make_consumer().await?;
         if self.caught_up {
             drop(self.sender.send(TailEvent::Resumed(self.last)).await);
@@ -267,6 +284,7 @@ impl Reader {
     async fn make_consumer(&self) -> Result<Cursor, BeginError> {
         let inbox = self.jet.new_inbox();
         let subscription = self.jet.subscribe(inbox.clone()).await?;
+        let filters = if self.wide { vec![ALL.to_owned()] } else { self.filters.clone() };
         let deliver_policy = match (self.recent.front(), self.last) {
             (Some((sequence, _)), _) => {
                 DeliverPolicy::ByStartSequence { start_sequence: *sequence }
@@ -277,12 +295,12 @@ impl Reader {
         // An inbox is named at random, and so is the consumer.
         let unique = inbox.split_once('.').map_or(&*inbox, |(_, rest)| rest);
         let name = format!("tail-{}", unique.replace('.', "-"));
-        let (filter_subject, filter_subjects) = match &*self.filters {
+        let (filter_subject, filter_subjects) = match &*filters {
             [one] => (one.clone(), Vec::new()),
             several => (String::new(), several.to_vec()),
         };
         // With a single filter in the subject, the server's permissions can say what may be read.
-        let operation = match &*self.filters {
+        let operation = match &*filters {
             [one] => format!("CONSUMER.CREATE.{}.{name}.{one}", self.stream),
             _ => format!("CONSUMER.CREATE.{}.{name}", self.stream),
         };
@@ -336,6 +354,9 @@ impl Reader {
         let mut outcome = Ok(());
         while let Some(message) = next {
             match consumer.accept(message) {
+                Ok(Accepted::Entry(entry)) if !self.wants(&entry) => {
+                    self.last = self.last.max(entry.sequence);
+                }
                 Ok(Accepted::Entry(entry)) if entry.sequence > self.last => {
                     self.note(&entry);
                     entries.push(entry);
@@ -361,9 +382,17 @@ impl Reader {
             return Err(Lost::Unwanted);
         }
         if idle || self.last >= self.target {
+            if std::mem::take(&mut self.wide) {
+                return outcome.and(Err(Lost::Narrow));
+            }
             self.say_caught_up().await;
         }
         outcome
+    }
+
+    /// Whether it is what was asked for: of others there may be some while all is read.
+    fn wants(&self, entry: &Entry) -> bool {
+        self.filters.len() < 2 || self.filters.iter().any(|filter| matches(filter, &entry.subject))
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use stint_common::id::Incarnation;
 use stint_common::metrics;
-use stint_common::nats::{Committer, Entry, Jet, Tail, TailEvent};
+use stint_common::nats::{ALL, Committer, Entry, Jet, Tail, TailEvent};
 use stint_common::time::{Instant, WallClock, now, since};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -133,9 +133,8 @@ impl Reign {
     async fn start(shared: &Shared, lease: u64) -> Self {
         let jet = &shared.jet;
         let names = &jet.names;
-        let pods = vec![names.pods(None), names.orders(None)];
         // Begins to read while the objects are taken in.
-        let pods = Tail::start(jet.clone(), names.pods_stream(), pods);
+        let pods = Tail::start(jet.clone(), names.pods_stream(), vec![ALL.to_owned()]);
         let (known, objects) = shared.replica.feed(lease).await;
         let mut reign = Self {
             owner: Owner::new(

@@ -1,14 +1,14 @@
 //! Verbs on pods. A pod is its Job's template, its record and its order; nothing of it is stored as
 //! an object, and one that nobody has claimed yet follows from its Job's ledger alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stint_common::id::PodId;
+use stint_common::id::{Attempt, PodId, Slot};
 use stint_common::names::{PodsSubject, parse_pod_name, pod_generate_name};
-use stint_common::nats::{Entry, Tail, TailEvent};
+use stint_common::nats::{ALL, Entry, Tail, TailEvent};
 use stint_common::pod_meta::{
     CONTROLLER_UID, JOB_NAME, LEGACY_CONTROLLER_UID, LEGACY_JOB_NAME, PodSource,
 };
@@ -22,6 +22,7 @@ use super::convert::StoredJob;
 use super::error::PODS;
 use super::options::Options;
 use super::pod_object::{Deletion, PodView, pod_object};
+use super::pods_pages::{Next, Snapshot};
 use super::pods_position::PodsPosition;
 use super::scheduling::{is_unclaimed, unschedulable};
 use super::selector::LabelSelector;
@@ -218,15 +219,15 @@ impl Registry {
     ) -> Result<PodsPage, Error> {
         let matches =
             options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
+        let after = options.continue_after.as_deref().map(read_continue).transpose()?;
         // From before the list on, so that a watch can go on from it.
         drop(self.pods_feed().await);
-        self.replica.fresh().await?;
-        let (jobs, applied) = self.jobs_with_pods(namespace, options)?;
-        // Asked for first, so that the list is not older than it says.
-        let revision = self.pods_revision().await?;
-        let (news, newest) = self.read_news(&jobs).await;
-        let position = PodsPosition { jobs: applied, slots: 0, pods: revision.max(newest) };
-        let after = options.continue_after.as_deref().map(read_continue).transpose()?;
+        let begun = after.map(|after| Next::new(namespace, options, after));
+        let snapshot = match begun.and_then(|next| self.pods_pages.find(&next)) {
+            Some(snapshot) => snapshot,
+            None => Arc::new(self.snapshot_of_pods(namespace, options).await?),
+        };
+        let Snapshot { jobs, news, position } = &*snapshot;
         // The list goes on behind the pod that the page before ended with; a Job that is gone since
         // then takes its place in the order along, so the page after it begins with the Job that
         // follows.
@@ -235,14 +236,15 @@ impl Registry {
         let mut bytes = 0;
         let mut last: Option<PodId> = None;
         let mut more = None;
+        let none = PodNews::default();
         'jobs: for job in &jobs[begin.unwrap_or(0)..] {
             // Looked up once a Job, and only if one of its pods waits.
             let mut refused: Option<Option<String>> = None;
-            for (pod, news) in pods_of(job, &news) {
+            for (pod, news) in pods_of(job, news) {
                 if after.is_some_and(|after| after.job == pod.job && pod <= after) {
                     continue;
                 }
-                let Some(mut object) = show(job, pod, &news) else { continue };
+                let Some(mut object) = show(job, pod, news.unwrap_or(&none)) else { continue };
                 if is_unclaimed(&object)
                     && let Some(why) = refused.get_or_insert_with(|| self.refused(job))
                 {
@@ -264,7 +266,25 @@ impl Registry {
                 }
             }
         }
-        Ok(PodsPage { items, position, more })
+        if let Some(last) = more {
+            self.pods_pages.keep(Next::new(namespace, options, last), &snapshot);
+        }
+        Ok(PodsPage { items, position: *position, more })
+    }
+
+    /// What there is to be listed.
+    async fn snapshot_of_pods(
+        &self,
+        namespace: Option<&str>,
+        options: &Options,
+    ) -> Result<Snapshot, Error> {
+        self.replica.fresh().await?;
+        let (jobs, applied) = self.jobs_with_pods(namespace, options)?;
+        // Asked for first, so that the list is not older than it says.
+        let revision = self.pods_revision().await?;
+        let (news, newest) = self.read_news(&jobs).await;
+        let position = PodsPosition { jobs: applied, slots: 0, pods: revision.max(newest) };
+        Ok(Snapshot { jobs, news, position })
     }
 
     /// Jobs whose pods a request can mean: the selector may name one. And the revision that this is
@@ -290,26 +310,30 @@ impl Registry {
     }
 
     /// What the pods' stream holds of these Jobs, and the stream's last sequence among it.
-    async fn read_news(&self, jobs: &[StoredJob]) -> (HashMap<PodId, PodNews>, u64) {
-        let mut news: HashMap<PodId, PodNews> = HashMap::new();
-        let mut revision = 0;
-        if jobs.is_empty() {
-            return (news, revision);
-        }
+    async fn read_news(&self, jobs: &[StoredJob]) -> (BTreeMap<PodId, PodNews>, u64) {
         let names = &self.jet.names;
-        let one = (jobs.len() == 1).then(|| jobs[0].uid);
-        let filters = vec![names.pods(one), names.orders(one)];
-        let mut tail = Tail::start(self.jet.clone(), names.pods_stream(), filters);
-        while let Some(TailEvent::Entries(entries)) = tail.next().await {
-            for entry in entries {
-                revision = entry.sequence;
-                self.take_news(&mut news, &entry);
+        // Each with a consumer of its own: with two filters one is slow.
+        let filters = match jobs {
+            [] => Vec::new(),
+            [job] => vec![names.pods(Some(job.uid)), names.orders(Some(job.uid))],
+            _ => vec![ALL.to_owned()],
+        };
+        let start = |filter| Tail::start(self.jet.clone(), names.pods_stream(), vec![filter]);
+        let tails: Vec<Tail> = filters.into_iter().map(start).collect();
+        let mut news: BTreeMap<PodId, PodNews> = BTreeMap::new();
+        let mut revision = 0;
+        for mut tail in tails {
+            while let Some(TailEvent::Entries(entries)) = tail.next().await {
+                for entry in entries {
+                    revision = revision.max(entry.sequence);
+                    self.take_news(&mut news, &entry);
+                }
             }
         }
         (news, revision)
     }
 
-    pub(super) fn take_news(&self, news: &mut HashMap<PodId, PodNews>, entry: &Entry) {
+    fn take_news(&self, news: &mut BTreeMap<PodId, PodNews>, entry: &Entry) {
         let Some(subject) = self.jet.names.parse_pods_subject(&entry.subject) else { return };
         let pod = subject.pod();
         news.entry(pod).or_default().take(subject, &entry.payload, entry.sequence);
@@ -365,8 +389,7 @@ impl Registry {
             candidates.extend(self.replica.get("jobs", namespace, front));
             rest = front;
         }
-        let shortest_cut =
-            pod_generate_name(&"x".repeat(63), Some(stint_common::id::Slot(u32::MAX)));
+        let shortest_cut = pod_generate_name(&"x".repeat(63), Some(Slot(u32::MAX)));
         let shortest_cut = shortest_cut.trim_end_matches(|letter| letter != 'x').len();
         if candidates.is_empty() && name.len() > shortest_cut {
             let (objects, _) = self.replica.list("jobs", Some(namespace));
@@ -388,12 +411,13 @@ fn not_found(name: &str) -> Error {
 
 /// Every pod of a Job that anything is known of: those with records, and those issued and
 /// unclaimed.
-pub(super) fn pods_of(job: &StoredJob, news: &HashMap<PodId, PodNews>) -> BTreeMap<PodId, PodNews> {
-    let mut pods: BTreeMap<PodId, PodNews> = news
-        .iter()
-        .filter(|(pod, _)| pod.job == job.uid)
-        .map(|(pod, news)| (*pod, news.clone()))
-        .collect();
+fn pods_of<'a>(
+    job: &StoredJob,
+    news: &'a BTreeMap<PodId, PodNews>,
+) -> BTreeMap<PodId, Option<&'a PodNews>> {
+    let first = PodId { job: job.uid, slot: Slot(0), attempt: Attempt(0) };
+    let known = news.range(first..).take_while(|(pod, _)| pod.job == job.uid);
+    let mut pods: BTreeMap<_, _> = known.map(|(pod, news)| (*pod, Some(news))).collect();
     let ledger = &job.record.ledger;
     for slot in ledger.unfinished() {
         if let Some(attempt) = ledger.slot(slot).open() {

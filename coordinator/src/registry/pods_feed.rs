@@ -15,7 +15,7 @@ mod account;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use stint_common::nats::{Jet, Tail, TailEvent};
+use stint_common::nats::{ALL, Jet, Tail, TailEvent};
 use stint_common::task;
 use tokio::sync::watch;
 
@@ -169,7 +169,7 @@ async fn follow(feed: Arc<PodsFeed>, replica: Arc<Replica>, mut tail: Tail) {
 async fn read_all(jet: &Jet, replica: &Arc<Replica>) -> (Account, Tail) {
     let names = jet.names.clone();
     loop {
-        let filters = vec![names.pods(None), names.orders(None)];
+        let filters = vec![ALL.to_owned()];
         let mut account = Account::begin(names.clone(), replica);
         let mut tail = Tail::start(jet.clone(), names.pods_stream(), filters);
         loop {

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::Error;
 use super::pods_feed::PodsFeed;
+use super::pods_pages::PodsPages;
 use crate::store::Replica;
 use crate::trace::Settings;
 
@@ -30,6 +31,8 @@ pub struct Registry {
     pub(super) traces: Settings,
     /// What happens to pods, as long as somebody asks.
     pods_feed: Mutex<Weak<PodsFeed>>,
+    /// Lists of pods that go on.
+    pub(super) pods_pages: PodsPages,
 }
 
 impl Registry {
@@ -55,6 +58,7 @@ impl Registry {
             template_holds,
             traces: Settings::default(),
             pods_feed: Mutex::new(Weak::new()),
+            pods_pages: PodsPages::default(),
         }
     }
 

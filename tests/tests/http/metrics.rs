@@ -60,6 +60,16 @@ fn deployed(file: &str) -> String {
 async fn what_happened_is_counted_and_dashboards_find_all_they_ask_for() {
     let (world, http, api) = shared("metrics").await;
     let worker = measured_worker(&world, "worker-measured").await;
+    // It says where it is looked at before it takes pods.
+    until("the worker is ready", LIMIT, || async {
+        let answer = http.get("/api/v1/nodes/worker-measured").await;
+        let is_ready =
+            |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+        let node = answer.body();
+        let mut conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.any(is_ready).then_some(())
+    })
+    .await;
     let before = read(&http).await;
     // More than the other worker has room for. The failure, which stops the rest, comes last.
     let script = "echo hi; sleep 0.3; [ $JOB_COMPLETION_INDEX != 3 ] || { sleep 10; exit 1; }";

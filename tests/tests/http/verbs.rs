@@ -1,5 +1,7 @@
 //! Every verb, its code, and its answer.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use stint_tests::api::condition;
 use stint_tests::job;
@@ -385,4 +387,34 @@ async fn a_list_says_the_same_however_it_is_written() {
         assert_eq!(http.get(&jobs("http-same", name(job))).await.object(200), *job);
     }
     api.send("jobs.patch.held", &[], json!({"metadata": {"finalizers": null}}).to_string()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_pages_of_pods_show_one_moment() {
+    let (_world, http, api) = shared("http-pages").await;
+    let mut waits = job("waits").indexed().completions(5).build();
+    waits["spec"]["parallelism"] = json!(5);
+    waits["spec"]["template"]["spec"]["nodeSelector"] = json!({"zone": "nowhere"});
+    api.create(&waits).await;
+    api.until_job("waits", "its pods are there", |job| job["status"]["active"] == 5).await;
+    let all = "/api/v1/namespaces/http-pages/pods";
+    let page = async |token: &Value| {
+        let more = token.as_str().map(|token| format!("&continue={token}"));
+        let path = format!("{all}?limit=2{}", more.unwrap_or_default());
+        http.get(&path).await.object(200)
+    };
+    let first = page(&Value::Null).await;
+    // What happens in between is not seen.
+    let _ = http.send("DELETE", &jobs("http-pages", "waits"), &[], "").await.object(200);
+    let _ = http.get(&format!("{all}?limit=2")).await.object(200);
+    let second = page(&first["metadata"]["continue"]).await;
+    let third = page(&second["metadata"]["continue"]).await;
+    let mut names = BTreeSet::new();
+    for (list, count) in [(&first, 2), (&second, 2), (&third, 1)] {
+        assert_eq!(list["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+        let items = list["items"].as_array().unwrap();
+        assert_eq!(items.len(), count, "{list}");
+        names.extend(items.iter().map(|pod| pod["metadata"]["name"].to_string()));
+    }
+    assert!(names.len() == 5 && third["metadata"].get("continue").is_none(), "{names:?}");
 }
