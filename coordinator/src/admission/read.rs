@@ -14,28 +14,13 @@ use super::typed;
 /// What is done about unknown and doubled members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FieldValidation {
-    /// Nothing is said of it: members of a status are dropped with a warning each, since statuses are
-    /// the server's, and operators keep notes in them; for others the request is refused.
-    /// Kubernetes' API server takes this for Warn; its command line says Strict.
+    /// The request is refused. Kubernetes' API server defaults to Warn, its command line to Strict.
     #[default]
-    Unsaid,
-    /// The request is refused.
     Strict,
     /// They are dropped, with a warning each.
     Warn,
     /// They are dropped.
     Ignore,
-}
-
-impl FieldValidation {
-    /// Whether a request is refused for an unknown or doubled member at this path.
-    fn refuses(self, path: &str) -> bool {
-        match self {
-            Self::Unsaid => !path.starts_with("status."),
-            Self::Strict => true,
-            Self::Warn | Self::Ignore => false,
-        }
-    }
 }
 
 /// `fieldValidation` is none of those known.
@@ -50,8 +35,7 @@ impl FromStr for FieldValidation {
 
     fn from_str(text: &str) -> Result<Self, UnknownFieldValidation> {
         match text {
-            "" => Ok(Self::Unsaid),
-            "Strict" => Ok(Self::Strict),
+            "" | "Strict" => Ok(Self::Strict),
             "Warn" => Ok(Self::Warn),
             "Ignore" => Ok(Self::Ignore),
             _ => Err(UnknownFieldValidation(text.to_owned())),
@@ -107,22 +91,19 @@ pub(super) fn read_as<T: for<'de> Deserialize<'de>>(
     let typed =
         typed::read::<T>(&object).map_err(|error| unhandled(identity, &error.to_string()))?;
     let unknown = typed.unknown;
-    let found = unknown.iter().map(|member| ("unknown", &member.path));
-    let found = found.chain(duplicates.iter().map(|path| ("duplicate", path)));
-    let (refused, passed): (Vec<_>, Vec<_>) = found.partition(|(_, path)| validation.refuses(path));
-    if !refused.is_empty() {
-        let complaint = format!("strict decoding error: {}", complaints(&refused).join(", "));
+    let complaints: Vec<String> = unknown
+        .iter()
+        .map(|member| format!("unknown field {:?}", member.path))
+        .chain(duplicates.iter().map(|path| format!("duplicate field {path:?}")))
+        .take(MAX_NAMED)
+        .collect();
+    if validation == FieldValidation::Strict && !complaints.is_empty() {
+        let complaint = format!("strict decoding error: {}", complaints.join(", "));
         return Err(unhandled(identity, &complaint));
     }
-    let quiet = validation == FieldValidation::Ignore;
-    let warnings = if quiet { Vec::new() } else { complaints(&passed) };
     typed::remove(&mut object, &unknown);
-    Ok(Read { object, warnings })
-}
-
-/// What is said of unknown and doubled members.
-fn complaints(found: &[(&str, &String)]) -> Vec<String> {
-    found.iter().take(MAX_NAMED).map(|(what, path)| format!("{what} field {path:?}")).collect()
+    let warn = validation == FieldValidation::Warn;
+    Ok(Read { object, warnings: if warn { complaints } else { Vec::new() } })
 }
 
 /// Reads a Job that this module let in, or is about to.

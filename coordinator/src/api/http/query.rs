@@ -49,6 +49,11 @@ impl Query {
             if name == "fieldManager" && self.get(name).is_none_or(str::is_empty) {
                 return user_agent(headers);
             }
+            // Kubernetes' default, and clients hand in what only it forgives: Prefect's template
+            // of Jobs has `completions` among the fields of the pod. Over NATS it is `Strict`.
+            if name == "fieldValidation" && self.get(name).is_none_or(str::is_empty) {
+                return Some("Warn".to_owned());
+            }
             self.get(name).map(str::to_owned)
         })
     }
