@@ -103,6 +103,12 @@ async fn objects_are_described() {
         assert!(pod.contains(wanted), "no {wanted:?} in:\n{pod}");
     }
     kubectl.run("delete job d").await.ok();
+    let said = kubectl.run("describe node worker-0").await;
+    assert_eq!(said.err, "");
+    let node = said.ok();
+    for wanted in ["HolderIdentity:  worker-0\n", "RenewTime: "] {
+        assert!(node.contains(wanted), "no {wanted:?} in:\n{node}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

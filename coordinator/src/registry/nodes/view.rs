@@ -243,12 +243,12 @@ pub(super) fn without_heartbeat(node: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use stint_common::id::Incarnation;
     use uuid::Uuid;
 
-    fn seen(state: WorkerState, word: Option<Value>) -> Seen {
+    pub(in crate::registry::nodes) fn seen(state: WorkerState, word: Option<Value>) -> Seen {
         let lease = json!({
             "v": 1, "worker": "w", "incarnation": Incarnation(Uuid::nil()),
             "home": Incarnation(Uuid::from_u128(7)), "renewal": 3, "state": state, "slots": 4,
