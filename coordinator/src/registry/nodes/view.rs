@@ -9,6 +9,7 @@ use stint_common::wire::{Allocatable, Machine, Request, WorkerLease, WorkerState
 
 use crate::admission::plain::UNSCHEDULABLE;
 use crate::registry::objects::StoredObject;
+use crate::registry::pod_status::RUNTIME;
 
 /// What is known of a worker.
 #[derive(Clone)]
@@ -180,7 +181,7 @@ impl Seen {
                 "bootID": machine.boot_id,
                 "kernelVersion": machine.kernel,
                 "osImage": machine.os_image,
-                "containerRuntimeVersion": format!("process://{}", self.lease.version),
+                "containerRuntimeVersion": format!("{RUNTIME}://{}", self.lease.version),
                 "kubeletVersion": format!("v{}-stint", self.lease.version),
                 "kubeProxyVersion": "",
                 "operatingSystem": "linux",
