@@ -151,7 +151,7 @@ fn lease(seen: &Seen) -> Value {
             "namespace": NAMESPACE,
             "uid": Uuid::new_v5(&lease.home.0, b"lease"),
             "resourceVersion": revision.to_string(),
-            "creationTimestamp": format_seconds(lease.started_at),
+            "creationTimestamp": format_seconds(lease.settled_at()),
             "ownerReferences": [{
                 "apiVersion": "v1",
                 "kind": "Node",

@@ -93,7 +93,7 @@ impl Seen {
             "name": self.lease.worker,
             "uid": self.lease.home,
             "resourceVersion": self.revision().to_string(),
-            "creationTimestamp": format_seconds(self.lease.started_at),
+            "creationTimestamp": format_seconds(self.lease.settled_at()),
             "labels": labels,
         });
         for name in ["annotations", "managedFields"] {
@@ -268,6 +268,9 @@ pub(super) mod tests {
         assert_eq!(node["metadata"]["resourceVersion"], "5");
         assert_eq!((&node["spec"], &node["status"]["capacity"]["pods"]), (&json!({}), &json!("4")));
         assert_eq!(node["status"]["conditions"][0]["status"], "True");
+        let mut later = seen(WorkerState::Ready, None);
+        later.lease.home_since = Some("2026-01-10T00:00:00Z".parse().unwrap());
+        assert_eq!(later.object()["metadata"]["creationTimestamp"], "2026-01-10T00:00:00Z");
         let lost = seen(WorkerState::Lost, None).object();
         assert_eq!(lost["status"]["conditions"][0]["status"], "Unknown");
         assert!(!seen(WorkerState::Gone, None).is_node());
