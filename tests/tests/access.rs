@@ -36,7 +36,7 @@ roles:
   verbs: ['*']
 - users: [vic]
   namespaces: ['*']
-  resources: [jobs]
+  resources: [jobs, leases]
   verbs: [get, list, watch]
 - {users: [pat], paths: [/metrics], verbs: [get]}
 ";
@@ -92,6 +92,9 @@ async fn each_role_may_do_what_it_says_and_nothing_else() {
     let pods = "/api/v1/namespaces/access/pods";
     let _ = ask(&http, VIEWER, "GET", pods, &json!({})).await.refused(403);
     let _ = ask(&http, SUBMITTER, "GET", pods, &json!({})).await.object(200);
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker-0";
+    let _ = ask(&http, VIEWER, "GET", lease, &json!({})).await.object(200);
+    let _ = ask(&http, SUBMITTER, "GET", lease, &json!({})).await.refused(403);
     let status = format!("{jobs}/a/status");
     let _ = ask(&http, SUBMITTER, "GET", &status, &json!({})).await.refused(403);
     let _ = ask(&http, VIEWER, "DELETE", &format!("{jobs}/a"), &json!({})).await.refused(403);

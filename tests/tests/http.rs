@@ -7,6 +7,8 @@
 mod discovery;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "http/leases.rs"]
+mod leases;
 #[path = "http/logs.rs"]
 mod logs;
 #[path = "http/metrics.rs"]

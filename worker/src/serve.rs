@@ -356,6 +356,7 @@ impl Worker {
             word: NodeWord::default(),
             hostname: self.hostname.clone(),
             started_at: now(),
+            home_since: None,
             lease_ms: millis(self.lease),
             grace_ms: millis(self.grace),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -37,6 +37,10 @@ pub struct WorkerLease {
     pub hostname: String,
     /// When this incarnation began.
     pub started_at: Timestamp,
+    /// When the first life of this home began; absent from that one, and from those of versions
+    /// that did not say it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home_since: Option<Timestamp>,
     /// How long the lease lasts after this renewal, in milliseconds.
     pub lease_ms: u64,
     /// How long after the lease's end the worker may be recorded as lost, in milliseconds.
@@ -49,6 +53,12 @@ pub struct WorkerLease {
 }
 
 impl WorkerLease {
+    /// When its home first had a lease, as far as that is known.
+    #[must_use]
+    pub fn settled_at(&self) -> Timestamp {
+        self.home_since.unwrap_or(self.started_at)
+    }
+
     /// Takes in what clients say of the worker.
     pub fn hear(&mut self, word: NodeWord) {
         self.state = if word.unschedulable { WorkerState::Draining } else { WorkerState::Ready };

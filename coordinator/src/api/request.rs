@@ -108,6 +108,7 @@ async fn have_done(registry: &Arc<Registry>, mut request: Request<'_>) -> Result
         Verbs::Objects(kind) => objects(registry, kind, request).await,
         Verbs::Events(form) => events(registry, form, request).await,
         Verbs::Nodes => nodes(registry, request).await,
+        Verbs::Leases => leases(registry, request).await,
         Verbs::Services => services(registry, &request),
         Verbs::Absent => absent(registry, &request),
         // Over NATS its own permissions say who may do what.
@@ -380,6 +381,19 @@ async fn nodes(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, 
         }
     };
     Ok(Reply::Object(answer))
+}
+
+async fn leases(registry: &Registry, request: Request<'_>) -> Result<Reply, Error> {
+    let object = match (request.part, request.verb) {
+        (None, Verb::Get) => registry.get_lease(request.namespace()?, request.name()?).await?,
+        (None, Verb::List) => registry.list_leases(request.namespace, &request.options).await?,
+        (None, Verb::Watch) => {
+            let stream = registry.watch_leases(request.namespace, request.options).await?;
+            return Ok(Reply::Watch(stream));
+        }
+        _ => return Err(request.not_allowed()),
+    };
+    Ok(Reply::Object(plain(object)))
 }
 
 fn services(registry: &Registry, request: &Request<'_>) -> Result<Reply, Error> {

@@ -3,14 +3,14 @@
 
 use crate::registry::EventForm;
 use crate::registry::error::{
-    ACCESS_REVIEWS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, EVENTS, EVENTS_K8S, JOBS, NAMESPACES,
-    NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, RULES_REVIEWS, Resource, SECRETS,
-    SELF_REVIEWS, SERVICE_ACCOUNTS, SERVICES,
+    ACCESS_REVIEWS, CONFIG_MAPS, CRON_JOBS, DAEMON_SETS, EVENTS, EVENTS_K8S, JOBS, LEASES,
+    NAMESPACES, NODES, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, RULES_REVIEWS, Resource,
+    SECRETS, SELF_REVIEWS, SERVICE_ACCOUNTS, SERVICES,
 };
 use crate::registry::objects::{Kind, kind};
 
 /// Everything there is.
-pub(crate) static RESOURCES: [&ApiResource; 17] = [
+pub(crate) static RESOURCES: [&ApiResource; 18] = [
     &CONFIG_MAPS_V1,
     &EVENTS_V1,
     &NAMESPACES_V1,
@@ -22,6 +22,7 @@ pub(crate) static RESOURCES: [&ApiResource; 17] = [
     &REPLICATION_CONTROLLERS_V1,
     &CRON_JOBS_V1,
     &JOBS_V1,
+    &LEASES_V1,
     &EVENTS_K8S_V1,
     &ACCESS_REVIEWS_V1,
     &RULES_REVIEWS_V1,
@@ -61,6 +62,18 @@ static SERVICES_V1: ApiResource = ApiResource {
     singular: "service",
     short_names: &["svc"],
     categories: &["all"],
+    namespaced: true,
+    verbs: &[Verb::Get, Verb::List, Verb::Watch],
+    subresources: &[],
+};
+
+static LEASES_V1: ApiResource = ApiResource {
+    served_by: Verbs::Leases,
+    about: LEASES,
+    version: "v1",
+    singular: "lease",
+    short_names: &[],
+    categories: &[],
     namespaced: true,
     verbs: &[Verb::Get, Verb::List, Verb::Watch],
     subresources: &[],
@@ -267,6 +280,8 @@ pub(crate) enum Verbs {
     Events(EventForm),
     /// Workers.
     Nodes,
+    /// What workers renew.
+    Leases,
     /// The one Service.
     Services,
     /// Of which there are none, and clients look all the same.

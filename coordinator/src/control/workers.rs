@@ -200,6 +200,7 @@ mod tests {
             word: NodeWord::default(),
             hostname: "a".into(),
             started_at: jiff::Timestamp::UNIX_EPOCH,
+            home_since: None,
             lease_ms: 60_000,
             grace_ms: 10_000,
             version: "0".into(),

@@ -43,6 +43,9 @@ pub const DAEMON_SETS: Resource =
 /// Replica sets, of which there are none.
 pub const REPLICA_SETS: Resource =
     Resource { group: "apps", plural: "replicasets", kind: "ReplicaSet" };
+/// Leases of nodes.
+pub const LEASES: Resource =
+    Resource { group: "coordination.k8s.io", plural: "leases", kind: "Lease" };
 /// Services.
 pub const SERVICES: Resource = Resource { group: "", plural: "services", kind: "Service" };
 /// Service accounts.

@@ -48,6 +48,7 @@ pub use error::Error;
 pub use events::{EventForm, Said};
 pub use jobs::{Answer, MAX_JOB_BYTES};
 pub use logs::LogStream;
+pub(crate) use options::is_true;
 pub use options::{LogStreams, Options, Propagation, RevisionMatch};
 pub use patch::merge;
 pub use store::Registry;

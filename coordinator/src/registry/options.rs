@@ -107,6 +107,7 @@ impl Options {
     /// 400 for a value that does not parse, by name.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let text = |name: &str| get(name).filter(|value| !value.is_empty());
+        let flag = |name: &str| get(name).map(|value| is_true(&value));
         let parsed = |name: &'static str| number::<u64>(name, text(name));
         let size = |name: &'static str| number::<usize>(name, text(name));
         Ok(Self {
@@ -116,28 +117,26 @@ impl Options {
             continue_after: text("continue"),
             resource_version: number("resourceVersion", text("resourceVersion"))?,
             revision_match: revision_match(text("resourceVersionMatch").as_deref())?,
-            initial_events: text("sendInitialEvents")
-                .map(|value| flag("sendInitialEvents", Some(&value)))
-                .transpose()?,
+            initial_events: flag("sendInitialEvents"),
             propagation: propagation(
                 text("propagationPolicy").as_deref(),
-                text("orphanDependents").as_deref(),
+                flag("orphanDependents"),
             )?,
             grace_seconds: number::<u32>("gracePeriodSeconds", text("gracePeriodSeconds"))?,
             dry_run: dry_run(text("dryRun").as_deref())?,
             field_validation: field_validation(text("fieldValidation").as_deref())?,
             field_manager: field_manager(text("fieldManager"))?,
-            force: flag("force", text("force").as_deref())?,
+            force: flag("force") == Some(true),
             timeout_seconds: parsed("timeoutSeconds")?,
-            bookmarks: flag("allowWatchBookmarks", text("allowWatchBookmarks").as_deref())?,
+            bookmarks: flag("allowWatchBookmarks") == Some(true),
             container: text("container"),
-            follow: flag("follow", text("follow").as_deref())?,
+            follow: flag("follow") == Some(true),
             tail_lines: size("tailLines")?,
             limit_bytes: size("limitBytes")?,
             since_seconds: parsed("sinceSeconds")?,
             since_time: since_time(text("sinceTime"), text("sinceSeconds").is_some())?,
-            timestamps: flag("timestamps", text("timestamps").as_deref())?,
-            previous: flag("previous", text("previous").as_deref())?,
+            timestamps: flag("timestamps") == Some(true),
+            previous: flag("previous") == Some(true),
             streams: log_streams(text("stream").as_deref())?,
             uid: text("uid"),
             trace: trace(text("traceparent"), text("tracestate"), text("baggage")),
@@ -189,34 +188,33 @@ where
         .map_err(|error: T::Err| Error::BadRequest(format!("unable to parse {name}: {error}")))
 }
 
-fn flag(name: &str, value: Option<&str>) -> Result<bool, Error> {
-    match value {
-        None | Some("false" | "0") => Ok(false),
-        Some("true" | "1") => Ok(true),
-        Some(other) => Err(bad(name, other, "true or false")),
-    }
+/// What the API server takes for true: all but `0` and `false`, nothing included. Clients in Python
+/// say `True`.
+pub(crate) fn is_true(value: &str) -> bool {
+    value != "0" && !value.eq_ignore_ascii_case("false")
 }
 
 fn propagation(
     policy: Option<&str>,
-    orphan_dependents: Option<&str>,
+    orphan_dependents: Option<bool>,
 ) -> Result<Option<Propagation>, Error> {
+    let invalid = |say: &dyn Fn(&mut Causes, &Path<'_>)| {
+        let mut causes = Causes::default();
+        say(&mut causes, &Path::root("propagationPolicy"));
+        Err(invalid_options(DELETE_OPTIONS, causes))
+    };
     match (policy, orphan_dependents) {
-        (Some(_), Some(_)) => Err(Error::BadRequest(
-            "orphanDependents and deletionPropagation cannot be both set".to_owned(),
-        )),
-        (Some("Background"), None) => Ok(Some(Propagation::Background)),
+        (Some(policy), Some(_)) => invalid(&|causes, at| {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            causes.invalid(at, policy, why);
+        }),
+        (Some("Background"), None) | (None, Some(false)) => Ok(Some(Propagation::Background)),
         (Some("Foreground"), None) => Ok(Some(Propagation::Foreground)),
-        (Some("Orphan"), None) => Ok(Some(Propagation::Orphan)),
-        (Some(other), None) => {
-            Err(bad("propagationPolicy", other, "Background, Foreground or Orphan"))
-        }
+        (Some("Orphan"), None) | (None, Some(true)) => Ok(Some(Propagation::Orphan)),
+        (Some(other), None) => invalid(&|causes, at| {
+            causes.not_supported(at, other, &["Foreground", "Background", "Orphan", "nil"]);
+        }),
         (None, None) => Ok(None),
-        (None, orphan) => Ok(Some(if flag("orphanDependents", orphan)? {
-            Propagation::Orphan
-        } else {
-            Propagation::Background
-        })),
     }
 }
 
@@ -229,7 +227,7 @@ fn revision_match(value: Option<&str>) -> Result<Option<RevisionMatch>, Error> {
             let mut causes = Causes::default();
             let supported = ["Exact", "NotOlderThan", ""];
             causes.not_supported(&Path::root(REVISION_MATCH), other, &supported);
-            Err(invalid_options(causes))
+            Err(invalid_options(LIST_OPTIONS, causes))
         }
     }
 }
@@ -240,8 +238,12 @@ const REVISION_MATCH: &str = "resourceVersionMatch";
 const LIST_OPTIONS: Resource =
     Resource { group: "meta.k8s.io", plural: "listoptions", kind: "ListOptions" };
 
-fn invalid_options(causes: Causes) -> Error {
-    Error::Invalid { resource: LIST_OPTIONS, name: String::new(), causes: causes.into_vec() }
+/// Kubernetes' own name for what a delete is asked with.
+const DELETE_OPTIONS: Resource =
+    Resource { group: "meta.k8s.io", plural: "deleteoptions", kind: "DeleteOptions" };
+
+fn invalid_options(resource: Resource, causes: Causes) -> Error {
+    Error::Invalid { resource, name: String::new(), causes: causes.into_vec() }
 }
 
 impl Options {
@@ -286,7 +288,7 @@ impl Options {
             let why = "resourceVersionMatch is forbidden when continue is provided";
             causes.forbidden(&at, why);
         }
-        if causes.is_empty() { Ok(()) } else { Err(invalid_options(causes)) }
+        if causes.is_empty() { Ok(()) } else { Err(invalid_options(LIST_OPTIONS, causes)) }
     }
 }
 

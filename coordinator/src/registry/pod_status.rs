@@ -15,6 +15,9 @@ use super::pod_object::PodView;
 use super::scheduling::qos_class;
 use containers::{init_statuses, main_statuses};
 
+/// How the runtime is called in ids of containers, and by nodes.
+pub(super) const RUNTIME: &str = "process";
+
 /// What a pod is called in messages: `name_namespace(uid)`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PodName<'a> {
@@ -55,6 +58,8 @@ pub(super) fn status(spec: &Value, view: &PodView<'_>, name: PodName<'_>) -> Val
         }
     }
     if let Some(claim) = &record.claim {
+        // Specs of pods never change.
+        put("observedGeneration", json!(1));
         put("startTime", time(claim.claimed_at));
     }
     if let Some(address) = &record.address {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use stint_common::time::{format_seconds, now};
 use stint_tests::api::{condition, name};
 use stint_tests::{Api, Shape, World, eventually, job, until};
 
@@ -67,15 +68,22 @@ async fn a_cordoned_worker_takes_nothing_new() {
     assert_eq!(nodes(&all, &usable).await.len(), 1);
     let other = HashSet::from([name(&both[1]).to_owned()]);
     assert_eq!(ran_on(&api, "without-it").await, other);
-    // The word outlives the worker.
-    world.kill(name(node));
-    world.play(name(node));
-    until("the worker began again", LIMIT, || async {
-        let begun = nodes(&all, &[]).await;
-        let again = begun.iter().find(|it| name(it) == name(node))?;
-        (revision(again) > revision(&cordoned)).then_some(())
+    // The word outlives the worker, and so does the Node.
+    let created = &node["metadata"]["creationTimestamp"];
+    until("times in whole seconds can tell two lives apart", LIMIT, || async {
+        (json!(format_seconds(now())) != *created).then_some(())
     })
     .await;
+    world.kill_with_supervisor(name(node));
+    world.play(name(node));
+    let again = until("the worker began again", LIMIT, || async {
+        let again = nodes(&all, &[]).await.into_iter().find(|it| name(it) == name(node))?;
+        let ready = condition(&again, "Ready")?["lastTransitionTime"].clone();
+        (revision(&again) > revision(&cordoned) && ready != *created).then_some(again)
+    })
+    .await;
+    assert_eq!(again["metadata"]["uid"], node["metadata"]["uid"]);
+    assert_eq!(again["metadata"]["creationTimestamp"], *created);
     assert_eq!(ran_on(&api, "still-without-it").await, other);
 
     let patch = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"unschedulable": null}});

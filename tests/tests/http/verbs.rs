@@ -85,7 +85,10 @@ async fn deletes_have_preconditions_and_policies() {
     // In the path it is no precondition.
     let dry = http.send("DELETE", &format!("{one}?dryRun=All&resourceVersion=1"), &[], "").await;
     let _ = dry.object(200);
-    let _ = http.json("DELETE", &one, &json!({"propagationPolicy": "Sideways"})).await.refused(400);
+    let sideways = http.json("DELETE", &one, &json!({"propagationPolicy": "Sideways"})).await;
+    assert_eq!(sideways.refused(422)["details"]["causes"][0]["field"], "propagationPolicy");
+    let both = json!({"propagationPolicy": "Orphan", "orphanDependents": true});
+    assert_eq!(http.json("DELETE", &one, &both).await.refused(422)["reason"], "Invalid");
     let own = json!({"preconditions": {"uid": created["metadata"]["uid"]}});
     let _ = http.json("DELETE", &one, &own).await.object(200);
 
@@ -178,7 +181,7 @@ async fn nothing_is_written_in_a_dry_run_and_fields_are_validated() {
     let strict = http.json("POST", &format!("{all}?fieldValidation=Strict"), &odd).await;
     let message = strict.refused(400)["message"].as_str().unwrap_or_default().to_owned();
     assert!(message.contains("unknown field \"spec.paralelism\""), "{message}");
-    let warned = http.json("POST", &format!("{all}?fieldValidation=Warn"), &odd).await;
+    let warned = http.json("POST", &all, &odd).await;
     let warnings = warned.header("warning");
     let _ = warned.object(201);
     let wanted = "299 - \"unknown field \\\"spec.paralelism\\\"\"";
@@ -189,6 +192,26 @@ async fn nothing_is_written_in_a_dry_run_and_fields_are_validated() {
     let reply = http.json("POST", &silent, &other).await;
     let unknown = reply.header("warning").into_iter().find(|text| text.contains("unknown"));
     assert_eq!(unknown, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_of_operators_in_a_status_are_passed_over() {
+    let (_world, http, api) = shared("http-notes").await;
+    api.create(&job("noted").spec(&json!({"suspend": true})).build()).await;
+    let one = jobs("http-notes", "noted");
+    let notes = json!({"metadata": {"annotations": {"seen": "yes"}},
+        "status": {"kopf": {"progress": {}}}});
+    let merge = [("content-type", "application/merge-patch+json")];
+    for path in [one.clone(), format!("{one}/status")] {
+        let reply = http.send("PATCH", &path, &merge, notes.to_string()).await;
+        let warned = "299 - \"unknown field \\\"status.kopf\\\"\"";
+        assert!(reply.header("warning").iter().any(|warning| warning == warned), "{path}");
+        let patched = reply.object(200);
+        assert_eq!(patched["metadata"]["annotations"]["seen"], "yes");
+        assert_eq!(patched["status"].get("kopf"), None);
+        let strict = format!("{path}?fieldValidation=Strict");
+        let _ = http.send("PATCH", &strict, &merge, notes.to_string()).await.refused(422);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,10 +99,16 @@ async fn objects_are_described() {
         assert!(job.contains(wanted), "no {wanted:?} in:\n{job}");
     }
     let pod = kubectl.run("describe pods -l job-name=d").await.ok();
-    for wanted in ["Controlled By:  Job/d\n", "Exit Code:    3\n"] {
+    for wanted in ["Controlled By:  Job/d\n", "Exit Code:    3\n", "Container ID:  process://"] {
         assert!(pod.contains(wanted), "no {wanted:?} in:\n{pod}");
     }
     kubectl.run("delete job d").await.ok();
+    let said = kubectl.run("describe node worker-0").await;
+    assert_eq!(said.err, "");
+    let node = said.ok();
+    for wanted in ["HolderIdentity:  worker-0\n", "RenewTime: "] {
+        assert!(node.contains(wanted), "no {wanted:?} in:\n{node}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -88,6 +88,8 @@ impl Keeper {
                 let (name, hostname) = (before.worker.clone(), before.hostname.clone());
                 return Err(HelloError::NameTaken { name, hostname });
             }
+            let at_home = before.as_ref().filter(|before| before.home == lease.home);
+            lease.home_since = at_home.map(WorkerLease::settled_at);
             match before.filter(|before| before.incarnation == lease.incarnation) {
                 Some(own) if is_living(&own) => {
                     (lease.renewal, lease.started_at) = (own.renewal + 1, own.started_at);

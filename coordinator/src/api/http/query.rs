@@ -4,7 +4,7 @@ use hyper::HeaderMap;
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 
 use crate::api::resources::Verb;
-use crate::registry::{Error, Options, is_apply};
+use crate::registry::{Error, Options, is_apply, is_true};
 
 /// Headers that are options, and no query parameters.
 const HEADERS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
@@ -27,9 +27,9 @@ impl Query {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a flag is set: `watch`, `watch=1`, `watch=true`.
+    /// Whether a flag is set: `watch`, `watch=1`, `watch=True`.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| !matches!(value, "false" | "0"))
+        self.get(name).is_some_and(is_true)
     }
 
     /// The options of a request.
@@ -48,6 +48,11 @@ impl Query {
             }
             if name == "fieldManager" && self.get(name).is_none_or(str::is_empty) {
                 return user_agent(headers);
+            }
+            // Kubernetes' default, and clients hand in what only it forgives: Prefect's template
+            // of Jobs has `completions` among the fields of the pod. Over NATS it is `Strict`.
+            if name == "fieldValidation" && self.get(name).is_none_or(str::is_empty) {
+                return Some("Warn".to_owned());
             }
             self.get(name).map(str::to_owned)
         })
@@ -76,7 +81,11 @@ mod tests {
         assert_eq!(query.get("labelSelector"), Some("a=b,c"));
         assert_eq!(query.get("limit"), Some("500"));
         assert!(query.is_set("watch") && !query.is_set("pretty"));
-        assert!(!Query::parse(Some("watch=false")).is_set("watch"));
+        let flags = [("false", false), ("False", false), ("0", false), ("True", true), ("", true)];
+        for (text, set) in flags {
+            let query = Query::parse(Some(&format!("watch={text}")));
+            assert_eq!(query.is_set("watch"), set, "{text:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Verbs on nodes. A node is a worker's lease, and what clients said of the worker; the second is
 //! an object of its own, which the worker reads.
 
+mod lease;
 mod view;
 mod watch;
 

@@ -9,6 +9,7 @@ use stint_common::wire::{Allocatable, Machine, Request, WorkerLease, WorkerState
 
 use crate::admission::plain::UNSCHEDULABLE;
 use crate::registry::objects::StoredObject;
+use crate::registry::pod_status::RUNTIME;
 
 /// What is known of a worker.
 #[derive(Clone)]
@@ -92,7 +93,7 @@ impl Seen {
             "name": self.lease.worker,
             "uid": self.lease.home,
             "resourceVersion": self.revision().to_string(),
-            "creationTimestamp": format_seconds(self.lease.started_at),
+            "creationTimestamp": format_seconds(self.lease.settled_at()),
             "labels": labels,
         });
         for name in ["annotations", "managedFields"] {
@@ -180,7 +181,7 @@ impl Seen {
                 "bootID": machine.boot_id,
                 "kernelVersion": machine.kernel,
                 "osImage": machine.os_image,
-                "containerRuntimeVersion": format!("process://{}", self.lease.version),
+                "containerRuntimeVersion": format!("{RUNTIME}://{}", self.lease.version),
                 "kubeletVersion": format!("v{}-stint", self.lease.version),
                 "kubeProxyVersion": "",
                 "operatingSystem": "linux",
@@ -243,12 +244,12 @@ pub(super) fn without_heartbeat(node: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use stint_common::id::Incarnation;
     use uuid::Uuid;
 
-    fn seen(state: WorkerState, word: Option<Value>) -> Seen {
+    pub(in crate::registry::nodes) fn seen(state: WorkerState, word: Option<Value>) -> Seen {
         let lease = json!({
             "v": 1, "worker": "w", "incarnation": Incarnation(Uuid::nil()),
             "home": Incarnation(Uuid::from_u128(7)), "renewal": 3, "state": state, "slots": 4,
@@ -267,6 +268,9 @@ mod tests {
         assert_eq!(node["metadata"]["resourceVersion"], "5");
         assert_eq!((&node["spec"], &node["status"]["capacity"]["pods"]), (&json!({}), &json!("4")));
         assert_eq!(node["status"]["conditions"][0]["status"], "True");
+        let mut later = seen(WorkerState::Ready, None);
+        later.lease.home_since = Some("2026-01-10T00:00:00Z".parse().unwrap());
+        assert_eq!(later.object()["metadata"]["creationTimestamp"], "2026-01-10T00:00:00Z");
         let lost = seen(WorkerState::Lost, None).object();
         assert_eq!(lost["status"]["conditions"][0]["status"], "Unknown");
         assert!(!seen(WorkerState::Gone, None).is_node());

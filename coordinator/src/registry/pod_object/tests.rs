@@ -96,6 +96,11 @@ fn condition<'a>(pod: &'a Value, kind: &str) -> &'a Value {
     all.iter().find(|condition| condition["type"] == kind).unwrap()
 }
 
+/// `containerID` of one run of a container.
+fn run(container: &str, restarts: u32) -> Value {
+    json!(format!("process://{}/{container}/{restarts}", pod().uid()))
+}
+
 #[test]
 fn a_new_pod_is_pending_and_owned() {
     let shown = show(None, None);
@@ -125,6 +130,8 @@ fn a_claimed_pod_waits_on_its_node() {
     assert_eq!(ready["message"], "containers with unready status: [main]");
     let state = &shown["status"]["containerStatuses"][0]["state"];
     assert_eq!(state, &json!({"waiting": {"reason": "ContainerCreating"}}));
+    assert_eq!(shown["status"]["containerStatuses"][0].get("containerID"), None);
+    assert_eq!(shown["status"]["observedGeneration"], shown["metadata"]["generation"]);
 }
 
 #[test]
@@ -148,6 +155,7 @@ fn a_running_pod_is_ready_when_its_worker_says_so() {
         let container = &shown["status"]["containerStatuses"][0];
         assert_eq!((&container["restartCount"], &container["ready"]), (&json!(2), &json!(ready)));
         assert_eq!(container["state"], json!({"running": {"startedAt": T1}}));
+        assert_eq!(container["containerID"], run("main", 2));
     }
 }
 
@@ -164,8 +172,10 @@ fn an_ended_pod_tells_how() {
         container["state"]["terminated"],
         json!({
             "exitCode": 137, "signal": 9, "reason": "Error", "startedAt": T1, "finishedAt": T2,
+            "containerID": run("main", 3),
         })
     );
+    assert_eq!(container["containerID"], run("main", 3));
     assert_eq!(container["restartCount"], 3);
     assert_eq!(shown["metadata"]["deletionTimestamp"], "2026-01-15T12:00:35Z");
     assert_eq!(shown["metadata"]["deletionGracePeriodSeconds"], 30);
@@ -255,7 +265,8 @@ fn an_initialized_pod_runs_and_tells_what_failed_before() {
     let template = initialized_template();
     let done = ContainerState::Terminated(Box::new(end_of("init", Exit::Code(0))));
     let since = ContainerState::Running { since: at(T1) };
-    let last = Some(Box::new(end_of("side", Exit::Code(3))));
+    let last = ContainerEnd { restarts: 3, ..end_of("side", Exit::Code(3)) };
+    let last = Some(Box::new(last));
     let backing_off = ContainerState::BackingOff { delay_seconds: 80 };
     let record = running(
         Initialized::At(at(T1)),
@@ -283,6 +294,10 @@ fn an_initialized_pod_runs_and_tells_what_failed_before() {
     assert_eq!(waiting["message"], json!(message));
     assert_eq!(side["lastState"]["terminated"]["exitCode"], 3);
     assert_eq!(side["restartCount"], 4);
+    // It waits: the id is that of the run before.
+    assert_eq!(side["containerID"], run("side", 3));
+    assert_eq!(side["lastState"]["terminated"]["containerID"], run("side", 3));
+    assert_eq!(shown["status"]["containerStatuses"][0]["containerID"], run("main", 0));
 }
 
 #[test]

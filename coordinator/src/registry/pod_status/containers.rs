@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use stint_common::wire::{ContainerEnd, ContainerNow, ContainerState, Exit, PodState, Running};
 
-use super::{PodName, container_specs, init_specs, is_sidecar, time};
+use super::{PodName, RUNTIME, container_specs, init_specs, is_sidecar, time};
 
 /// One status for each main container; none for a pod that ended before any was started.
 pub(super) fn main_statuses(spec: &Value, state: &PodState, pod: PodName<'_>) -> Vec<Value> {
@@ -12,7 +12,7 @@ pub(super) fn main_statuses(spec: &Value, state: &PodState, pod: PodName<'_>) ->
     let each = container_specs(spec).zip(first);
     each.filter_map(|(it, first)| match state {
         PodState::Running(running) if running.detail.is_none() => {
-            Some(show(it, &Facts::running(running, first)))
+            Some(show(it, &Facts::running(it, running, first, pod)))
         }
         PodState::Claimed | PodState::Running(_) | PodState::Terminated(_) => {
             known(it, state, List::Main { initializes }, pod)
@@ -54,7 +54,7 @@ fn known(spec: &Value, state: &PodState, list: List, pod: PodName<'_>) -> Option
                 Some(found) => {
                     // An init container that has succeeded is ready for ever.
                     let done = found.exit == Exit::Code(0) && !is_sidecar(spec);
-                    Facts { ready: list == List::Init && done, ..Facts::ended(found) }
+                    Facts { ready: list == List::Init && done, ..Facts::ended(found, pod) }
                 }
                 // Its turn never came, because of an init container.
                 None if initializes && !end.containers.is_empty() => Facts::waiting(waiting),
@@ -67,6 +67,8 @@ fn known(spec: &Value, state: &PodState, list: List, pod: PodName<'_>) -> Option
 
 /// What a container's status says beside its name and image.
 struct Facts {
+    /// The run that `state` tells of; while it waits, the one before.
+    id: Option<String>,
     state: Value,
     last_state: Value,
     ready: bool,
@@ -77,6 +79,7 @@ struct Facts {
 impl Facts {
     fn waiting(reason: &str) -> Self {
         Self {
+            id: None,
             state: json!({"waiting": {"reason": reason}}),
             last_state: json!({}),
             ready: false,
@@ -86,12 +89,14 @@ impl Facts {
     }
 
     /// The one container of a pod that has nothing else to say.
-    fn running(running: &Running, first: bool) -> Self {
+    fn running(spec: &Value, running: &Running, first: bool, pod: PodName<'_>) -> Self {
+        let restarts = if first { running.restarts } else { 0 };
         Self {
+            id: Some(run_id(pod, spec["name"].as_str().unwrap_or_default(), restarts)),
             state: json!({"running": {"startedAt": time(running.started_at)}}),
             ready: running.ready,
             started: true,
-            restarts: if first { running.restarts } else { 0 },
+            restarts,
             ..Self::waiting("")
         }
     }
@@ -108,7 +113,14 @@ impl Facts {
                 json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}})
             }
             ContainerState::Running { since } => json!({"running": {"startedAt": time(*since)}}),
-            ContainerState::Terminated(end) => json!({"terminated": terminated(end)}),
+            ContainerState::Terminated(end) => json!({"terminated": terminated(end, pod)}),
+        };
+        let id = match &now.state {
+            ContainerState::Running { .. } => Some(run_id(pod, &now.name, now.restarts)),
+            ContainerState::Terminated(end) => ended_id(end, pod),
+            ContainerState::Waiting | ContainerState::BackingOff { .. } => {
+                now.last.as_ref().and_then(|end| ended_id(end, pod))
+            }
         };
         let ended = match &now.state {
             ContainerState::Terminated(end) => end.before.as_ref(),
@@ -117,18 +129,20 @@ impl Facts {
             | ContainerState::Running { .. } => now.last.as_ref(),
         };
         Self {
+            id,
             state,
-            last_state: last_state(ended.map(|end| &**end)),
+            last_state: last_state(ended.map(|end| &**end), pod),
             ready: now.ready,
             started: now.started,
             restarts: now.restarts,
         }
     }
 
-    fn ended(end: &ContainerEnd) -> Self {
+    fn ended(end: &ContainerEnd, pod: PodName<'_>) -> Self {
         Self {
-            state: json!({"terminated": terminated(end)}),
-            last_state: last_state(end.before.as_deref()),
+            id: ended_id(end, pod),
+            state: json!({"terminated": terminated(end, pod)}),
+            last_state: last_state(end.before.as_deref(), pod),
             ready: false,
             started: false,
             restarts: end.restarts,
@@ -136,11 +150,23 @@ impl Facts {
     }
 }
 
-fn last_state(end: Option<&ContainerEnd>) -> Value {
-    end.map_or_else(|| json!({}), |end| json!({"terminated": terminated(end)}))
+/// `containerID` of one run of a container: what the node says that runs it, then what no other run
+/// of any pod is called.
+fn run_id(pod: PodName<'_>, container: &str, restarts: u32) -> String {
+    format!("{RUNTIME}://{}/{container}/{restarts}", pod.uid)
 }
 
-fn terminated(end: &ContainerEnd) -> Value {
+/// The same of a run that has ended; none if there was none.
+fn ended_id(end: &ContainerEnd, pod: PodName<'_>) -> Option<String> {
+    let tried = end.started_at.is_some() || end.exit == Exit::NotStarted;
+    tried.then(|| run_id(pod, &end.name, end.restarts))
+}
+
+fn last_state(end: Option<&ContainerEnd>, pod: PodName<'_>) -> Value {
+    end.map_or_else(|| json!({}), |end| json!({"terminated": terminated(end, pod)}))
+}
+
+fn terminated(end: &ContainerEnd, pod: PodName<'_>) -> Value {
     let mut state = Map::new();
     state.insert("exitCode".to_owned(), json!(end.exit_code()));
     if let Exit::Signal(signal) = end.exit {
@@ -153,6 +179,9 @@ fn terminated(end: &ContainerEnd) -> Value {
     }
     state.insert("startedAt".to_owned(), end.started_at.map_or(Value::Null, time));
     state.insert("finishedAt".to_owned(), time(end.finished_at));
+    if let Some(id) = ended_id(end, pod) {
+        state.insert("containerID".to_owned(), json!(id));
+    }
     Value::Object(state)
 }
 
@@ -165,7 +194,7 @@ fn go_seconds(seconds: u32) -> String {
 }
 
 fn show(spec: &Value, facts: &Facts) -> Value {
-    json!({
+    let mut status = json!({
         "name": spec["name"],
         "state": facts.state,
         "lastState": facts.last_state,
@@ -174,5 +203,9 @@ fn show(spec: &Value, facts: &Facts) -> Value {
         "image": spec["image"],
         "imageID": "",
         "started": facts.started,
-    })
+    });
+    if let Some(id) = &facts.id {
+        status["containerID"] = json!(id);
+    }
+    status
 }

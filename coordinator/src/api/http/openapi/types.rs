@@ -3,6 +3,7 @@
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectRulesReview};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount,
 };
@@ -60,6 +61,7 @@ impl Schemas {
             ("", "Secret") => self.of::<Secret>(),
             ("", "Service") => self.of::<Service>(),
             ("", "ServiceAccount") => self.of::<ServiceAccount>(),
+            ("coordination.k8s.io", "Lease") => self.of::<Lease>(),
             ("events.k8s.io", "Event") => self.of::<EventsEvent>(),
             ("authentication.k8s.io", "SelfSubjectReview") => self.of::<SelfSubjectReview>(),
             ("authorization.k8s.io", "SelfSubjectAccessReview") => {

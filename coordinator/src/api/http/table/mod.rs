@@ -73,6 +73,7 @@ fn columns(kind: &str) -> &'static Columns {
         "Pod" => &pod::COLUMNS,
         "ConfigMap" => &objects::CONFIG_MAPS,
         "Event" => &objects::EVENTS,
+        "Lease" => &objects::LEASES,
         "Namespace" => &objects::NAMESPACES,
         "Node" => &objects::NODES,
         "Secret" => &objects::SECRETS,

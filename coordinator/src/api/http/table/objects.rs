@@ -71,6 +71,12 @@ pub(super) static SERVICES: Columns = Columns {
     conditions: |_| None,
 };
 
+pub(super) static LEASES: Columns = Columns {
+    heads: &[NAME, Head::text("Holder", "The worker that renews it."), AGE],
+    cells: |lease, now| vec![name(lease), lease["spec"]["holderIdentity"].clone(), age(lease, now)],
+    conditions: |_| None,
+};
+
 pub(super) static NODES: Columns = Columns {
     heads: &[
         NAME,
