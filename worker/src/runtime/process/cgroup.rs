@@ -364,7 +364,7 @@ impl Own {
         }
         let leaf = leaf(&base, name);
         let in_it = base != self.mount && (self.own == base || self.own == leaf);
-        let unit = in_it.then(|| Unit { base, leaf });
+        let unit = in_it.then_some(Unit { base, leaf });
         Ok(Some(Tree { root, version: Version::Two, controllers, unit }))
     }
 
