@@ -152,9 +152,9 @@ async fn stream_info(jet: &Jet, name: &str) -> Result<Config, AskError> {
     Ok(info.config)
 }
 
-/// The server puts by what a stream may grow to, and has three quarters of what is free on its disk.
-/// Where that is not enough the stream gets a quarter of what was asked for, and so on: output goes
-/// earlier, and what is left is for Jobs.
+/// The server puts by what a stream may grow to, and has three quarters of what is free on its
+/// disk. Where that is not enough the stream gets a quarter of what was asked for, and so on:
+/// output goes earlier, and what is left is for Jobs.
 async fn create_stream(jet: &Jet, mut config: Config) -> Result<(), AskError> {
     let name = config.name.clone();
     loop {

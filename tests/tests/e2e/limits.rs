@@ -1,5 +1,5 @@
-//! A server whose messages are smaller than usual (what may not fit is refused before it begins, and
-//! what is accepted fits to its end), or that has less storage.
+//! A server whose messages are smaller than usual (what may not fit is refused before it begins,
+//! and what is accepted fits to its end), or that has less storage.
 
 use serde_json::json;
 use stint_tests::api::{counters, name};
@@ -32,8 +32,8 @@ async fn jobs_fit_the_servers_messages_whatever_becomes_of_them() {
     api.send("jobs.patch.other", &[], many).await.refused(413);
 }
 
-/// nats-server promises a stream the storage that it may grow to, or refuses it: on a small disk, too,
-/// there must be streams for output and Events.
+/// nats-server promises a stream the storage that it may grow to, or refuses it: on a small disk,
+/// too, there must be streams for output and Events.
 #[tokio::test]
 async fn a_server_with_little_storage_keeps_less_output() {
     let shape = Shape { max_store: Some(1 << 30), ..Shape::default() };
