@@ -396,7 +396,7 @@ def power_cut():
     (STATE / "cut").write_text(json.dumps(get("job", "cut")["status"]))
     os.sync()
     for n in range(5):
-        job(f"late-{n}", ["true"])
+        job(f"late-{n}", ["true"], backoffLimit=6)
     Path("/proc/sysrq-trigger").write_text("b")
 
 
