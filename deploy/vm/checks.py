@@ -343,7 +343,7 @@ def as_user():
     run("adduser", "--disabled-password", "--gecos", "", "sue")
     uid = run("id", "-u", "sue")
     run("loginctl", "enable-linger", "sue")
-    until(lambda: Path(f"/run/user/{uid}/bus").exists())
+    until(lambda: Path(f"/run/user/{uid}/systemd/private").exists())
     words = ["/usr/bin/stint", "worker", *FLAGS.split(), "--data"]
     mine = ["runuser", "-u", "sue", "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid}"]
     global group
