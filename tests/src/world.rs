@@ -50,6 +50,8 @@ pub struct Shape {
     pub max_payload: Option<u32>,
     /// `sync_interval: always` of nats-server.
     pub sync_always: bool,
+    /// `max_file_store` of nats-server, in bytes.
+    pub max_store: Option<u64>,
 }
 
 impl Default for Shape {
@@ -63,6 +65,7 @@ impl Default for Shape {
             keep_deleted: None,
             max_payload: None,
             sync_always: false,
+            max_store: None,
         }
     }
 }
@@ -426,11 +429,12 @@ fn server_program(stint: &Path, dir: &Path) -> Program {
 async fn start_server(keeper: &Keeper, stint: &Path, dir: &Path, shape: &Shape) -> (u16, Part) {
     let payload = shape.max_payload.map_or_else(String::new, |max| format!("max_payload: {max}\n"));
     let sync = if shape.sync_always { ", sync_interval: always" } else { "" };
+    let store = shape.max_store.map_or_else(String::new, |max| format!(", max_file_store: {max}"));
     loop {
         let port = free_port();
         let config = format!(
             "listen: 127.0.0.1:{port}\nserver_name: \"test-{port}-{}\"\n\
-             {payload}jetstream {{ store_dir: \"{}\"{sync} }}\n",
+             {payload}jetstream {{ store_dir: \"{}\"{sync}{store} }}\n",
             std::process::id(),
             dir.join("jetstream").display()
         );

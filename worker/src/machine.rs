@@ -83,6 +83,12 @@ impl Machine {
                 "limits of pods are enforced only as far as this machine can"
             );
         }
+        if self.pids.is_some() && !can.pids_limits {
+            tracing::warn!(
+                "--pids is not kept: this worker may not use the control group that counts \
+                 processes; under systemd its unit needs Delegate="
+            );
+        }
         let all = [
             (Need::Views, can.views),
             (Need::MemoryVolumes, can.memory_volumes),

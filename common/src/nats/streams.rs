@@ -16,6 +16,10 @@ const WORK_ACK_WAIT: Duration = Duration::from_secs(5);
 const WORK_MAX_ACK_PENDING: i64 = 65_536;
 /// Cap of open pulls of one class; the default of 512 would silently starve the 513th worker.
 const WORK_MAX_WAITING: i64 = 16_384;
+/// The server has not so much storage as a stream may grow to: of one server, of a cluster.
+const NO_ROOM: [u32; 2] = [10_047, 10_005];
+/// A stream that may not even grow to this is of no use.
+const LEAST_BYTES: i64 = 16 << 20;
 
 /// How much history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,13 +152,25 @@ async fn stream_info(jet: &Jet, name: &str) -> Result<Config, AskError> {
     Ok(info.config)
 }
 
-async fn create_stream(jet: &Jet, config: Config) -> Result<(), AskError> {
+/// The server puts by what a stream may grow to, and has three quarters of what is free on its
+/// disk. Where that is not enough the stream gets a quarter of what was asked for, and so on:
+/// output goes earlier, and what is left is for Jobs.
+async fn create_stream(jet: &Jet, mut config: Config) -> Result<(), AskError> {
     let name = config.name.clone();
-    match jet.ask::<Value>(&format!("STREAM.CREATE.{name}"), &json!(config)).await {
-        Ok(_) => Ok(()),
-        // Another coordinator was faster; its configuration is the same.
-        Err(error) if error.is_refusal(400) => stream_info(jet, &name).await.map(drop),
-        Err(error) => Err(error),
+    loop {
+        match jet.ask::<Value>(&format!("STREAM.CREATE.{name}"), &json!(config)).await {
+            Ok(_) => return Ok(()),
+            // Another coordinator was faster; its configuration is the same.
+            Err(error) if error.is_refusal(400) => return stream_info(jet, &name).await.map(drop),
+            Err(AskError::Refused(refusal))
+                if NO_ROOM.contains(&refusal.err_code) && config.max_bytes / 4 >= LEAST_BYTES =>
+            {
+                let (asked, bytes) = (config.max_bytes, config.max_bytes / 4);
+                tracing::warn!(stream = %name, asked, bytes, "the server has no room for so much");
+                config.max_bytes = bytes;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! A server whose messages are smaller than usual: what may not fit is refused before it begins,
-//! and what is accepted fits to its end.
+//! A server whose messages are smaller than usual (what may not fit is refused before it begins,
+//! and what is accepted fits to its end), or that has less storage.
 
 use serde_json::json;
-use stint_tests::api::counters;
+use stint_tests::api::{counters, name};
 use stint_tests::{Shape, World, job};
 
 use super::STINT;
@@ -30,4 +30,16 @@ async fn jobs_fit_the_servers_messages_whatever_becomes_of_them() {
     let other = job("other").indexed().spec(&json!({"completions": 100_000, "suspend": true}));
     api.create(&other.build()).await;
     api.send("jobs.patch.other", &[], many).await.refused(413);
+}
+
+/// nats-server promises a stream the storage that it may grow to, or refuses it: on a small disk,
+/// too, there must be streams for output and Events.
+#[tokio::test]
+async fn a_server_with_little_storage_keeps_less_output() {
+    let shape = Shape { max_store: Some(1 << 30), ..Shape::default() };
+    let world = World::start(STINT, shape).await;
+    let api = world.api("default");
+    api.complete(&job("small").script("head -c 100000 /dev/zero").build()).await;
+    let pods = api.pods("small").await;
+    assert_eq!(api.log(name(&pods[0]), &[]).await.len(), 100_000);
 }

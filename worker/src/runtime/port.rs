@@ -129,6 +129,8 @@ pub struct Abilities {
     pub memory_limits: bool,
     /// CPU time can be limited.
     pub cpu_limits: bool,
+    /// How many processes there may be can be limited.
+    pub pids_limits: bool,
 }
 
 /// How far the output of a run was dealt with.

@@ -215,6 +215,7 @@ impl Server {
             self.over = true;
             return;
         }
+        self.runtime.agent_left();
         tracing::info!("the agent is gone; its pods go on");
     }
 
@@ -251,6 +252,7 @@ impl Server {
 
     fn welcome(&mut self, protocol: u32) {
         tracing::info!(protocol, "an agent is there");
+        self.runtime.agent_came();
         let (notes, runs, last_run) = self.keep.welcome();
         let welcome = Welcome {
             protocol: PROTOCOL,

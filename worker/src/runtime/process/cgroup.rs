@@ -8,15 +8,19 @@
 //! What the machine has is found out once, when the runtime opens. Only runs that have limits get a
 //! cgroup; the launcher joins it before it does anything else.
 
+mod room;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use uuid::Uuid;
 
+use self::room::{Limited, Unit};
 use super::launcher::mount_point;
 use crate::launch::Limits;
 use crate::runtime::{RunId, StartError};
@@ -49,6 +53,8 @@ struct Tree {
     root: PathBuf,
     version: Version,
     controllers: BTreeSet<Controller>,
+    /// The unit whose cgroup counts for this tree, and in which the next agent may have to start.
+    unit: Option<Unit>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +64,14 @@ enum Version {
 }
 
 /// The trees of this machine; none where the worker may not use any.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Cgroups {
     trees: Vec<Tree>,
+    limited: Arc<Mutex<Limited>>,
+}
+
+fn locked(limited: &Mutex<Limited>) -> MutexGuard<'_, Limited> {
+    limited.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cgroups {
@@ -81,7 +92,11 @@ impl Cgroups {
                 }
             }
         }
-        Self { trees }
+        Self { trees, limited: Arc::default() }
+    }
+
+    fn limited(&self) -> MutexGuard<'_, Limited> {
+        locked(&self.limited)
     }
 
     /// Removes this worker's own cgroups, once no run is left.
@@ -90,6 +105,7 @@ impl Cgroups {
             if let Err(error) = fs::remove_dir(&tree.root) {
                 tracing::debug!(path = %tree.root.display(), %error, "removing a cgroup");
             }
+            tree.leave_unit();
         }
     }
 
@@ -102,26 +118,36 @@ impl Cgroups {
     /// what can.
     pub(super) fn make(&self, run: RunId, limits: &Limits) -> Result<RunCgroup, StartError> {
         let worker = |source| StartError::Worker { what: "limiting a container", source };
-        let mut made = RunCgroup { places: Vec::new() };
+        let mut made = RunCgroup { run, places: Vec::new(), limited: self.limited.clone() };
+        // Held all the while: limits begin to hold, or cease to, for all runs.
+        let mut limited = self.limited();
+        limited.add(run, *limits);
         for tree in &self.trees {
             let directory = tree.root.join(format!("r{}", run.0));
             let place = Place { directory, version: tree.version };
             place.make().map_err(worker)?;
             // Noted first: what is half made is removed, too.
             made.places.push(place);
-            let place = &made.places[made.places.len() - 1];
-            for controller in &tree.controllers {
-                place.limit(*controller, limits).map_err(worker)?;
+            if !limited.makes_room || tree.unit.is_none() {
+                tree.limit(&made.places[made.places.len() - 1], limits).map_err(worker)?;
             }
         }
         Ok(made)
     }
 }
 
+impl Tree {
+    fn limit(&self, place: &Place, limits: &Limits) -> io::Result<()> {
+        self.controllers.iter().try_for_each(|controller| place.limit(*controller, limits))
+    }
+}
+
 /// The cgroup of one run: a directory in each tree. Dropped, it is removed if it is empty.
 #[derive(Debug)]
 pub(super) struct RunCgroup {
+    run: RunId,
     places: Vec<Place>,
+    limited: Arc<Mutex<Limited>>,
 }
 
 #[derive(Debug)]
@@ -140,15 +166,11 @@ impl RunCgroup {
     pub(super) fn kill(&self) -> bool {
         self.places.first().is_none_or(Place::kill)
     }
-
-    /// Whether the kernel killed something in it for want of memory.
-    pub(super) fn ran_out_of_memory(&self) -> bool {
-        self.places.iter().any(Place::ran_out_of_memory)
-    }
 }
 
 impl Drop for RunCgroup {
     fn drop(&mut self) {
+        locked(&self.limited).remove(self.run);
         for place in &self.places {
             if let Err(error) = fs::remove_dir(&place.directory) {
                 // Swept by the worker's next life.
@@ -253,9 +275,10 @@ struct Own {
 }
 
 /// The cgroup of the whole unit, if systemd has put the agent into one of its own below it
-/// (`DelegateSubgroup=`): there it can put the next agent while pods of this one run.
-fn unit_of(own: &Path) -> &Path {
-    let in_subgroup = own.file_name().is_some_and(|name| name == SUBGROUP);
+/// (`DelegateSubgroup=`): there it can put the next agent while pods of this one run. An earlier
+/// life may have moved the agent into another one.
+fn unit_of<'a>(own: &'a Path, name: &str) -> &'a Path {
+    let in_subgroup = own.file_name().is_some_and(|it| it == SUBGROUP || it == &*leaf_name(name));
     own.parent().filter(|_| in_subgroup).unwrap_or(own)
 }
 
@@ -313,6 +336,7 @@ impl Own {
                     root,
                     version: Version::One,
                     controllers: self.controllers.clone(),
+                    unit: None,
                 }))
             }
             Version::Two => self.take_unified(name, agent),
@@ -320,18 +344,17 @@ impl Own {
     }
 
     fn take_unified(&self, name: &str, agent: Option<i32>) -> io::Result<Option<Tree>> {
-        let own = unit_of(&self.own);
-        let there = controllers_in(&own.join("cgroup.controllers"));
-        if there.is_empty() {
+        let own = unit_of(&self.own, name);
+        let (base, controllers) = match self.delegate(own, (name, agent)) {
+            Ok(controllers) => (own.to_owned(), controllers),
+            // Others are in it, as in a session of a user. Root may have a place of its own, and
+            // there may be more that limits than there is here.
+            Err(error) if own == self.mount => return Err(error),
+            Err(_) => (self.mount.clone(), self.delegate(&self.mount, (name, agent))?),
+        };
+        if controllers.is_empty() {
             return Ok(None);
         }
-        let delegated = self.delegate(own, (name, agent), &there);
-        let (base, controllers) = match delegated {
-            Ok(controllers) => (own.to_owned(), controllers),
-            // Others are in it, as in a session of a user. Root may have a place of its own.
-            Err(error) if own == self.mount => return Err(error),
-            Err(_) => (self.mount.clone(), self.delegate(&self.mount, (name, agent), &there)?),
-        };
         let root = base.join(name);
         make_empty(&root)?;
         for (controller, word) in CONTROLLERS {
@@ -339,7 +362,10 @@ impl Own {
                 fs::write(root.join("cgroup.subtree_control"), format!("+{word}"))?;
             }
         }
-        Ok(Some(Tree { root, version: Version::Two, controllers }))
+        let leaf = leaf(&base, name);
+        let in_it = base != self.mount && (self.own == base || self.own == leaf);
+        let unit = in_it.then_some(Unit { base, leaf });
+        Ok(Some(Tree { root, version: Version::Two, controllers, unit }))
     }
 
     /// Has `base` count for its children. Nobody may be in it for that, neither this process nor
@@ -348,25 +374,49 @@ impl Own {
         &self,
         base: &Path,
         (name, agent): (&str, Option<i32>),
-        wanted: &BTreeSet<Controller>,
     ) -> io::Result<BTreeSet<Controller>> {
+        let wanted = controllers_in(&base.join("cgroup.controllers"));
         let control = base.join("cgroup.subtree_control");
-        if base != self.mount && !controllers_in(&control).is_superset(wanted) {
-            let leaf = base.join(format!("{name}-worker"));
+        let mut moved = None;
+        if base != self.mount && !controllers_in(&control).is_superset(&wanted) {
+            let leaf = leaf(base, name);
             if !leaf.is_dir() {
                 fs::create_dir(&leaf)?;
             }
-            for process in [Some(getpid().as_raw()), agent].into_iter().flatten() {
-                fs::write(leaf.join("cgroup.procs"), process.to_string())?;
-            }
+            move_into(&leaf, agent)?;
+            moved = Some(leaf);
         }
-        for (controller, word) in CONTROLLERS {
-            if wanted.contains(&controller) && !controllers_in(&control).contains(&controller) {
-                fs::write(&control, format!("+{word}"))?;
+        let enable = |(controller, word): &(Controller, &str)| {
+            let missing = wanted.contains(controller);
+            let missing = missing && !controllers_in(&control).contains(controller);
+            if missing { fs::write(&control, format!("+{word}")) } else { Ok(()) }
+        };
+        if let Err(error) = CONTROLLERS.iter().try_for_each(enable) {
+            // Nothing is left in what belongs to others.
+            if let Some(leaf) = moved {
+                let _kept = move_into(base, agent).and_then(|()| fs::remove_dir(leaf));
             }
+            return Err(error);
         }
-        Ok(controllers_in(&control).intersection(wanted).copied().collect())
+        Ok(controllers_in(&control).intersection(&wanted).copied().collect())
     }
+}
+
+/// Where the processes of a unit go.
+fn leaf(base: &Path, name: &str) -> PathBuf {
+    base.join(leaf_name(name))
+}
+
+fn leaf_name(name: &str) -> String {
+    format!("{name}-worker")
+}
+
+/// Moves this process, and the one that it works for.
+fn move_into(cgroup: &Path, agent: Option<i32>) -> io::Result<()> {
+    [Some(getpid().as_raw()), agent]
+        .into_iter()
+        .flatten()
+        .try_for_each(|process| fs::write(cgroup.join("cgroup.procs"), process.to_string()))
 }
 
 fn controllers_in(file: &Path) -> BTreeSet<Controller> {
@@ -414,8 +464,11 @@ mod tests {
 
     #[test]
     fn an_agents_own_cgroup_stands_for_its_unit() {
-        assert_eq!(unit_of(Path::new("/x/a.service/stint-agent")), Path::new("/x/a.service"));
-        assert_eq!(unit_of(Path::new("/x/a.service")), Path::new("/x/a.service"));
+        for own in ["/x/a.service/stint-agent", "/x/a.service/stint-1-worker", "/x/a.service"] {
+            assert_eq!(unit_of(Path::new(own), "stint-1"), Path::new("/x/a.service"));
+        }
+        let of_another = Path::new("/x/a.service/stint-2-worker");
+        assert_eq!(unit_of(of_another, "stint-1"), of_another);
     }
 
     #[test]

@@ -246,6 +246,16 @@ impl ProcessRuntime {
         self.wait_until(CLOSE_WITHIN, |registry| registry.runs.is_empty())
     }
 
+    /// The process that this one runs pods for is gone, and another is to be started in its place.
+    pub fn agent_left(&self) {
+        self.shared.cgroups.make_room();
+    }
+
+    /// The next one is there.
+    pub fn agent_came(&self) {
+        self.shared.cgroups.limit_again();
+    }
+
     /// How many runs wait for a place.
     #[must_use]
     pub fn in_line(&self) -> usize {
@@ -362,6 +372,7 @@ impl Runtime for ProcessRuntime {
             root: rights::may_be_anybody(),
             memory_limits: limits.contains(&Controller::Memory),
             cpu_limits: limits.contains(&Controller::Cpu),
+            pids_limits: limits.contains(&Controller::Pids),
         }
     }
 
