@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::{Compression, Config, RetentionPolicy, Storag
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{AskError, Jet};
+use super::{AskError, Jet, Refusal};
 
 /// How long a delivered work item may stay unanswered: what a worker pulled, and did not live to
 /// claim, comes again after that. A claim takes milliseconds; an item that comes twice is harmless.
@@ -16,8 +16,10 @@ const WORK_ACK_WAIT: Duration = Duration::from_secs(5);
 const WORK_MAX_ACK_PENDING: i64 = 65_536;
 /// Cap of open pulls of one class; the default of 512 would silently starve the 513th worker.
 const WORK_MAX_WAITING: i64 = 16_384;
-/// The server has not so much storage as a stream may grow to: of one server, of a cluster.
-const NO_ROOM: [u32; 2] = [10_047, 10_005];
+/// The server has not so much storage as a stream may grow to (`JSStorageResourcesExceededErr`).
+const NO_ROOM: u32 = 10_047;
+/// No server of a cluster can take a stream (`JSClusterNoPeersErrF`), and the text says why.
+const NO_PEERS: u32 = 10_005;
 /// A stream that may not even grow to this is of no use.
 const LEAST_BYTES: i64 = 16 << 20;
 
@@ -160,18 +162,24 @@ async fn create_stream(jet: &Jet, mut config: Config) -> Result<(), AskError> {
     loop {
         match jet.ask::<Value>(&format!("STREAM.CREATE.{name}"), &json!(config)).await {
             Ok(_) => return Ok(()),
-            // Another coordinator was faster; its configuration is the same.
-            Err(error) if error.is_refusal(400) => return stream_info(jet, &name).await.map(drop),
             Err(AskError::Refused(refusal))
-                if NO_ROOM.contains(&refusal.err_code) && config.max_bytes / 4 >= LEAST_BYTES =>
+                if lacks_room(&refusal) && config.max_bytes / 4 >= LEAST_BYTES =>
             {
                 let (asked, bytes) = (config.max_bytes, config.max_bytes / 4);
                 tracing::warn!(stream = %name, asked, bytes, "the server has no room for so much");
                 config.max_bytes = bytes;
             }
+            // Another coordinator was faster; its configuration is the same.
+            Err(error) if error.is_refusal(400) => return stream_info(jet, &name).await.map(drop),
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether less would be taken. A server of a cluster that is only away is waited for.
+fn lacks_room(refusal: &Refusal) -> bool {
+    let no_peers = refusal.err_code == NO_PEERS && refusal.description.contains("storage");
+    refusal.err_code == NO_ROOM || no_peers
 }
 
 fn configs(jet: &Jet, limits: &StreamLimits) -> Vec<Config> {

@@ -102,6 +102,7 @@ impl Tail {
             recent: VecDeque::new(),
             target: 0,
             wide,
+            recognized: true,
             caught_up: false,
             sender,
         };
@@ -132,6 +133,8 @@ struct Reader {
     target: u64,
     /// Everything is read, wanted or not.
     wide: bool,
+    /// What was read before an interruption was found there again, as far as it still stands.
+    recognized: bool,
     caught_up: bool,
     sender: mpsc::Sender<TailEvent>,
 }
@@ -194,6 +197,8 @@ impl Reader {
                     continue;
                 }
                 Ok(Lost::Again(reason)) => {
+                    // Before anything is said of it, the next consumer must have come so far.
+                    self.recognized = self.recent.is_empty();
                     tracing::debug!(stream = self.stream, last = self.last, reason, "reading on");
                     tries = 1;
                 }
@@ -221,7 +226,7 @@ impl Reader {
         if self.caught_up {
             drop(self.sender.send(TailEvent::Resumed(self.last)).await);
         }
-        if self.last >= self.target {
+        if self.last >= self.target && self.recognized {
             self.say_caught_up().await;
         }
         let lost = loop {
@@ -326,6 +331,7 @@ impl Reader {
             reply: inbox,
             to_come: 0,
             sequence: 0,
+            at: 0,
         };
         Ok(cursor)
     }
@@ -381,9 +387,10 @@ impl Reader {
         if !entries.is_empty() && self.sender.send(TailEvent::Entries(entries)).await.is_err() {
             return Err(Lost::Unwanted);
         }
-        if idle || self.last >= self.target {
+        self.recognized |= idle || consumer.at >= self.last;
+        if outcome.is_ok() && (idle || self.last >= self.target && self.recognized) {
             if std::mem::take(&mut self.wide) {
-                return outcome.and(Err(Lost::Narrow));
+                return Err(Lost::Narrow);
             }
             self.say_caught_up().await;
         }
@@ -413,6 +420,8 @@ struct Cursor {
     reply: String,
     to_come: u64,
     sequence: u64,
+    /// The last message that came, by its place in the stream.
+    at: u64,
 }
 
 impl Cursor {
@@ -448,6 +457,7 @@ impl Cursor {
             return Err(Lost::Again("a message was skipped"));
         }
         self.sequence = delivery.consumer_sequence;
+        self.at = delivery.stream_sequence;
         self.to_come = self.to_come.saturating_sub(1);
         let entry = Entry {
             subject: message.subject,

@@ -37,8 +37,8 @@ pub struct WorkerLease {
     pub hostname: String,
     /// When this incarnation began.
     pub started_at: Timestamp,
-    /// When the first life of this home began; absent from that one, and from those of versions
-    /// that did not say it yet.
+    /// When the first life of this home began; absent from that life's first lease, and from those
+    /// that a version wrote or recorded as lost that did not say it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_since: Option<Timestamp>,
     /// How long the lease lasts after this renewal, in milliseconds.

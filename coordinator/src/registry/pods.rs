@@ -1,12 +1,12 @@
 //! Verbs on pods. A pod is its Job's template, its record and its order; nothing of it is stored as
 //! an object, and one that nobody has claimed yet follows from its Job's ledger alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use stint_common::id::{Attempt, PodId, Slot};
+use stint_common::id::{self, Attempt, JobUid, PodId, Slot};
 use stint_common::names::{PodsSubject, parse_pod_name, pod_generate_name};
 use stint_common::nats::{ALL, Entry, Tail, TailEvent};
 use stint_common::pod_meta::{
@@ -22,7 +22,7 @@ use super::convert::StoredJob;
 use super::error::PODS;
 use super::options::Options;
 use super::pod_object::{Deletion, PodView, pod_object};
-use super::pods_pages::{Next, Snapshot};
+use super::pods_pages::{Asked, Snapshot, Token};
 use super::pods_position::PodsPosition;
 use super::scheduling::{is_unclaimed, unschedulable};
 use super::selector::LabelSelector;
@@ -108,8 +108,8 @@ impl PodNews {
 pub(super) struct PodsPage {
     pub(super) items: Vec<Value>,
     pub(super) position: PodsPosition,
-    /// The list goes on behind this pod.
-    more: Option<PodId>,
+    /// Where the list goes on.
+    more: Option<Token>,
 }
 
 /// A pod, found by its name.
@@ -219,15 +219,17 @@ impl Registry {
     ) -> Result<PodsPage, Error> {
         let matches =
             options.fields.for_pods().map_err(|error| Error::BadRequest(error.to_string()))?;
-        let after = options.continue_after.as_deref().map(read_continue).transpose()?;
+        let begun = options.continue_after.as_deref().map(read_continue).transpose()?;
+        let after = begun.map(|token| token.after);
+        let asked = Asked::new(namespace, options);
         // From before the list on, so that a watch can go on from it.
         drop(self.pods_feed().await);
-        let begun = after.map(|after| Next::new(namespace, options, after));
-        let snapshot = match begun.and_then(|next| self.pods_pages.find(&next)) {
+        let begun = begun.and_then(|token| token.snapshot);
+        let snapshot = match begun.and_then(|id| self.pods_pages.find(id, &asked)) {
             Some(snapshot) => snapshot,
             None => Arc::new(self.snapshot_of_pods(namespace, options).await?),
         };
-        let Snapshot { jobs, news, position } = &*snapshot;
+        let Snapshot { jobs, news, position, .. } = &*snapshot;
         // The list goes on behind the pod that the page before ended with; a Job that is gone since
         // then takes its place in the order along, so the page after it begins with the Job that
         // follows.
@@ -266,8 +268,11 @@ impl Registry {
                 }
             }
         }
-        if let Some(last) = more {
-            self.pods_pages.keep(Next::new(namespace, options, last), &snapshot);
+        let id = snapshot.id;
+        let more = more.map(|after| Token { after, snapshot: Some(id) });
+        match more {
+            Some(_) => self.pods_pages.keep(asked, &snapshot),
+            None => self.pods_pages.forget(id),
         }
         Ok(PodsPage { items, position: *position, more })
     }
@@ -284,7 +289,7 @@ impl Registry {
         let revision = self.pods_revision().await?;
         let (news, newest) = self.read_news(&jobs).await;
         let position = PodsPosition { jobs: applied, slots: 0, pods: revision.max(newest) };
-        Ok(Snapshot { jobs, news, position })
+        Ok(Snapshot { id: id::draw(), jobs, news, position })
     }
 
     /// Jobs whose pods a request can mean: the selector may name one. And the revision that this is
@@ -318,6 +323,8 @@ impl Registry {
             [job] => vec![names.pods(Some(job.uid)), names.orders(Some(job.uid))],
             _ => vec![ALL.to_owned()],
         };
+        let alone = filters.len() == 1;
+        let wanted: HashSet<JobUid> = jobs.iter().map(|job| job.uid).collect();
         let start = |filter| Tail::start(self.jet.clone(), names.pods_stream(), vec![filter]);
         let tails: Vec<Tail> = filters.into_iter().map(start).collect();
         let mut news: BTreeMap<PodId, PodNews> = BTreeMap::new();
@@ -325,18 +332,32 @@ impl Registry {
         for mut tail in tails {
             while let Some(TailEvent::Entries(entries)) = tail.next().await {
                 for entry in entries {
-                    revision = revision.max(entry.sequence);
-                    self.take_news(&mut news, &entry);
+                    // One of several that has come so far says nothing of the others.
+                    revision = if alone { entry.sequence } else { 0 };
+                    self.take_news(&wanted, &mut news, &entry);
                 }
             }
         }
         (news, revision)
     }
 
-    fn take_news(&self, news: &mut BTreeMap<PodId, PodNews>, entry: &Entry) {
+    fn take_news(
+        &self,
+        wanted: &HashSet<JobUid>,
+        news: &mut BTreeMap<PodId, PodNews>,
+        entry: &Entry,
+    ) {
         let Some(subject) = self.jet.names.parse_pods_subject(&entry.subject) else { return };
         let pod = subject.pod();
-        news.entry(pod).or_default().take(subject, &entry.payload, entry.sequence);
+        if !wanted.contains(&pod.job) {
+            return;
+        }
+        let news = news.entry(pod).or_default();
+        news.take(subject, &entry.payload, entry.sequence);
+        // Lists do not show it, and it may be most of a record.
+        if let Some(PodRecord { state: PodState::Terminated(end), .. }) = &mut news.record {
+            end.containers.iter_mut().for_each(|container| container.logs.inline = None);
+        }
     }
 
     /// One pod.
@@ -400,9 +421,9 @@ impl Registry {
     }
 }
 
-fn read_continue(token: &str) -> Result<PodId, Error> {
+fn read_continue(token: &str) -> Result<Token, Error> {
     let bad = || "continue key is not valid: it must come from the list before".to_owned();
-    token.parse().map_err(|_| Error::BadRequest(bad()))
+    Token::read(token).ok_or_else(|| Error::BadRequest(bad()))
 }
 
 fn not_found(name: &str) -> Error {

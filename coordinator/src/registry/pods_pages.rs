@@ -5,13 +5,14 @@
 //! is made of what there is by then, and begins behind the pod that the page before ended with.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+use std::fmt::{self, Display, Formatter};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stint_common::id::PodId;
 use stint_common::task;
 use stint_common::time::Instant;
+use uuid::Uuid;
 
 use super::convert::StoredJob;
 use super::options::Options;
@@ -22,11 +23,13 @@ use super::pods_position::PodsPosition;
 const KEPT: Duration = Duration::from_secs(60);
 /// Lists that go on at once; of more, the oldest are made anew.
 const LISTS: usize = 8;
-/// Larger ones are not kept: what they are made of takes a kilobyte or two a pod.
+/// So many pods are kept for all of them: what a list is made of takes a kilobyte or two a pod.
 const MOST_PODS: usize = 200_000;
 
 /// What a list of pods is made of.
 pub(super) struct Snapshot {
+    /// Which one: it stands in the token of the next page, so that this never goes on in another.
+    pub(super) id: Uuid,
     pub(super) jobs: Vec<StoredJob>,
     pub(super) news: BTreeMap<PodId, PodNews>,
     pub(super) position: PodsPosition,
@@ -38,51 +41,82 @@ pub(super) struct PodsPages(Arc<Mutex<VecDeque<Kept>>>);
 
 struct Kept {
     since: Instant,
-    /// Which list it is, and behind which pod it goes on.
-    next: Next,
+    /// Whose list it is: a token is no key to what others may see.
+    asked: Asked,
     snapshot: Arc<Snapshot>,
 }
 
-/// A list, and the pod that its last page ended with.
+/// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Next {
+pub(super) struct Asked {
     namespace: Option<String>,
     selectors: String,
-    after: PodId,
 }
 
-impl Next {
-    pub(super) fn new(namespace: Option<&str>, options: &Options, after: PodId) -> Self {
+impl Asked {
+    pub(super) fn new(namespace: Option<&str>, options: &Options) -> Self {
         let selectors = format!("{:?} {:?}", options.labels, options.fields);
-        Self { namespace: namespace.map(str::to_owned), selectors, after }
+        Self { namespace: namespace.map(str::to_owned), selectors }
+    }
+}
+
+/// `continue`: the list goes on behind this pod, as it was in that snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) after: PodId,
+    pub(super) snapshot: Option<Uuid>,
+}
+
+impl Display for Token {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.snapshot {
+            Some(snapshot) => write!(f, "{}@{}", self.after, snapshot.simple()),
+            None => write!(f, "{}", self.after),
+        }
+    }
+}
+
+impl Token {
+    /// Reads one; nothing if it is none.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (after, snapshot) = match text.split_once('@') {
+            Some((after, snapshot)) => (after, Some(snapshot.parse().ok()?)),
+            None => (text, None),
+        };
+        Some(Self { after: after.parse().ok()?, snapshot })
     }
 }
 
 impl fmt::Debug for PodsPages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("PodsPages").finish_non_exhaustive()
     }
 }
 
 impl PodsPages {
     /// What the page before was made of.
-    pub(super) fn find(&self, next: &Next) -> Option<Arc<Snapshot>> {
+    pub(super) fn find(&self, snapshot: Uuid, asked: &Asked) -> Option<Arc<Snapshot>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|kept| kept.next == *next && kept.is_fresh())?;
-        Some(Arc::clone(&found.snapshot))
+        let found = kept.iter().find(|kept| kept.snapshot.id == snapshot && kept.is_fresh())?;
+        (found.asked == *asked).then(|| Arc::clone(&found.snapshot))
+    }
+
+    /// The list is over.
+    pub(super) fn forget(&self, snapshot: Uuid) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|kept| kept.is_fresh() && kept.snapshot.id != snapshot);
     }
 
     /// Keeps it for the page that follows.
-    pub(super) fn keep(&self, next: Next, snapshot: &Arc<Snapshot>) {
-        if snapshot.news.len() > MOST_PODS {
-            return;
-        }
+    pub(super) fn keep(&self, asked: Asked, snapshot: &Arc<Snapshot>) {
+        self.forget(snapshot.id);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| kept.is_fresh() && !Arc::ptr_eq(&kept.snapshot, snapshot));
-        if kept.len() == LISTS {
+        kept.push_back(Kept { since: Instant::now(), asked, snapshot: Arc::clone(snapshot) });
+        let pods =
+            |kept: &VecDeque<Kept>| kept.iter().map(|kept| kept.snapshot.news.len()).sum::<usize>();
+        while kept.len() > LISTS || pods(&kept) > MOST_PODS {
             kept.pop_front();
         }
-        kept.push_back(Kept { since: Instant::now(), next, snapshot: Arc::clone(snapshot) });
         drop(kept);
         let pages = Arc::downgrade(&self.0);
         task::spawn(async move {

@@ -426,18 +426,50 @@ async fn all_pages_of_pods_show_one_moment() {
         let path = format!("{all}?limit=2{}", more.unwrap_or_default());
         http.get(&path).await.object(200)
     };
-    let first = page(&Value::Null).await;
-    // What happens in between is not seen.
-    let _ = http.send("DELETE", &jobs("http-pages", "waits"), &[], "").await.object(200);
-    let _ = http.get(&format!("{all}?limit=2")).await.object(200);
-    let second = page(&first["metadata"]["continue"]).await;
-    let third = page(&second["metadata"]["continue"]).await;
-    let mut names = BTreeSet::new();
-    for (list, count) in [(&first, 2), (&second, 2), (&third, 1)] {
-        assert_eq!(list["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
-        let items = list["items"].as_array().unwrap();
-        assert_eq!(items.len(), count, "{list}");
-        names.extend(items.iter().map(|pod| pod["metadata"]["name"].to_string()));
+    let pages = async |first: Value| {
+        let mut pages = vec![first];
+        while let Some(last) = pages.last()
+            && last["metadata"]["continue"].is_string()
+        {
+            pages.push(page(&last["metadata"]["continue"]).await);
+        }
+        pages
+    };
+    // The same list three times: whole before a change, begun before it, and whole after it.
+    let before = pages(page(&Value::Null).await).await;
+    let begun = page(&Value::Null).await;
+    let last = &before[2]["items"][0]["metadata"]["name"];
+    let path = format!("{all}/{}", last.as_str().unwrap());
+    let merge = [("content-type", "application/merge-patch+json")];
+    let word = json!({"metadata": {"labels": {"said": "later"}}}).to_string();
+    let _ = http.send("PATCH", &path, &merge, word).await.object(200);
+    let after = pages(page(&Value::Null).await).await;
+    let during = pages(begun).await;
+    let said = |pages: &[Value]| pages[2]["items"][0]["metadata"]["labels"]["said"].clone();
+    assert_eq!(
+        [said(&before), said(&during), said(&after)],
+        [json!(null), json!(null), json!("later")]
+    );
+    for pages in [&before, &during, &after] {
+        let mut names = BTreeSet::new();
+        for (list, count) in pages.iter().zip([2, 2, 1]) {
+            let revision = &list["metadata"]["resourceVersion"];
+            assert_eq!(*revision, pages[0]["metadata"]["resourceVersion"]);
+            let items = list["items"].as_array().unwrap();
+            assert_eq!(items.len(), count, "{list}");
+            names.extend(items.iter().map(|pod| pod["metadata"]["name"].to_string()));
+        }
+        assert_eq!((pages.len(), names.len()), (3, 5), "{names:?}");
     }
-    assert!(names.len() == 5 && third["metadata"].get("continue").is_none(), "{names:?}");
+    // A token of another moment, or of another list, begins anew behind its pod.
+    let token = begun_anew(&before[0]["metadata"]["continue"]);
+    let rest = http.get(&format!("{all}?continue={token}")).await.object(200);
+    assert_eq!(rest["items"].as_array().map(Vec::len), Some(3));
+    let _ = http.get(&format!("{all}?continue={token}@x")).await.refused(400);
+}
+
+/// A token without its moment.
+fn begun_anew(token: &Value) -> String {
+    let token = token.as_str().expect("there is more");
+    token.split('@').next().expect("a pod stands there").to_owned()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_common::metrics;
-use stint_common::nats::{Committer, Expect, Jet, Outcome, ReadError, Stored, Write};
+use stint_common::nats::{Committer, Current, Expect, Jet, Outcome, ReadError, Stored, Write};
 use stint_common::wire::{NodeWord, WorkerLease, WorkerState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -177,6 +177,14 @@ impl Keeper {
                     let took = u64::try_from(boottime_ms() - sent).unwrap_or(0);
                     pause = self.renew.saturating_sub(Duration::from_millis(took));
                 }
+                Outcome::Lost(Some(Current { sequence, payload, .. }))
+                    if is_own(&lease, &payload) =>
+                {
+                    // A link that counted as refused came late: it proves nothing, but the chain
+                    // goes on behind it.
+                    revision = sequence;
+                    pause = Duration::ZERO;
+                }
                 Outcome::Lost(current) => {
                     tracing::error!(
                         worker = lease.worker,
@@ -252,6 +260,12 @@ impl Keeper {
 /// Whether the name belongs to a living worker with another home.
 fn is_anothers(before: &WorkerLease, lease: &WorkerLease) -> bool {
     is_living(before) && before.home != lease.home
+}
+
+/// Whether a link that stands is one of this life, which goes on.
+fn is_own(lease: &WorkerLease, stands: &[u8]) -> bool {
+    let stands: Option<WorkerLease> = serde_json::from_slice(stands).ok();
+    stands.is_some_and(|stands| stands.incarnation == lease.incarnation && is_living(&stands))
 }
 
 fn is_living(lease: &WorkerLease) -> bool {

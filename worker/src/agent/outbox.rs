@@ -49,6 +49,8 @@ pub(super) enum Done {
 pub(super) enum Standing {
     /// A record of this life, at this sequence.
     Ours(u64),
+    /// The owner ended it.
+    Over,
     /// Nothing, or another's.
     NotOurs,
 }

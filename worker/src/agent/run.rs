@@ -177,6 +177,8 @@ pub struct Agent<R: Runtime> {
     pub(super) left: BTreeSet<RunId>,
     /// When the records of all pods were last looked at.
     pub(super) looked: Instant,
+    /// Records are being looked at.
+    pub(super) looking: bool,
     nonce: u64,
 }
 
@@ -234,6 +236,7 @@ impl<R: Runtime> Agent<R> {
             disk,
             last_run: 0,
             looked: clock(),
+            looking: false,
             shutting_down: false,
             gives_up_at: None,
             terminations,

@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 impl<R: Runtime> Agent<R> {
     /// Looks up the records, if that has not been done for long.
     pub(super) fn look_at_records_in_time(&mut self) {
-        if clock().duration_since(self.looked) >= EVERY {
+        if !self.looking && clock().duration_since(self.looked) >= EVERY {
             self.look_at_records();
         }
     }
@@ -43,6 +43,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn look_at(&mut self, pods: Vec<(PodId, u64)>, wait: Duration) {
+        self.looking = !pods.is_empty();
         if pods.is_empty() {
             return;
         }
@@ -73,12 +74,16 @@ impl<R: Runtime> Agent<R> {
             }
             match standing {
                 Some(Standing::Ours(sequence)) => pod.sequence = sequence,
-                Some(Standing::NotOurs) => {
-                    tracing::error!(
-                        pod = %id,
-                        "its record is not there any more, is another's, or says that it is over: \
-                         JetStream has lost what it had acknowledged; the pod is killed"
-                    );
+                Some(standing) => {
+                    if standing == Standing::Over {
+                        tracing::warn!(pod = %id, "its record says that it is over; it is killed");
+                    } else {
+                        tracing::error!(
+                            pod = %id,
+                            "its record is not there any more, or is another's: JetStream has lost \
+                             what it had acknowledged; the pod is killed"
+                        );
+                    }
                     self.step(id, Event::Kill, out);
                     self.settle_pending(out);
                 }
@@ -95,7 +100,7 @@ async fn read(jet: &Jet, me: Incarnation, id: PodId) -> Option<Standing> {
         let record: PodRecord = serde_json::from_slice(&stored.payload).ok()?;
         let over = matches!(&record.state, PodState::Terminated(end) if end.by != EndedBy::Worker);
         let ours = record.claim.is_some_and(|claim| claim.incarnation == me);
-        (ours && !over).then_some(Standing::Ours(stored.sequence))
+        ours.then_some(if over { Standing::Over } else { Standing::Ours(stored.sequence) })
     });
     Some(standing.unwrap_or(Standing::NotOurs))
 }

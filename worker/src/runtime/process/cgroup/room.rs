@@ -15,6 +15,9 @@ use super::{CONTROLLERS, Cgroups, Place, RunCgroup, Tree, controllers_in, proces
 use crate::launch::Limits;
 use crate::runtime::RunId;
 
+/// How often the unit's cgroup is made to count again before that is given up.
+const TRIES: u32 = 5;
+
 /// A unit's cgroup, and where its processes are while it counts for the pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
@@ -71,7 +74,14 @@ impl Cgroups {
         if !limited.makes_room {
             return;
         }
-        if let Err(error) = tree.count_again(unit) {
+        // A process may end, or start another one, between being found and being moved.
+        let mut counted = tree.count_again(unit);
+        for _ in 1..TRIES {
+            if counted.is_err() {
+                counted = tree.count_again(unit);
+            }
+        }
+        if let Err(error) = counted {
             tracing::error!(
                 path = %unit.base.display(), %error,
                 "limits of containers do not hold any more: restart the worker"
@@ -120,7 +130,11 @@ impl Tree {
 
     fn count_again(&self, unit: &Unit) -> io::Result<()> {
         for process in processes(&unit.base) {
-            fs::write(unit.leaf.join("cgroup.procs"), process.to_string())?;
+            match fs::write(unit.leaf.join("cgroup.procs"), process.to_string()) {
+                // It has ended.
+                Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => {}
+                moved => moved?,
+            }
         }
         for control in [unit.base.join("cgroup.subtree_control"), self.control()] {
             for (controller, word) in CONTROLLERS {
