@@ -8,6 +8,7 @@ use super::session::Session;
 use crate::args::DescribeArgs;
 use crate::client::Call;
 use crate::exit::{Exit, Expected};
+use crate::output::events::in_order;
 use crate::output::{describe, objects};
 use crate::resource::{Resource, parse_targets};
 
@@ -34,5 +35,7 @@ async fn events(session: &Session, object: &Value) -> Vec<Value> {
     let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
     let call = Call::new("list", "events", &session.namespace)
         .option("fieldSelector", format!("involvedObject.uid={uid}"));
-    session.list(call, 0).await.unwrap_or_default()
+    let mut events = session.list(call, 0).await.unwrap_or_default();
+    in_order(&mut events);
+    events
 }

@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::args::{EventType, EventsArgs, Format};
 use crate::client::{Event, Watch};
 use crate::exit::{Exit, Expected};
-use crate::output::events::time_of;
+use crate::output::events::in_order;
 use crate::output::objects::{self, Columns};
 use crate::output::table::Table;
 use crate::resource::{Resource, parse_targets};
@@ -20,8 +20,7 @@ pub(super) async fn run(args: EventsArgs) -> anyhow::Result<Exit> {
     let session = if args.all_namespaces { session.everywhere() } else { session };
     let list = session.call("list", Resource::Events).option("fieldSelector", fields.join(","));
     let (mut events, watch) = session.client.watch(list).await?;
-    // Times are whole seconds; within one, the order in which they were written.
-    events.sort_by_cached_key(|event| (time_of(event).to_string(), written(event)));
+    in_order(&mut events);
     let columns = Columns {
         resource: Resource::Events,
         wide: args.output == Format::Wide,
@@ -34,11 +33,6 @@ pub(super) async fn run(args: EventsArgs) -> anyhow::Result<Exit> {
     }
     out(&objects::list(args.output, columns, &events, now(), &mut table))?;
     if args.follow { follow(watch, columns, args.output, table).await } else { Ok(Exit::Success) }
-}
-
-fn written(event: &Value) -> u64 {
-    let revision = event["metadata"]["resourceVersion"].as_str();
-    revision.and_then(|revision| revision.parse().ok()).unwrap_or(0)
 }
 
 fn fields(args: &EventsArgs) -> anyhow::Result<Vec<String>> {

@@ -2,7 +2,7 @@
 
 mod copy;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use serde_json::Value;
 use stint_common::index_set::IndexSet;
@@ -18,6 +18,8 @@ use crate::output::pod::PodView;
 use crate::resource::{Resource, job_name};
 use crate::signals::Interrupts;
 
+/// Pods whose output is asked for before it is printed: most have little, and asking takes longer.
+const AHEAD: usize = 16;
 /// Pods that are followed at a time; others follow when one of them has ended.
 const FOLLOWED: usize = 100;
 /// The HTTP code for a pod that has not started, so has no output yet.
@@ -112,7 +114,7 @@ async fn one(session: &Session, pod: &str, wanted: &Wanted) -> anyhow::Result<()
     // Whatever fails later is worth another try: the pod is known, and a coordinator was there.
     session.get(Resource::Pods, pod).await?;
     let prefix = if wanted.prefix == Prefix::Always { format!("{pod} | ") } else { String::new() };
-    copy(&session.client, &wanted.call(&session.namespace, pod), &prefix).await
+    copy(&session.client, &wanted.call(&session.namespace, pod), &prefix, None).await
 }
 
 /// The list of a Job's pods.
@@ -137,13 +139,19 @@ async fn all(session: &Session, job: &Value, wanted: &Wanted) -> anyhow::Result<
     if pods.is_empty() {
         eprintln!("job/{} has no such pods", JobView(job).name());
     }
-    for pod in &pods {
+    let client = &session.client;
+    let call = |pod| wanted.call(&session.namespace, PodView(pod).name());
+    let mut ahead = VecDeque::new();
+    for (number, pod) in pods.iter().enumerate() {
         let view = PodView(pod);
         let prefix = prefix(
             view,
             wanted.prefix == Prefix::Always || wanted.prefix == Prefix::Auto && pods.len() > 1,
         );
-        match copy(&session.client, &wanted.call(&session.namespace, view.name()), &prefix).await {
+        for next in pods.iter().skip(number + ahead.len()).take(AHEAD - ahead.len()) {
+            ahead.push_back(client.stream(&call(next)).await?);
+        }
+        match copy(client, &call(pod), &prefix, ahead.pop_front()).await {
             Err(error) if is_not_yet(&error) => eprintln!("{}: has not started", view.name()),
             outcome => outcome?,
         }
@@ -177,7 +185,7 @@ async fn follow(session: &Session, job: &Value, wanted: &Wanted) -> anyhow::Resu
             );
             let call = wanted.call(&session.namespace, view.name());
             let client = session.client.clone();
-            copies.spawn(async move { copy(&client, &call, &prefix).await });
+            copies.spawn(async move { copy(&client, &call, &prefix, None).await });
         }
         if over && copies.is_empty() && waiting.is_empty() {
             return Ok(());

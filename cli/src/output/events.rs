@@ -23,6 +23,16 @@ pub fn time_of(event: &Value) -> &Value {
     times.into_iter().find(|time| time.is_string()).unwrap_or(&Value::Null)
 }
 
+/// By time; that is in whole seconds, and within one by the order in which they were written.
+pub fn in_order(events: &mut [Value]) {
+    events.sort_by_cached_key(|event| (time_of(event).to_string(), written(event)));
+}
+
+fn written(event: &Value) -> u64 {
+    let revision = event["metadata"]["resourceVersion"].as_str();
+    revision.and_then(|revision| revision.parse().ok()).unwrap_or(0)
+}
+
 /// Cells for [`COLUMNS`].
 #[must_use]
 pub fn row(event: &Value, now: Timestamp) -> Vec<String> {

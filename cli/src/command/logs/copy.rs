@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use crate::client::{Call, Client, Error, Frame};
+use crate::client::{Call, Client, Error, Frame, Stream};
 
 /// A line longer than this is printed in parts.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -12,14 +12,24 @@ const TRIES: u32 = 120;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Copies one pod's output, line by line when the lines get a prefix.
-pub(super) async fn copy(client: &Client, call: &Call, prefix: &str) -> anyhow::Result<()> {
+/// Copies one pod's output, line by line when the lines get a prefix. It may have been asked for
+/// already.
+pub(super) async fn copy(
+    client: &Client,
+    call: &Call,
+    prefix: &str,
+    mut asked: Option<Stream>,
+) -> anyhow::Result<()> {
     let mut lines = LineBuffer { prefix: prefix.as_bytes(), line: Vec::new() };
     let mut copied = 0;
     let mut tries = 0..TRIES;
     loop {
         let before = copied;
-        match copy_on(client, call, &mut lines, &mut copied).await {
+        let stream = match asked.take() {
+            Some(stream) => Ok(stream),
+            None => client.stream(call).await,
+        };
+        match copy_on(stream, &mut lines, &mut copied).await {
             Ok(()) => break,
             Err(error) if is_transient(&error) && !call.has_option("tailLines") => {
                 // Whoever sends is being replaced. Progress earns new patience.
@@ -39,12 +49,11 @@ pub(super) async fn copy(client: &Client, call: &Call, prefix: &str) -> anyhow::
 
 /// Copies from the beginning to the end; what an earlier try copied is passed over.
 async fn copy_on(
-    client: &Client,
-    call: &Call,
+    stream: Result<Stream, Error>,
     lines: &mut LineBuffer<'_>,
     copied: &mut usize,
 ) -> anyhow::Result<()> {
-    let mut stream = client.stream(call).await?;
+    let mut stream = stream?;
     let mut known = *copied;
     while let Frame::Body(part) = stream.next().await? {
         let new = &part[known.min(part.len())..];
