@@ -475,3 +475,62 @@ fn unserved(message: &Message) -> u64 {
     let value = headers.and_then(|headers| headers.get("Nats-Pending-Messages"));
     value.and_then(|value| value.as_str().parse().ok()).unwrap_or(PULL)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::pending;
+
+    use super::*;
+    use crate::nats::Shelf;
+
+    /// A message of the stream: its sequences there and of the consumer, and when it was stored.
+    fn message(sequence: u64, of_consumer: u64, stored_nanos: u64) -> Message {
+        let reply = format!("$JS.ACK.S.tail.1.{sequence}.{of_consumer}.{stored_nanos}.0");
+        Message {
+            subject: "a.b".into(),
+            reply: Some(reply.into()),
+            payload: Bytes::new(),
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    fn cursor() -> Cursor {
+        let inbox: Subscription = pending().boxed();
+        let (name, pull_subject, reply) = (String::new(), String::new(), String::new());
+        Cursor { name, pull_subject, inbox, reply, to_come: 0, sequence: 0, at: 0 }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_is_recognized() {
+        let (sender, _events) = mpsc::channel(CHUNKS);
+        let mut reader = Reader {
+            jet: Shelf::default().jet(),
+            stream: "S".to_owned(),
+            filters: vec![ALL.to_owned()],
+            last: 0,
+            recent: VecDeque::new(),
+            target: 0,
+            wide: false,
+            recognized: true,
+            caught_up: false,
+            sender,
+        };
+        let mut first = cursor();
+        for (sequence, of_consumer) in [(3, 1), (5, 2), (6, 3)] {
+            let took = reader.take(&mut first, message(sequence, of_consumer, sequence)).await;
+            assert!(took.is_ok());
+        }
+        // The next consumer: one is gone, one stands, and one comes.
+        let mut second = cursor();
+        assert!(reader.take(&mut second, message(5, 1, 5)).await.is_ok());
+        assert!(reader.take(&mut second, message(7, 2, 7)).await.is_ok());
+        // Another's message at a place that was read, and one where there was none.
+        for (sequence, stored) in [(6, 60), (4, 4)] {
+            let took = reader.take(&mut cursor(), message(sequence, 1, stored)).await;
+            assert!(matches!(took, Err(Lost::WentBack)), "{sequence}");
+        }
+    }
+}
