@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+/// A process that was told to has come to a stop by then.
+const STOPS: Duration = Duration::from_secs(20);
 
 /// Whether a process is there and not a zombie.
 #[must_use]
@@ -43,14 +47,29 @@ pub fn with_variable(name: &str, value: &str) -> Vec<i32> {
         .collect()
 }
 
-/// Sends a signal; a process that is gone is no error.
+/// Sends a signal; a process that is gone is no error. After STOP all its threads stand still: on a
+/// busy machine they go on until the one that has the signal gets its turn.
 ///
 /// # Panics
 ///
-/// When the process may not be signalled.
+/// When the process may not be signalled, or does not come to a stop.
 pub fn signal(pid: i32, signal: Signal) {
     match kill(Pid::from_raw(pid), signal) {
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(errno) => panic!("sending {signal} to {pid}: {errno}"),
     }
+    let begun = Instant::now();
+    while signal == Signal::SIGSTOP && threads(pid).any(|state| !matches!(state, 'T' | 'Z' | 'X')) {
+        assert!(begun.elapsed() < STOPS, "{pid} goes on after {signal}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// States of a process's threads; none if it is gone.
+fn threads(pid: i32) -> impl Iterator<Item = char> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.filter_map(|task| {
+        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+        stat.rsplit_once(')')?.1.trim_start().chars().next()
+    })
 }

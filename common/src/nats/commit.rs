@@ -480,3 +480,43 @@ impl Batch {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nats::Shelf;
+
+    const TOO_LARGE: (u16, u32) = (400, 10_054);
+
+    fn write(expect: u64) -> Write {
+        let payload = Bytes::from_static(b"\"mine\"");
+        Write { subject: "a.b".to_owned(), payload, expect: Expect::Sequence(expect) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_asked_whether_a_try_before_it_was_stored() {
+        let shelf = Shelf::default();
+        let committer = Committer::start(shelf.jet(), "S".to_owned());
+        // The write is stored, neither it nor the look at it is answered, and then it is refused.
+        shelf.lose_answers(2, TOO_LARGE);
+        assert_eq!(committer.write(write(0)).await, Outcome::Stored(1));
+        assert!(matches!(committer.write(write(1)).await, Outcome::Stored(1)));
+        shelf.refuse(None);
+        shelf.put("a.b", &"other");
+        shelf.refuse(Some(TOO_LARGE));
+        assert!(matches!(committer.write(write(2)).await, Outcome::Refused(_)));
+        assert!(matches!(committer.write(write(1)).await, Outcome::Lost(Some(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_without_room_is_waited_for() {
+        let shelf = Shelf::default();
+        let committer = Committer::start(shelf.jet(), "S".to_owned());
+        shelf.refuse(Some((400, NO_ROOM)));
+        let writing = committer.write(write(0));
+        tokio::pin!(writing);
+        assert!(timeout(Duration::from_secs(30), &mut writing).await.is_err());
+        shelf.refuse(None);
+        assert_eq!(writing.await, Outcome::Stored(1));
+    }
+}

@@ -32,6 +32,8 @@ struct State {
     messages: BTreeMap<String, (u64, Bytes)>,
     said: Vec<(String, Bytes)>,
     refuses: Option<(u16, u32)>,
+    /// So many requests are carried out and not answered; writes after them are refused.
+    loses_answers: Option<(u32, (u16, u32))>,
 }
 
 fn refusal(code: u16, err_code: u32) -> Value {
@@ -75,6 +77,12 @@ impl Shelf {
     /// Refuses all writes from now on, for this reason: code and error code; or none.
     pub fn refuse(&self, why: Option<(u16, u32)>) {
         self.state().refuses = why;
+    }
+
+    /// Carries out so many requests without an answer, and refuses all writes that follow, for this
+    /// reason: code and error code.
+    pub fn lose_answers(&self, count: u32, then: (u16, u32)) {
+        self.state().loses_answers = Some((count, then));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -153,7 +161,16 @@ impl Port for Shelf {
         message: Outgoing,
         _timeout: Duration,
     ) -> BoxFuture<'_, Result<Message, PortError>> {
-        let payload = Bytes::from(self.state().answer(&message).to_string());
+        let mut state = self.state();
+        let payload = Bytes::from(state.answer(&message).to_string());
+        if let Some((count, then)) = state.loses_answers.take() {
+            match count.checked_sub(1) {
+                Some(0) | None => state.refuses = Some(then),
+                Some(left) => state.loses_answers = Some((left, then)),
+            }
+            return Box::pin(ready(Err(PortError::NoAnswer("none came".into()))));
+        }
+        drop(state);
         Box::pin(ready(Ok(Message {
             subject: message.subject,
             reply: None,

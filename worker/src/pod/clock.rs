@@ -68,9 +68,11 @@ impl Shift for Container {
             let all = [&mut probes.startup, &mut probes.liveness, &mut probes.readiness];
             all.into_iter().for_each(|probe| probe.shift(by));
         }
-        if let Some(last) = &mut self.last {
-            last.started_at.shift(by);
-            last.finished_at.shift(by);
+        let mut told = self.last.as_mut();
+        while let Some(end) = told {
+            end.started_at.shift(by);
+            end.finished_at.shift(by);
+            told = end.before.as_deref_mut();
         }
     }
 }
