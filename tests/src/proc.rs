@@ -14,15 +14,18 @@ const STOPS: Duration = Duration::from_secs(20);
 /// Whether a process is there and not a zombie.
 #[must_use]
 pub fn lives(pid: i32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    !matches!(state, Some('Z' | 'X') | None)
+    !matches!(state(pid), Some('Z' | 'X') | None)
 }
 
 /// The state of a process as `/proc` shows it: `R`, `S`, `T`…
 #[must_use]
 pub fn state(pid: i32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    state_in(Path::new(&format!("/proc/{pid}")))
+}
+
+/// What the `stat` of a process or of a thread says.
+fn state_in(directory: &Path) -> Option<char> {
+    let stat = fs::read_to_string(directory.join("stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
@@ -68,8 +71,5 @@ pub fn signal(pid: i32, signal: Signal) {
 /// States of a process's threads; none if it is gone.
 fn threads(pid: i32) -> impl Iterator<Item = char> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    tasks.filter_map(|task| {
-        let stat = fs::read_to_string(task.path().join("stat")).ok()?;
-        stat.rsplit_once(')')?.1.trim_start().chars().next()
-    })
+    tasks.filter_map(|task| state_in(&task.path()))
 }

@@ -333,7 +333,9 @@ impl Registry {
             while let Some(TailEvent::Entries(entries)) = tail.next().await {
                 for entry in entries {
                     // One of several that has come so far says nothing of the others.
-                    revision = if alone { entry.sequence } else { 0 };
+                    if alone {
+                        revision = entry.sequence;
+                    }
                     self.take_news(&wanted, &mut news, &entry);
                 }
             }
