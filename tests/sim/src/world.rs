@@ -115,7 +115,10 @@ async fn simulate(seed: u64, aloud: bool) -> Verdict {
     let mut faults = Faults::draw(world.clone(), rng.fork());
     let faults = faults.rage().await;
     let mut violations = world.end_of(clients).await;
-    world.rouse(&wishes).await;
+    // Requests that nothing stands in the way of any more are answered, so this ends by itself.
+    if tokio::time::timeout(PATIENCE, world.rouse(&wishes)).await.is_err() {
+        violations.push("who makes again what was lost has had no answer for too long".to_owned());
+    }
     violations.extend(world.settle(&wishes).await);
     if violations.is_empty() && rng.chance(LINGERS) {
         tokio::time::sleep(LINGER).await;
