@@ -1,8 +1,9 @@
 //! Clients that are not ours, in several languages, and many of them at once; and what all of them
 //! rest on: watches without gaps, writes that lose nothing.
 //!
-//! Programs in Python run in an environment that `pip` makes, once, in the build's directory.
-//! Where that cannot be done the test says so, and does nothing.
+//! What programs in other languages need is fetched once, into the build's directory, with `pip` and
+//! `npm`; compilers and libraries are the machine's. Where something is missing the test says so,
+//! and does nothing.
 
 #![cfg(test)]
 
@@ -10,6 +11,8 @@
 mod concurrent;
 #[path = "clients/kube_rs.rs"]
 mod kube_rs;
+#[path = "clients/languages.rs"]
+mod languages;
 #[path = "clients/many.rs"]
 mod many;
 #[path = "clients/pods.rs"]

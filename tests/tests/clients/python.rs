@@ -18,7 +18,7 @@ const INSTALL: Duration = Duration::from_secs(240);
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The interpreter of an environment with the packages; `None` where it cannot be made.
-async fn python() -> Option<PathBuf> {
+pub(super) async fn python() -> Option<PathBuf> {
     static PYTHON: OnceCell<Option<PathBuf>> = OnceCell::const_new();
     PYTHON.get_or_init(environment).await.clone()
 }
