@@ -250,6 +250,24 @@ async fn a_claim_of_what_is_over_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn pods_of_a_job_that_is_gone_are_told_to_stop() {
+    let mut play = Play::begin(Keep::default()).await;
+    play.hear(&play.names.pod(pod(0)), &record(PodState::Claimed));
+    play.settle().await;
+    let sequence = play.shelf.put_bytes(&subject(), Bytes::new());
+    play.owner.take_object(&entry(&subject(), Bytes::new(), sequence), play.now);
+    assert!(!play.owner.jobs.contains_key(&uid()));
+    let mut round = Round::default();
+    play.owner.stop_what_must(WALL, play.now, &mut round);
+    play.carry_out(round).await;
+    assert!(play.has(&play.names.order(pod(0))));
+    let said = play.shelf.take_said();
+    let (subject, payload) = said.first().expect("its worker is told");
+    let nudge: Nudge = serde_json::from_slice(payload).unwrap();
+    assert_eq!((subject, nudge.pods[0].pod), (&play.names.nudge("one"), pod(0)));
+}
+
+#[tokio::test]
 async fn nobody_is_told_to_stop_by_a_decision_that_was_not_stored() {
     let mut play = Play::begin(Keep::default()).await;
     // It is suspended, and before that is written down for its pods it goes on again.
