@@ -1,9 +1,9 @@
 //! Clients that are not ours, in several languages, and many of them at once; and what all of them
 //! rest on: watches without gaps, writes that lose nothing.
 //!
-//! What programs in other languages need is fetched once, into the build's directory, with `pip` and
-//! `npm`; compilers and libraries are the machine's. Where something is missing the test says so,
-//! and does nothing.
+//! What programs in other languages need is fetched once, into the build's directory, with `pip`
+//! and `npm`; compilers and libraries are the machine's. Where something is missing the test says
+//! so, and does nothing.
 
 #![cfg(test)]
 
