@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use uuid::Uuid;
 
-use self::room::{Limited, Unit};
+use self::room::{Limited, Room, Unit};
 use super::launcher::mount_point;
 use crate::launch::Limits;
 use crate::runtime::{RunId, StartError};
@@ -121,6 +121,9 @@ impl Cgroups {
         let mut made = RunCgroup { run, places: Vec::new(), limited: self.limited.clone() };
         // Held all the while: limits begin to hold, or cease to, for all runs.
         let mut limited = self.limited();
+        if limited.room == Room::Left {
+            self.hold_again(&mut limited).map_err(worker)?;
+        }
         limited.add(run, *limits);
         for tree in &self.trees {
             let directory = tree.root.join(format!("r{}", run.0));
@@ -128,7 +131,7 @@ impl Cgroups {
             place.make().map_err(worker)?;
             // Noted first: what is half made is removed, too.
             made.places.push(place);
-            if !limited.makes_room || tree.unit.is_none() {
+            if limited.room == Room::None || tree.unit.is_none() {
                 tree.limit(&made.places[made.places.len() - 1], limits).map_err(worker)?;
             }
         }

@@ -15,7 +15,8 @@ use super::{CONTROLLERS, Cgroups, Place, RunCgroup, Tree, controllers_in, proces
 use crate::launch::Limits;
 use crate::runtime::RunId;
 
-/// How often the unit's cgroup is made to count again before that is given up.
+/// How often the unit's cgroup is made to count again at once. Later each container that is to have
+/// limits tries, too, and does not start without.
 const TRIES: u32 = 5;
 
 /// A unit's cgroup, and where its processes are while it counts for the pods.
@@ -28,9 +29,21 @@ pub(super) struct Unit {
 /// The runs that have cgroups.
 #[derive(Debug, Default)]
 pub(super) struct Limited {
-    /// There is room for an agent, and limits do not hold.
-    pub(super) makes_room: bool,
+    /// Whether limits hold.
+    pub(super) room: Room,
     runs: BTreeMap<u64, LimitedRun>,
+}
+
+/// Whether there is room in the unit's cgroup for an agent, so that limits do not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Room {
+    /// The unit's cgroup counts, and limits hold.
+    #[default]
+    None,
+    /// An agent is to come.
+    Made,
+    /// An agent came, and the cgroup could not be made to count again.
+    Left,
 }
 
 #[derive(Debug)]
@@ -62,18 +75,30 @@ impl Cgroups {
         for (number, run) in &mut limited.runs {
             run.ran_out |= tree.place(RunId(*number)).ran_out_of_memory();
         }
-        limited.makes_room = true;
+        limited.room = Room::Made;
         tree.cease_to_count(&tree.control());
         tree.cease_to_count(&unit.base.join("cgroup.subtree_control"));
     }
 
     /// An agent is there.
     pub(in super::super) fn limit_again(&self) {
-        let Some((tree, unit)) = self.in_unit() else { return };
         let mut limited = self.limited();
-        if !limited.makes_room {
+        if limited.room == Room::None {
             return;
         }
+        if let Err(error) = self.hold_again(&mut limited) {
+            tracing::error!(
+                %error,
+                "limits of the containers that run do not hold: tried again before the next that \
+                 has some"
+            );
+        }
+    }
+
+    /// Makes limits hold, of all runs.
+    pub(super) fn hold_again(&self, limited: &mut Limited) -> io::Result<()> {
+        let Some((tree, unit)) = self.in_unit() else { return Ok(()) };
+        limited.room = Room::Left;
         // A process may end, or start another one, between being found and being moved.
         let mut counted = tree.count_again(unit);
         for _ in 1..TRIES {
@@ -81,19 +106,14 @@ impl Cgroups {
                 counted = tree.count_again(unit);
             }
         }
-        if let Err(error) = counted {
-            tracing::error!(
-                path = %unit.base.display(), %error,
-                "limits of containers do not hold any more: restart the worker"
-            );
-            return;
-        }
-        limited.makes_room = false;
+        counted?;
+        limited.room = Room::None;
         for (number, run) in &limited.runs {
             if let Err(error) = tree.limit(&tree.place(RunId(*number)), &run.limits) {
                 tracing::error!(run = number, %error, "a container is not limited any more");
             }
         }
+        Ok(())
     }
 
     fn in_unit(&self) -> Option<(&Tree, &Unit)> {
@@ -212,5 +232,27 @@ mod tests {
         assert!(one.ran_out_of_memory() && !two.ran_out_of_memory());
         drop(one);
         assert!(!cgroups.limited().ran_out(RunId(1)));
+    }
+    #[test]
+    fn no_container_that_has_limits_starts_without_when_they_could_not_be_set_again() {
+        let base = tempfile::tempdir().expect("a temporary directory can be made");
+        let cgroups = unit(base.path());
+        let limits = Limits { memory: Some(4096), ..Limits::default() };
+        let file = |run: u32, name: &str| base.path().join(format!("stint-1/r{run}/{name}"));
+        let _one = cgroups.make(RunId(1), &limits).expect("it is made");
+        cgroups.make_room();
+        fs::remove_file(file(1, "memory.max")).expect("it was there");
+
+        // The agent cannot be moved out of the way.
+        fs::write(base.path().join("cgroup.procs"), "77\n").expect("it can be written");
+        let moved = base.path().join("stint-1-worker/cgroup.procs");
+        fs::create_dir(&moved).expect("it can be made");
+        cgroups.limit_again();
+        assert!(cgroups.make(RunId(2), &limits).is_err());
+        assert_eq!(read(&file(1, "memory.max")), "");
+
+        fs::remove_dir(&moved).expect("it was made");
+        let _two = cgroups.make(RunId(2), &limits).expect("it is made");
+        assert_eq!([1, 2].map(|run| read(&file(run, "memory.max"))), ["4096", "4096"]);
     }
 }
