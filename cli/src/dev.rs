@@ -133,10 +133,7 @@ impl Dev {
         let (nats, address) = nats::start(options, &data).await?;
         let url = format!("nats://{address}");
         data.note_url(&url).map_err(in_data_dir)?;
-        let http = http_address(options.http)?;
-        let offer = http.to_string();
-        let coordinator = ["coordinator", "--nats", &url, "--http", &offer];
-        let coordinator = start(role(options, &data, &coordinator)).await?;
+        let (coordinator, http) = coordinator(options, &data, &url).await?;
         let mut workers = Vec::new();
         for number in 1..=options.workers {
             workers.push(start(worker(options, &data, &url, number)).await?);
@@ -166,6 +163,31 @@ impl Dev {
         self.coordinator.stop(COORDINATOR_LIMIT).await;
         self.nats.stop(NATS_LIMIT).await;
         drop(self.data);
+    }
+}
+
+/// Starts the coordinator and returns it with the address at which it answers.
+async fn coordinator(
+    options: &Options,
+    data: &DataDir,
+    url: &str,
+) -> Result<(Supervised, SocketAddr), Error> {
+    let any = options.http.is_none_or(|address| address.port() == 0);
+    let mut attempt = 1;
+    loop {
+        let http = http_address(options.http)?;
+        let offer = http.to_string();
+        let arguments = ["coordinator", "--nats", url, "--http", &offer];
+        match start(role(options, data, &arguments)).await {
+            Ok(coordinator) => return Ok((coordinator, http)),
+            // Somebody else was quicker: another `stint dev`, say.
+            Err(Error::Start { source: StartError::Ended { .. }, .. })
+                if any && attempt < nats::PORT_ATTEMPTS && nats::claim(http).is_err() =>
+            {
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

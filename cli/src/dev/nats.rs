@@ -16,7 +16,7 @@ use super::{Error, Options};
 /// Between two attempts to reach a server that is starting; nothing tells when it listens.
 const RETRY: Duration = Duration::from_millis(5);
 /// A free port can be taken by somebody else before the server has it.
-const PORT_ATTEMPTS: u32 = 4;
+pub(super) const PORT_ATTEMPTS: u32 = 4;
 
 /// Starts the server and returns it with the address at which it answers.
 pub(super) async fn start(
