@@ -15,6 +15,7 @@ use crate::client::{Call, Error};
 use crate::exit::{Exit, Expected};
 use crate::output::explain::{Facts, by_node, render};
 use crate::output::job::JobView;
+use crate::output::nodes::TAKEN;
 use crate::output::style::Style;
 use crate::output::trace::PodTrace;
 use crate::resource::{Resource, job_name};
@@ -88,10 +89,9 @@ async fn dependencies(
     Ok(found)
 }
 
-/// How many pods each worker runs, of anybody's; of those only that one may see.
+/// How many pods each worker has, of anybody's; of those only that one may see.
 async fn running(session: &Session) -> Result<Vec<(String, u64)>, Error> {
-    let call =
-        Call::new("list", "pods", ALL_NAMESPACES).option("fieldSelector", "status.phase=Running");
+    let call = Call::new("list", "pods", ALL_NAMESPACES).option("fieldSelector", TAKEN);
     match session.list_pages(call, PODS, 10).await {
         Ok(pods) => Ok(by_node(&pods)),
         Err(error) if error.code() == Some(403) => Ok(Vec::new()),

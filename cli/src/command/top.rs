@@ -12,11 +12,12 @@ use crate::client::{Call, Error, PAGE};
 use crate::exit::Exit;
 use crate::output::explain::by_node;
 use crate::output::job::JobView;
+use crate::output::nodes::TAKEN;
 use crate::output::style::{Style, terminal_height};
 use crate::output::top::{Before, Moment, render};
 use crate::signals::Interrupts;
 
-/// Pages of running pods: a screen is not worth more.
+/// Pages of pods that workers have: a screen is not worth more.
 const POD_PAGES: usize = 20;
 /// Pages of Jobs.
 const JOB_PAGES: usize = 10;
@@ -83,7 +84,7 @@ impl Drop for Screen {
 async fn look(session: &Session, args: &TopArgs) -> Result<Moment, Error> {
     let of = |resource: &str, namespace: &str| Call::new("list", resource, namespace);
     let nodes = session.list(of("nodes", ALL_NAMESPACES), 0).await?;
-    let pods = of("pods", ALL_NAMESPACES).option("fieldSelector", "status.phase=Running");
+    let pods = of("pods", ALL_NAMESPACES).option("fieldSelector", TAKEN);
     let pods = session.list_pages(pods, PAGE, POD_PAGES).await?;
     let namespace = args.only.as_deref().unwrap_or(ALL_NAMESPACES);
     let mut jobs = session.list_pages(of("jobs", namespace), PAGE, JOB_PAGES).await?;

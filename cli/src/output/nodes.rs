@@ -11,6 +11,9 @@ pub const COLUMNS: [&str; 5] = ["NAME", "STATUS", "PLACES", "AGE", "VERSION"];
 /// Columns that `wide` adds.
 pub const WIDE: [&str; 6] = ["CPU", "MEMORY", "ADDRESS", "OS", "KERNEL", "LABELS"];
 
+/// Selects the pods that workers have, and that have not ended: a short one is never seen to run.
+pub const TAKEN: &str = "status.phase!=Succeeded,status.phase!=Failed,spec.nodeName!=";
+
 /// A node, read.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeView<'a>(pub &'a Value);

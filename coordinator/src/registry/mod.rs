@@ -28,6 +28,7 @@ mod pods;
 mod pods_change;
 mod pods_delete;
 mod pods_feed;
+mod pods_open;
 mod pods_pages;
 mod pods_position;
 mod pods_watch;

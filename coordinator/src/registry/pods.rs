@@ -287,7 +287,10 @@ impl Registry {
         let (jobs, applied) = self.jobs_with_pods(namespace, options)?;
         // Asked for first, so that the list is not older than it says.
         let revision = self.pods_revision().await?;
-        let (news, newest) = self.read_news(&jobs).await;
+        let (news, newest) = match self.read_open(&jobs, &options.fields).await? {
+            Some(news) => (news, 0),
+            None => self.read_news(&jobs).await,
+        };
         let position = PodsPosition { jobs: applied, slots: 0, pods: revision.max(newest) };
         Ok(Snapshot { id: id::draw(), jobs, news, position })
     }
@@ -388,15 +391,7 @@ impl Registry {
                 ledger.slot(slot).issued
             });
             let Some(pod) = pod else { continue };
-            let names = &self.jet.names;
-            let mut news = PodNews::default();
-            for subject in [names.pod(pod), names.order(pod), names.word(pod)] {
-                if let Some(stored) = self.jet.read_last(&names.pods_stream(), &subject).await?
-                    && let Some(kind) = names.parse_pods_subject(&subject)
-                {
-                    news.take(kind, &stored.payload, stored.sequence);
-                }
-            }
+            let news = self.read_pod(pod).await?;
             return Ok(FoundPod { job, pod, news });
         }
         Err(not_found(name))

@@ -69,3 +69,62 @@ async fn all_namespaces_are_listed_at_once() {
     assert_eq!(namespaces, ["every-one", "every-two"]);
     all.send("jobs.create", &[], job("nowhere").build().to_string()).await.refused(400);
 }
+
+/// Who asks for none that has ended is answered from what is open, and not from all that is kept:
+/// it must be the same.
+#[tokio::test]
+async fn pods_that_have_not_ended_are_those_of_the_whole_list() {
+    let (_world, api) = shared("not-ended").await;
+    // Indexes that have ended, that failed and were replaced, and that run.
+    let script = "case $JOB_COMPLETION_INDEX.$STINT_ATTEMPT in 0.*) ;; 1.0) exit 3 ;; \
+                  *) sleep 600 ;; esac";
+    let mixed = job("mixed").indexed().completions(4).script(script);
+    let mixed = mixed.spec(&json!({"parallelism": 4, "backoffLimitPerIndex": 3}));
+    let mixed = mixed.pod_spec(&json!({"terminationGracePeriodSeconds": 60}));
+    let at_once = |mut job: Value| {
+        job["metadata"]["annotations"] = json!({"stint.internal/backoff-base": "0s"});
+        job
+    };
+    api.create(&at_once(mixed.build())).await;
+    // One whose end is counted, and that still runs, while its replacement waits for it.
+    let stubborn = "trap '' TERM; sleep 600 & while :; do wait; done";
+    let stubborn = job("stubborn").script(stubborn);
+    let stubborn = stubborn.pod_spec(&json!({"terminationGracePeriodSeconds": 60}));
+    api.create(&at_once(stubborn.build())).await;
+    // And one that nobody takes.
+    let nowhere = json!({"nodeSelector": {"zone": "nowhere"}});
+    api.create(&job("waits").script("true").pod_spec(&nowhere).build()).await;
+    api.until_job("mixed", "index 1 runs again", |job| job["status"]["ready"] == 3).await;
+    api.until_job("stubborn", "it runs", |job| job["status"]["ready"] == 1).await;
+    let pod = name(&api.pods("stubborn").await[0]).to_owned();
+    let _ = api.send(&format!("pods.delete.{pod}"), &[], "").await.object();
+    api.until_job("stubborn", "it is replaced", |job| {
+        job["status"]["terminating"] == 1 && job["status"]["active"] == 1
+    })
+    .await;
+
+    let whole = api.send("pods.list", &[], "").await.object();
+    let phase = |pod: &Value| pod["status"]["phase"].as_str().unwrap_or_default().to_owned();
+    let of = |keep: &dyn Fn(&str) -> bool| {
+        let items = whole["items"].as_array().unwrap().iter();
+        items.filter(|pod| keep(&phase(pod))).map(|pod| name(pod).to_owned()).collect::<Vec<_>>()
+    };
+    let found = async |selector: &str| {
+        names(&api.send("pods.list", &[("fieldSelector", selector)], "").await.object())
+    };
+    let running = of(&|phase| phase == "Running");
+    assert_eq!(running.len(), 4, "{whole}");
+    assert_eq!(found("status.phase=Running").await, running);
+    assert_eq!(found("status.phase=Pending").await, of(&|phase| phase == "Pending"));
+    let selector = "status.phase!=Succeeded,status.phase!=Failed";
+    assert_eq!(found(selector).await, of(&|phase| phase == "Running" || phase == "Pending"));
+    assert_eq!(of(&|_| true).len(), 8, "{whole}");
+    for name in ["mixed", "stubborn", "waits"] {
+        let _ = api.send(&format!("jobs.delete.{name}"), &[], "").await.object();
+    }
+    let pods = found("status.phase=Running,metadata.namespace=not-ended").await;
+    for pod in pods {
+        let now = [("gracePeriodSeconds", "0")];
+        let _ = api.send(&format!("pods.delete.{pod}"), &now, "").await;
+    }
+}

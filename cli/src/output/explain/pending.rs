@@ -1,10 +1,12 @@
 //! Pods that are there and do not run: nobody takes them, all places are taken, or something is
 //! missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use stint_common::id::{Attempt, JobUid, PodId};
+use stint_common::names::{parse_pod_name, pod_name};
 
 use super::{Facts, Reason};
 use crate::output::count::{counted, do_so};
@@ -13,6 +15,8 @@ use crate::output::pod::PodView;
 
 /// Messages of one kind that are shown.
 const SHOWN: usize = 4;
+/// Of one place so many pods are looked at to find which of them a name means.
+const ATTEMPTS: u32 = 1000;
 
 pub(super) fn reasons(facts: &Facts, _now: Timestamp) -> Vec<Reason> {
     let pending: Vec<PodView<'_>> = facts
@@ -26,8 +30,19 @@ pub(super) fn reasons(facts: &Facts, _now: Timestamp) -> Vec<Reason> {
     }
     let mut reasons: Vec<Reason> = terminating(facts).into_iter().collect();
     reasons.extend(held_up(&pending));
-    let unclaimed: Vec<PodView<'_>> =
-        pending.iter().copied().filter(|pod| pod.node().is_none()).collect();
+    let unclaimed = pending.iter().copied().filter(|pod| pod.node().is_none());
+    let follow = successors(facts);
+    let (following, unclaimed): (Vec<PodView<'_>>, Vec<PodView<'_>>) =
+        unclaimed.partition(|pod| follow.contains(pod.name()));
+    if !following.is_empty() {
+        let what = do_so(
+            following.len(),
+            "pod",
+            "starts when the one that it replaces has ended",
+            "start when those that they replace have ended",
+        );
+        reasons.push(Reason::new(what));
+    }
     if unclaimed.is_empty() {
         return reasons;
     }
@@ -57,6 +72,22 @@ fn terminating(facts: &Facts) -> Option<Reason> {
     );
     let lines = ending.iter().take(SHOWN).map(|name| (*name).to_owned()).collect();
     (!ending.is_empty()).then(|| Reason::new(what).with(lines))
+}
+
+/// Names of the pods that replace one that was told to end: of one place only one runs at a time.
+fn successors(facts: &Facts) -> BTreeSet<String> {
+    let job = &facts.job;
+    let name = job["metadata"]["name"].as_str().unwrap_or_default();
+    let uid = job["metadata"]["uid"].as_str().and_then(|uid| uid.parse().ok());
+    let indexed = job["spec"]["completionMode"] == "Indexed";
+    let Some(uid) = uid.map(JobUid) else { return BTreeSet::new() };
+    let ending = facts.open.iter().map(PodView).filter(|pod| is_told_to_end(*pod));
+    let found =
+        ending.filter_map(|pod| parse_pod_name(pod.name(), name, indexed, uid, |_| ATTEMPTS));
+    found
+        .map(|pod| PodId { attempt: Attempt(pod.attempt.0.saturating_add(1)), ..pod })
+        .map(|pod| pod_name(name, indexed, pod))
+        .collect()
 }
 
 /// Why nobody can take it.

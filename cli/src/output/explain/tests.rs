@@ -3,6 +3,8 @@
 use super::*;
 use serde_json::json;
 use stint_common::annotations::{BACKOFF_BASE, TIMES};
+use stint_common::id::{Attempt, JobUid, PodId, Slot};
+use stint_common::names::pod_name;
 
 fn now() -> Timestamp {
     "2026-01-01T00:01:00Z".parse().unwrap()
@@ -145,4 +147,33 @@ last warnings:
     30s ago  BackOff: m
 ";
     assert_eq!(render(&facts, now(), Style::Plain), expect);
+}
+
+#[test]
+fn a_pod_that_replaces_one_that_ends_waits_for_it() {
+    let uid = JobUid(uuid::Uuid::from_u128(5));
+    let mut job = job(json!({"parallelism": 2, "completions": 2}), json!({"active": 1}));
+    job["metadata"]["uid"] = json!(uid.to_string());
+    let pod = |slot, attempt| PodId { job: uid, slot: Slot(slot), attempt: Attempt(attempt) };
+    let shown = |id: PodId, phase: &str, going: bool| {
+        let mut pod = json!({
+            "metadata": {"name": pod_name("pi", false, id)}, "status": {"phase": phase},
+        });
+        if going {
+            pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
+        }
+        pod
+    };
+    let open = vec![shown(pod(0, 1), "Running", true), shown(pod(0, 2), "Pending", false)];
+    let mut facts = Facts { job, open, nodes: vec![node("a", "True", false)], ..Facts::default() };
+    let said = |facts: &Facts| {
+        reasons(facts, now()).into_iter().map(|reason| reason.what).collect::<Vec<_>>()
+    };
+    let ends = "1 pod was told to end and has not yet";
+    let follows = "1 pod starts when the one that it replaces has ended";
+    assert_eq!(said(&facts), [ends, follows]);
+    // One of another place waits for something else.
+    facts.open.push(shown(pod(1, 0), "Pending", false));
+    let room = "1 pod waits for a worker with room (unless one is taking more just now)";
+    assert_eq!(said(&facts), [ends, follows, room]);
 }

@@ -49,6 +49,13 @@ impl FieldSelector {
         comparison.map(|comparison| &*comparison.value)
     }
 
+    /// Whether nothing fulfils it that has this value there.
+    #[must_use]
+    pub fn excludes(&self, field: &str, value: &str) -> bool {
+        let mut about = self.0.iter().filter(|comparison| comparison.field == field);
+        about.any(|comparison| (comparison.value == value) != comparison.equal)
+    }
+
     /// Whether a Job, as a client sees it, fulfils it.
     ///
     /// # Errors

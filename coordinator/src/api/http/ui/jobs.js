@@ -7,7 +7,7 @@ const SHOWN = 300;
 const COLUMNS = ['Job', 'State', 'Progress', 'Complete', 'Active', 'Failed', 'Time'];
 
 export function showJobs(main) {
-  const filter = el('input', { type: 'search', placeholder: 'Filter by name, namespace, state', 'aria-label': 'Filter' });
+  const filter = el('input', { type: 'search', size: '34', placeholder: 'Filter by name, namespace, state', 'aria-label': 'Filter' });
   const body = el('tbody');
   const note = el('p', { class: 'note', role: 'status' });
   const table = el('table', {},

@@ -4,6 +4,8 @@ import { list, watch } from './api.js';
 import { duration, el, meter, number } from './text.js';
 
 const EVERY = 2000;
+// Pods that a worker has and that have not ended. One that is short is never seen to run.
+const TAKEN = 'status.phase!=Succeeded,status.phase!=Failed,spec.nodeName!=';
 const COLUMNS = ['Worker', 'State', 'Load', 'Pods', 'CPU', 'Memory', 'Age', 'Machine'];
 
 export function showWorkers(main) {
@@ -37,7 +39,7 @@ export function showWorkers(main) {
   async function look() {
     while (!over) {
       try {
-        const answer = await list('/api/v1/pods', { fieldSelector: 'status.phase=Running' }, 20);
+        const answer = await list('/api/v1/pods', { fieldSelector: TAKEN }, 20);
         whole = answer.whole;
         load = new Map();
         for (const pod of answer.items) load.set(pod.spec.nodeName, (load.get(pod.spec.nodeName) ?? 0) + 1);
