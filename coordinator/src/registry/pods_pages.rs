@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Display, Formatter};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use stint_common::id::PodId;
@@ -37,7 +37,15 @@ pub(super) struct Snapshot {
 
 /// Lists that go on.
 #[derive(Default)]
-pub(super) struct PodsPages(Arc<Mutex<VecDeque<Kept>>>);
+pub(super) struct PodsPages(Arc<Mutex<Lists>>);
+
+#[derive(Default)]
+struct Lists {
+    /// The oldest first.
+    kept: VecDeque<Kept>,
+    /// Somebody will forget those that nobody asks for.
+    swept: bool,
+}
 
 struct Kept {
     since: Instant,
@@ -94,37 +102,54 @@ impl fmt::Debug for PodsPages {
 }
 
 impl PodsPages {
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        lock(&self.0)
+    }
+
     /// What the page before was made of.
     pub(super) fn find(&self, snapshot: Uuid, asked: &Asked) -> Option<Arc<Snapshot>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|kept| kept.snapshot.id == snapshot && kept.is_fresh())?;
+        let lists = self.lists();
+        let found = lists.kept.iter().find(|it| it.snapshot.id == snapshot && it.is_fresh())?;
         (found.asked == *asked).then(|| Arc::clone(&found.snapshot))
     }
 
     /// The list is over.
     pub(super) fn forget(&self, snapshot: Uuid) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|kept| kept.is_fresh() && kept.snapshot.id != snapshot);
+        self.lists().kept.retain(|kept| kept.is_fresh() && kept.snapshot.id != snapshot);
     }
 
     /// Keeps it for the page that follows.
     pub(super) fn keep(&self, asked: Asked, snapshot: &Arc<Snapshot>) {
         self.forget(snapshot.id);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lists = self.lists();
+        let Lists { kept, swept } = &mut *lists;
         kept.push_back(Kept { since: Instant::now(), asked, snapshot: Arc::clone(snapshot) });
         let pods =
             |kept: &VecDeque<Kept>| kept.iter().map(|kept| kept.snapshot.news.len()).sum::<usize>();
-        while kept.len() > LISTS || pods(&kept) > MOST_PODS {
+        while kept.len() > LISTS || pods(kept) > MOST_PODS {
             kept.pop_front();
         }
-        drop(kept);
-        let pages = Arc::downgrade(&self.0);
-        task::spawn(async move {
-            tokio::time::sleep(KEPT).await;
-            if let Some(pages) = pages.upgrade() {
-                pages.lock().unwrap_or_else(PoisonError::into_inner).retain(Kept::is_fresh);
-            }
-        });
+        if !std::mem::replace(swept, true) {
+            task::spawn(sweep(Arc::downgrade(&self.0)));
+        }
+    }
+}
+
+fn lock(lists: &Mutex<Lists>) -> MutexGuard<'_, Lists> {
+    lists.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets lists whose next page nobody asked for, until there is none.
+async fn sweep(lists: Weak<Mutex<Lists>>) {
+    loop {
+        tokio::time::sleep(KEPT).await;
+        let Some(lists) = lists.upgrade() else { return };
+        let mut lists = lock(&lists);
+        lists.kept.retain(Kept::is_fresh);
+        if lists.kept.is_empty() {
+            lists.swept = false;
+            return;
+        }
     }
 }
 
