@@ -7,6 +7,9 @@ use std::path::Path;
 
 use crate::wire::{Class, Expression, Need, Offer, Request, Taint, Term, Toleration};
 
+/// The most that [`reluctance`] can be: the last priority that nats-server knows for a pull.
+pub const RELUCTANT: u8 = 9;
+
 /// Why a worker does not run the pods of a class, in Kubernetes' words where it has some.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mismatch(pub String);
@@ -49,6 +52,27 @@ pub fn fits(class: &Class, name: &str, offer: &Offer) -> Result<(), Mismatch> {
     match too_large(&class.request, offer) {
         Some(resource) => Err(Mismatch(format!("Insufficient {resource}"))),
         None => Ok(()),
+    }
+}
+
+/// How much less than another worker this one is preferred for `class`: 0 for one that matches all
+/// that is preferred, [`RELUCTANT`] for one that matches nothing of it. Of those that have room the
+/// least reluctant is served first.
+#[must_use]
+pub fn reluctance(class: &Class, name: &str, offer: &Offer) -> u8 {
+    let weight = |matched: &dyn Fn(&Term) -> bool| {
+        let terms = class.preferred.iter().filter(|it| matched(&it.term));
+        terms.map(|it| u64::from(it.weight)).sum::<u64>()
+    };
+    let all = weight(&|_| true);
+    let matched = weight(&|term| term_matches(term, name, &offer.labels));
+    match (matched, all - matched) {
+        (_, 0) => 0,
+        (0, _) => RELUCTANT,
+        // Whoever matches something comes before who matches nothing, however little it is.
+        (_, missed) => u8::try_from(missed.saturating_mul(u64::from(RELUCTANT)).div_ceil(all))
+            .unwrap_or(RELUCTANT)
+            .min(RELUCTANT - 1),
     }
 }
 
@@ -164,7 +188,7 @@ fn ability(need: Need) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Allocatable;
+    use crate::wire::{Allocatable, Preference};
 
     fn offer() -> Offer {
         Offer {
@@ -193,6 +217,25 @@ mod tests {
 
     fn with_term(labels: Vec<Expression>, fields: Vec<Expression>) -> Class {
         Class { affinity: vec![Term { labels, fields }], ..Class::default() }
+    }
+
+    #[test]
+    fn who_matches_more_of_what_is_preferred_is_less_reluctant() {
+        let preferred = |weights: &[(u32, &str)]| {
+            let one = |(weight, zone): &(u32, &str)| Preference {
+                weight: *weight,
+                term: Term { labels: vec![expression("zone", "In", &[zone])], fields: Vec::new() },
+            };
+            Class { preferred: weights.iter().map(one).collect(), ..Class::default() }
+        };
+        let of = |weights: &[(u32, &str)]| reluctance(&preferred(weights), "one", &offer());
+        assert_eq!(of(&[]), 0);
+        assert_eq!(of(&[(1, "a")]), 0);
+        assert_eq!(of(&[(100, "b")]), RELUCTANT);
+        assert_eq!(of(&[(100, "a"), (100, "b")]), 5);
+        // Something is more than nothing, and less than all.
+        assert_eq!(of(&[(1, "a"), (100, "b")]), RELUCTANT - 1);
+        assert_eq!(of(&[(100, "a"), (1, "b")]), 1);
     }
 
     #[test]

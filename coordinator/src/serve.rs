@@ -117,7 +117,7 @@ pub async fn assemble(
 ) -> Result<(Registry, control::Shared), SetUpError> {
     let limits = StreamLimits { replicas, ..StreamLimits::default() };
     ensure_streams(&jet, &limits).await?;
-    ensure_class_consumer(&jet, DEFAULT_CLASS).await?;
+    ensure_class_consumer(&jet, DEFAULT_CLASS, false).await?;
     let names = &jet.names;
     let objects = Committer::start(jet.clone(), names.objects_stream());
     let pods = Committer::start(jet.clone(), names.pods_stream());

@@ -1,6 +1,7 @@
 //! What Stint rests on in a JetStream, asked of the real server and of the simulated one alike: the
 //! simulation must not be kinder or harsher than the world.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use stint_common::config::NatsConfig;
 use stint_common::id::{Attempt, JobUid, PodId, Slot};
 use stint_common::names::{DEFAULT_CLASS, Names};
 use stint_common::nats::{
-    Committer, Expect, Jet, Outcome, StreamLimits, Subscription, Tail, TailEvent, Write,
-    ensure_class_consumer, ensure_streams, parse_delivery,
+    Committer, Expect, Jet, Outcome, StreamLimits, Subscription, Tail, TailEvent,
+    WORK_PRIORITY_GROUP, Write, ensure_class_consumer, ensure_streams, parse_delivery,
 };
 use stint_sim::Rng;
 use stint_sim::jetstream::Server;
@@ -55,7 +56,7 @@ async fn set_up(jet: &Jet) {
     // Twice: whoever comes second finds everything there.
     for _ in 0..2 {
         ensure_streams(jet, &StreamLimits::default()).await.expect("streams can be made");
-        ensure_class_consumer(jet, DEFAULT_CLASS).await.expect("a consumer can be made");
+        ensure_class_consumer(jet, DEFAULT_CLASS, false).await.expect("a consumer can be made");
     }
 }
 
@@ -260,6 +261,39 @@ fn items_are_delivered_until_they_are_answered() {
         }
         let item = jet.names.work(DEFAULT_CLASS, pod(0));
         assert!(publish(&jet, &item, Some(0), "item").await["seq"].is_u64(), "and may come again");
+    });
+}
+
+#[test]
+fn who_is_preferred_is_served_first() {
+    over_both(|jet| async move {
+        let names = &jet.names;
+        for _ in 0..2 {
+            ensure_class_consumer(&jet, "choosy", true).await.expect("a consumer can be made");
+        }
+        let next_of = names.class_consumer("choosy");
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{next_of}", names.work_stream());
+        let mut pulls = BTreeMap::new();
+        for priority in [9, 0, 5] {
+            let body = format!(
+                r#"{{"batch":1,"expires":5000000000,"group":"{WORK_PRIORITY_GROUP}","priority":{priority}}}"#
+            );
+            let inbox = jet.new_inbox();
+            pulls.insert(priority, jet.subscribe(inbox.clone()).await.unwrap());
+            jet.publish_with_reply(subject.clone(), inbox, body.into()).await.unwrap();
+        }
+        for number in 0..3 {
+            let item = names.work("choosy", pod(number));
+            assert!(publish(&jet, &item, Some(0), "item").await["seq"].is_u64());
+        }
+        for (number, messages) in pulls.values_mut().enumerate() {
+            let message = next(messages).await;
+            // Before 2.12 they are served in turns.
+            if jet.atomic_batches {
+                let item = names.work("choosy", pod(u32::try_from(number).unwrap()));
+                assert_eq!(message.subject.as_str(), item);
+            }
+        }
     });
 }
 

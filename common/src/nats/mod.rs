@@ -40,7 +40,7 @@ pub use remove::RemoveError;
 #[cfg(any(test, feature = "test-util"))]
 pub use shelf::Shelf;
 pub use streams::{
-    Restored, SetUpError, StreamLimits, drop_class_consumer, ensure_class_consumer, ensure_streams,
-    restore_streams,
+    Restored, SetUpError, StreamLimits, WORK_PRIORITY_GROUP, drop_class_consumer,
+    ensure_class_consumer, ensure_streams, restore_streams,
 };
 pub use tail::{ALL, Entry, Tail, TailEvent};

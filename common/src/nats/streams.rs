@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, IntoConsumerConfig as _, pull};
+use async_nats::jetstream::consumer::{
+    self, AckPolicy, IntoConsumerConfig as _, PriorityPolicy, pull,
+};
 use async_nats::jetstream::stream::{Compression, Config, RetentionPolicy, StorageType};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -237,13 +239,21 @@ fn configs(jet: &Jet, limits: &StreamLimits) -> Vec<Config> {
     ]
 }
 
-/// Creates the consumer of a class if it is missing. It is never changed: a refused change can
-/// destroy a consumer's state (nats-server issue 8491).
+/// The group of all pulls of a prioritized consumer: nats-server wants one to be named.
+pub const WORK_PRIORITY_GROUP: &str = "stint";
+
+/// Creates the consumer of a class if it is missing; a prioritized one serves pulls that say a
+/// lower `priority` first, where nats-server can (2.12 and newer). It is never changed: a refused
+/// change can destroy a consumer's state (nats-server issue 8491).
 ///
 /// # Errors
 ///
 /// When JetStream refuses or does not answer; may be called again.
-pub async fn ensure_class_consumer(jet: &Jet, class: &str) -> Result<(), SetUpError> {
+pub async fn ensure_class_consumer(
+    jet: &Jet,
+    class: &str,
+    prioritized: bool,
+) -> Result<(), SetUpError> {
     let (stream, name) = (jet.names.work_stream(), jet.names.class_consumer(class));
     let info = format!("CONSUMER.INFO.{stream}.{name}");
     if jet.ask::<Value>(&info, &Value::Null).await.is_ok() {
@@ -259,10 +269,23 @@ pub async fn ensure_class_consumer(jet: &Jet, class: &str) -> Result<(), SetUpEr
         max_waiting: WORK_MAX_WAITING,
         ..pull::Config::default()
     };
-    let body = json!({
-        "stream_name": stream, "config": config.into_consumer_config(), "action": "create",
-    });
-    let created = jet.ask::<Value>(&format!("CONSUMER.CREATE.{stream}.{name}"), &body).await;
+    let mut config = config.into_consumer_config();
+    if prioritized {
+        config.priority_policy = PriorityPolicy::Prioritized;
+        config.priority_groups = vec![WORK_PRIORITY_GROUP.to_owned()];
+    }
+    let subject = format!("CONSUMER.CREATE.{stream}.{name}");
+    let create = async |config: &consumer::Config| {
+        let body = json!({"stream_name": stream, "config": config, "action": "create"});
+        jet.ask::<Value>(&subject, &body).await
+    };
+    let mut created = create(&config).await;
+    if prioritized && matches!(&created, Err(source) if source.is_refusal(400)) {
+        // Before 2.12 there is no such policy: then all workers are served in turns.
+        config.priority_policy = PriorityPolicy::None;
+        config.priority_groups = Vec::new();
+        created = create(&config).await;
+    }
     created.map(drop).map_err(|source| SetUpError::Consumer { name, source })
 }
 

@@ -25,6 +25,9 @@ pub struct Class {
     /// nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affinity: Vec<Term>,
+    /// Terms of the preferred node affinity: workers that match more of them are served first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preferred: Vec<Preference>,
     /// `tolerations`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
@@ -59,6 +62,7 @@ impl Default for Class {
             selector: BTreeMap::new(),
             node_name: None,
             affinity: Vec::new(),
+            preferred: Vec::new(),
             tolerations: Vec::new(),
             runtime_class: None,
             priority: 0,
@@ -93,6 +97,15 @@ pub struct Term {
     /// `matchFields`: about the worker's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Expression>,
+}
+
+/// A term that a worker should match.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preference {
+    /// 1 to 100.
+    pub weight: u32,
+    /// What it is about.
+    pub term: Term,
 }
 
 /// `key operator values`.

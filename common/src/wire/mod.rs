@@ -14,7 +14,9 @@ mod template;
 mod word;
 mod work;
 
-pub use class::{Allocatable, Class, Expression, Need, Offer, Request, Taint, Term, Toleration};
+pub use class::{
+    Allocatable, Class, Expression, Need, Offer, Preference, Request, Taint, Term, Toleration,
+};
 pub use entries::{Content, Entries, NoEntries, read_entries};
 pub use lease::{Horizon, Machine, OwnerLease, WorkerLease, WorkerState};
 pub use node::NodeWord;

@@ -270,7 +270,8 @@ pub(super) async fn look_after(jet: &Jet, look: Look) {
                 let payload = serde_json::to_vec(&*class).expect("a class has only string keys");
                 define(jet, &name, payload).await;
             }
-            if let Err(error) = ensure_class_consumer(jet, &name).await {
+            if let Err(error) = ensure_class_consumer(jet, &name, !class.preferred.is_empty()).await
+            {
                 tracing::warn!(?error, "looking after a class's consumer");
             }
         }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
-    Container, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, SecurityContext,
-    Toleration as ApiToleration,
+    Container, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, PreferredSchedulingTerm,
+    SecurityContext, Toleration as ApiToleration,
 };
-use stint_common::wire::{Class, Expression, Need, Request, Term, Toleration};
+use stint_common::wire::{Class, Expression, Need, Preference, Request, Term, Toleration};
 use stint_common::{pod_meta, quantity};
 
 /// Priorities that every cluster knows by name.
@@ -19,6 +19,10 @@ pub fn class(pod: &PodSpec) -> Class {
     let affinity = pod.affinity.as_ref().and_then(|it| it.node_affinity.as_ref());
     let required =
         affinity.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
+    let preferred = affinity
+        .and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref())
+        .into_iter()
+        .flatten();
     let by_name = pod.priority_class_name.as_deref().and_then(|name| {
         PRIORITIES.iter().find(|(known, _)| *known == name).map(|(_, priority)| *priority)
     });
@@ -26,6 +30,7 @@ pub fn class(pod: &PodSpec) -> Class {
         selector: pod.node_selector.clone().unwrap_or_default(),
         node_name: given(pod.node_name.as_deref()),
         affinity: required.iter().flat_map(|it| &it.node_selector_terms).map(term).collect(),
+        preferred: preferred.filter_map(preference).collect(),
         tolerations: pod.tolerations.iter().flatten().map(toleration).collect(),
         runtime_class: given(pod.runtime_class_name.as_deref()),
         priority: pod.priority.or(by_name).unwrap_or(0),
@@ -52,6 +57,13 @@ fn term(term: &NodeSelectorTerm) -> Term {
         list.iter().flatten().map(expression).collect::<Vec<_>>()
     };
     Term { labels: all(&term.match_expressions), fields: all(&term.match_fields) }
+}
+
+/// A term that says nothing is no preference, as in Kubernetes.
+fn preference(it: &PreferredSchedulingTerm) -> Option<Preference> {
+    let term = term(&it.preference);
+    let weight = u32::try_from(it.weight).ok()?;
+    (!term.labels.is_empty() || !term.fields.is_empty()).then_some(Preference { weight, term })
 }
 
 fn expression(it: &NodeSelectorRequirement) -> Expression {
@@ -277,13 +289,20 @@ mod tests {
                 "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
                     {"matchExpressions": [{"key": "x", "operator": "Exists"}]},
                 ]},
-                "preferredDuringSchedulingIgnoredDuringExecution": [],
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 7, "preference": {}},
+                    {"weight": 5, "preference": {"matchFields": [
+                        {"key": "metadata.name", "operator": "In", "values": ["two"]},
+                    ]}},
+                ],
             }},
         }));
         assert_eq!((class.priority, class.runtime_class), (2_000_001_000, None));
         assert_eq!(class.tolerations[0].value, None);
         assert_eq!(class.tolerations[1].value.as_deref(), Some("v"));
         assert_eq!(class.affinity[0].labels[0].operator, "Exists");
+        assert_eq!((class.preferred.len(), class.preferred[0].weight), (1, 5));
+        assert_eq!(class.preferred[0].term.fields[0].values, ["two"]);
         assert_eq!(class.node_name.as_deref(), Some("one"));
     }
 }

@@ -123,6 +123,17 @@ fn asks(
         spec["template"]["spec"]["nodeSelector"] = json!({selector.0: selector.1});
     }
     if rng.chance(150) {
+        let (key, value) = *rng.pick(&[("zone", "a"), ("disk", "fast")]);
+        spec["template"]["spec"]["affinity"] = json!({"nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{
+                "weight": rng.between(1, 100),
+                "preference": {"matchExpressions": [
+                    {"key": key, "operator": "In", "values": [value]},
+                ]},
+            }],
+        }});
+    }
+    if rng.chance(150) {
         let cpu = *rng.pick(&["100m", "500m", "1"]);
         spec["template"]["spec"]["containers"][0]["resources"] =
             json!({"requests": {"cpu": cpu, "memory": "16Mi"}});

@@ -87,6 +87,36 @@ async fn pods_go_where_they_may_and_nowhere_else() {
     assert_ne!(nodes(&api, "memory").await, ["worker-small"]);
 }
 
+#[tokio::test]
+async fn who_is_preferred_has_the_pods_as_long_as_there_is_room() {
+    let world = fleet().await;
+    let api = world.api("preferred");
+    let affinity = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 10,
+        "preference": {"matchExpressions": [
+            {"key": "size", "operator": "In", "values": ["large"]},
+        ]},
+    }]}});
+    let prefers = |name: &str| job(name).pod_spec(&json!({"affinity": affinity}));
+    // Until both workers know this kind of pods, who knows it takes them.
+    api.complete(&prefers("first").completions(8).build()).await;
+    let one_by_one = prefers("few").completions(10).spec(&json!({"parallelism": 1}));
+    api.complete(&one_by_one.build()).await;
+    assert_eq!(nodes(&api, "few").await, ["worker-large"; 10]);
+    // Six that end only once all run: two have to go elsewhere.
+    let place = world.path().join("met");
+    std::fs::create_dir(&place).unwrap();
+    let script = format!(
+        "cd {}; touch $HOSTNAME; until [ $(ls | wc -l) = 6 ]; do sleep 0.02; done",
+        place.display()
+    );
+    api.complete(&prefers("many").completions(6).script(&script).build()).await;
+    let mut many = nodes(&api, "many").await;
+    many.sort();
+    assert_eq!(many[..4], ["worker-large"; 4]);
+    assert_eq!(many[4..], ["worker-small"; 2]);
+}
+
 /// Each pod notes when it began and ended; no worker had more at a time than it has room for.
 #[tokio::test]
 async fn nobody_takes_more_than_there_is() {

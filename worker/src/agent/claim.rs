@@ -65,7 +65,9 @@ impl<R: Runtime> Agent<R> {
                     ahead += usize::from(!fits);
                     self.claim_one(pulled, ready, out);
                 }
-                None if at.duration_since(pulled.at) >= GIVE_BACK && !allowed => {
+                None if !allowed
+                    && (pulled.kind.choosy || at.duration_since(pulled.at) >= GIVE_BACK) =>
+                {
                     metrics::worker().gave_back();
                     out.answers.push((pulled.reply, b"-NAK"));
                 }

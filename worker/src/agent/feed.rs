@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stint_common::names::Names;
+use stint_common::nats::WORK_PRIORITY_GROUP;
 use stint_common::time::Instant;
 use stint_common::wire::Class;
 
@@ -32,8 +33,12 @@ pub(super) struct Kind {
     pub(super) priority: i32,
     /// What the pod takes up.
     pub(super) amounts: Amounts,
-    /// It does not say what it takes up.
+    /// It does not say what it takes up, nor whom it prefers.
     pub(super) plain: bool,
+    /// It prefers some workers: one that has no room for it hands it on at once, and none takes it
+    /// before it has room.
+    #[serde(default)]
+    pub(super) choosy: bool,
     /// Devices that the pod asks for.
     pub(super) devices: BTreeMap<String, u64>,
 }
@@ -44,6 +49,8 @@ pub(super) struct Feed {
     pub(super) kind: Arc<Kind>,
     /// Where a pull is sent.
     pub(super) subject: String,
+    /// How much less than others this worker is preferred, where the class prefers some.
+    pub(super) reluctance: Option<u8>,
     /// Tells the answers to its pulls from those to others'.
     pub(super) token: u64,
     /// Items that may still come.
@@ -77,12 +84,14 @@ impl Feed {
             name: Arc::from(name),
             priority: class.priority,
             amounts: Amounts::of(&class.request, cpu_milli),
-            plain: class.request.is_default(),
+            plain: class.request.is_default() && class.preferred.is_empty(),
+            choosy: !class.preferred.is_empty(),
             devices: class.request.others.clone(),
         };
         Self {
             kind: Arc::new(kind),
             subject,
+            reluctance: None,
             token,
             asked: 0,
             more: None,
@@ -90,6 +99,17 @@ impl Feed {
             last: now,
             hold_until: None,
             refusals: 0,
+        }
+    }
+
+    /// What a pull of so many says.
+    pub(super) fn pull(&self, count: usize, expires: Duration) -> String {
+        let expires = expires.as_nanos();
+        match self.reluctance {
+            None => format!(r#"{{"batch":{count},"expires":{expires}}}"#),
+            Some(priority) => format!(
+                r#"{{"batch":{count},"expires":{expires},"group":"{WORK_PRIORITY_GROUP}","priority":{priority}}}"#
+            ),
         }
     }
 
@@ -175,5 +195,16 @@ mod tests {
         feed.came(0, now);
         feed.refused(now);
         assert_eq!(feed.held_for(now), Some(FIRST_REFUSED));
+    }
+
+    #[test]
+    fn a_pull_says_how_much_the_worker_is_preferred_where_it_matters() {
+        let mut feed = Feed::new(&Names::default(), &Class::default(), 1000, 1, Instant::now());
+        let second = Duration::from_secs(1);
+        assert_eq!(feed.pull(7, second), r#"{"batch":7,"expires":1000000000}"#);
+        feed.reluctance = Some(3);
+        let pull: serde_json::Value = serde_json::from_str(&feed.pull(7, second)).unwrap();
+        assert_eq!((&pull["group"], &pull["priority"]), (&"stint".into(), &3.into()));
+        assert_eq!((&pull["batch"], &pull["expires"]), (&7.into(), &1_000_000_000.into()));
     }
 }

@@ -136,15 +136,21 @@ impl Intake {
     }
 
     fn fit(&mut self, class: &Class, now: Instant) {
-        let taken = self.feeds.iter().any(|feed| *feed.kind.name == *class.name());
+        let reluctance = || placing::reluctance(class, &self.name, &self.offer);
+        let reluctance = (!class.preferred.is_empty()).then(reluctance);
+        let taken = self.feeds.iter_mut().find(|feed| *feed.kind.name == *class.name());
         match placing::fits(class, &self.name, &self.offer) {
-            Ok(()) if !taken => {
-                self.tokens += 1;
-                let cpu_milli = self.offer.default_cpu_milli;
-                let feed = Feed::new(&self.jet.names, class, cpu_milli, self.tokens, now);
-                self.feeds.push(feed);
-            }
-            Ok(()) => {}
+            Ok(()) => match taken {
+                // What it asked for stands as it was asked for.
+                Some(feed) => feed.reluctance = reluctance,
+                None => {
+                    self.tokens += 1;
+                    let cpu_milli = self.offer.default_cpu_milli;
+                    let mut feed = Feed::new(&self.jet.names, class, cpu_milli, self.tokens, now);
+                    feed.reluctance = reluctance;
+                    self.feeds.push(feed);
+                }
+            },
             Err(why) => {
                 tracing::debug!(class = class.name(), why = why.0, "not for this worker");
             }
@@ -205,7 +211,7 @@ impl Intake {
     pub(super) async fn ask(&mut self, index: usize, count: usize, now: Instant) {
         let feed = &mut self.feeds[index];
         let count = count.min(MOST);
-        let body = format!(r#"{{"batch":{count},"expires":{}}}"#, EXPIRES.as_nanos());
+        let body = feed.pull(count, EXPIRES);
         let reply = format!("{}.{}", self.reply, feed.token);
         let asked = self.jet.publish_with_reply(feed.subject.clone(), reply, body.into());
         if asked.await.is_ok() {

@@ -180,7 +180,7 @@ pub const CONTAINER: &[Field] = &[
     field("workingDir", Works),
 ];
 
-/// `affinity` of a pod. What is preferred of a node is a hint, and no worker is preferred for it.
+/// `affinity` of a pod.
 pub const AFFINITY: &[Field] = &[
     field("nodeAffinity", Works),
     field("podAffinity", Refused(NO_PLACING)),

@@ -166,7 +166,12 @@ impl Server {
         let expires = millis("expires").map(|after| now + after);
         let heartbeat = millis("idle_heartbeat").map(|every| (every, now + every));
         let left = body["batch"].as_u64().unwrap_or(1);
-        consumer.waiting.push_back(Pull { link, reply, left, expires, heartbeat });
+        if consumer.prioritized && body["group"].as_str().is_none() {
+            self.say(link, &reply, 400, None);
+            return;
+        }
+        let priority = body["priority"].as_u64().unwrap_or(0);
+        consumer.waiting.push_back(Pull { link, reply, left, priority, expires, heartbeat });
         self.expect(expires.into_iter().chain(heartbeat.map(|(_, at)| at)));
         self.pump(stream_name);
     }

@@ -14,6 +14,8 @@ pub(super) struct Pull {
     pub(super) link: LinkId,
     pub(super) reply: String,
     pub(super) left: u64,
+    /// Lower ones are served first, by a consumer that heeds them.
+    pub(super) priority: u64,
     pub(super) expires: Option<Millis>,
     pub(super) heartbeat: Option<(Millis, Millis)>,
 }
@@ -31,6 +33,7 @@ pub(super) struct Consumer {
     pub(super) filters: Vec<Pattern>,
     pub(super) explicit: bool,
     pub(super) durable: bool,
+    pub(super) prioritized: bool,
     ack_wait: Millis,
     cursor: u64,
     delivered: u64,
@@ -68,6 +71,7 @@ impl Consumer {
             filters,
             explicit: config["ack_policy"] == "explicit",
             durable: config["durable_name"].as_str().is_some_and(|name| !name.is_empty()),
+            prioritized: config["priority_policy"] == "prioritized",
             ack_wait: if ack_wait == 0 { 30_000 } else { ack_wait },
             cursor: config["opt_start_seq"].as_u64().unwrap_or(1),
             delivered: 0,
@@ -107,13 +111,21 @@ impl Consumer {
         found.map(|sequence| (sequence, 0))
     }
 
+    /// Who is served next: whose turn it is, of those with the lowest priority where it counts.
+    fn next_pull(&mut self) -> Option<Pull> {
+        let of = |pull: &Pull| if self.prioritized { pull.priority } else { 0 };
+        let lowest = self.waiting.iter().map(of).min()?;
+        let at = self.waiting.iter().position(|pull| of(pull) == lowest)?;
+        self.waiting.remove(at)
+    }
+
     /// What goes out now. Pulls are served in turns, a message each.
     pub(super) fn take_due(&mut self, stream: &Stream, now: Millis) -> Option<Due> {
         if self.waiting.is_empty() {
             return None;
         }
         let (sequence, before) = self.next_message(stream)?;
-        let mut pull = self.waiting.pop_front()?;
+        let mut pull = self.next_pull()?;
         pull.left -= 1;
         if let Some((every, at)) = &mut pull.heartbeat {
             *at = now + *every;

@@ -110,6 +110,7 @@ fn claim(agent: &mut Agent<NoopRuntime>, id: PodId) {
         priority: 0,
         amounts: Amounts::default(),
         plain: true,
+        choosy: false,
         devices: BTreeMap::new(),
     };
     let (reply, at) = ("reply".into(), clock());
