@@ -1,5 +1,6 @@
 //! What can be typed. Clap definitions only: no rules, nothing from `command`.
 
+mod backup;
 mod change;
 mod client;
 mod config;
@@ -13,6 +14,7 @@ mod server;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use backup::{BackupArgs, RestoreArgs};
 pub use change::{
     ApplyArgs, Cascade, DeleteArgs, MarkArgs, PatchArgs, PatchKind, RerunArgs, Subresource,
 };
@@ -128,6 +130,10 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Look at an installation: what is well, what is not, which promises hold.
     Doctor(DoctorArgs),
+    /// Take everything that is stored out, into a directory; all goes on meanwhile.
+    Backup(BackupArgs),
+    /// Put back what `stint backup` took out, while no coordinator and no worker runs.
+    Restore(RestoreArgs),
     /// Print a configuration with which kubectl asks Stint.
     Kubeconfig(KubeconfigArgs),
     /// Show what is configured, and where each value comes from.

@@ -13,6 +13,7 @@ mod call;
 mod connection;
 mod context;
 mod error;
+mod snapshot;
 mod stream;
 mod survey;
 mod watch;
@@ -31,6 +32,7 @@ pub use call::Call;
 pub use connection::{Flags, resolve};
 pub use context::ContextError;
 pub use error::{Error, Status};
+pub use snapshot::{CHUNK, Snapshot};
 pub use stream::{Frame, Stream};
 pub use watch::{Event, Watch};
 

@@ -1,6 +1,7 @@
 //! Every verb, one file each. A command asks the API, and hands what it learnt to `output`.
 
 mod apply;
+mod backup;
 mod completion;
 mod config;
 mod coordinator;
@@ -98,6 +99,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Top(args) => client(&log, top::run(args)),
         Command::Events(args) => client(&log, events::run(args)),
         Command::Doctor(args) => client(&log, doctor::run(args)),
+        Command::Backup(args) => client(&log, backup::backup(args)),
+        Command::Restore(args) => client(&log, backup::restore(args)),
         Command::Logs(args) => client(&log, logs::run(args)),
         Command::Results(args) => client(&log, results::run(args)),
         Command::Wait(args) => client(&log, wait::run(args)),

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+#[path = "deploy/backup.rs"]
+mod backup;
 #[path = "deploy/cluster.rs"]
 mod cluster;
 #[path = "deploy/units.rs"]

@@ -99,6 +99,7 @@ impl Tail {
             stream,
             filters,
             last,
+            created: None,
             recent: VecDeque::new(),
             target: 0,
             wide,
@@ -127,6 +128,9 @@ struct Reader {
     stream: String,
     filters: Vec<String>,
     last: u64,
+    /// When the stream that is read was made. That may be after its messages were stored: it is so
+    /// with one that was put back from a backup.
+    created: Option<Timestamp>,
     /// The last messages that were read: sequence, and when it was stored.
     recent: VecDeque<(u64, Timestamp)>,
     /// The last message that was there at the start.
@@ -218,7 +222,7 @@ impl Reader {
         if !self.caught_up {
             self.target = self.find_target().await?;
         }
-        if self.last > 0 && self.is_cut_off().await? {
+        if self.is_another().await? {
             return Ok(Lost::WentBack);
         }
         self.wide &= self.last < self.target;
@@ -253,10 +257,10 @@ impl Reader {
     /// Whether the stream was made anew, or ends before what was read. An older copy of the
     /// server's directory that was put back looks like this, until so much was written to it that
     /// only what stands where something was read tells of it.
-    async fn is_cut_off(&self) -> Result<bool, AskError> {
+    async fn is_another(&mut self) -> Result<bool, AskError> {
         let info: Info =
             self.jet.ask(&format!("STREAM.INFO.{}", self.stream), &Value::Null).await?;
-        let anew = self.recent.back().is_some_and(|(_, last)| info.created > *last);
+        let anew = info.created != *self.created.get_or_insert(info.created);
         Ok(anew || info.state.last_seq < self.last)
     }
 
@@ -511,6 +515,7 @@ mod tests {
             stream: "S".to_owned(),
             filters: vec![ALL.to_owned()],
             last: 0,
+            created: None,
             recent: VecDeque::new(),
             target: 0,
             wide: false,
