@@ -18,6 +18,7 @@ use super::session::Session;
 use crate::args::{BackupArgs, RestoreArgs};
 use crate::client::{CHUNK, Client};
 use crate::exit::{Exit, Expected};
+use crate::output::count;
 
 /// Coordinators that live answer a ping within this time.
 const PINGS: std::time::Duration = std::time::Duration::from_millis(1500);
@@ -168,13 +169,7 @@ fn cannot_write(directory: &Path, error: std::io::Error) -> Expected {
 }
 
 fn size(bytes: &Value) -> String {
-    mebibytes(bytes.as_u64().unwrap_or(0))
-}
-
-fn mebibytes(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let mebibytes = bytes as f64 / (1024.0 * 1024.0);
-    format!("{mebibytes:.1} MiB")
+    count::bytes(bytes.as_u64().unwrap_or(0))
 }
 
 /// Tells a person how far it is.
@@ -197,8 +192,8 @@ impl<'a> Progress<'a> {
         self.done += u64::try_from(bytes).unwrap_or(0);
         if self.shown && self.done - self.said >= Self::EVERY {
             self.said = self.done;
-            let of = of.map(|of| format!(" of {}", mebibytes(of))).unwrap_or_default();
-            eprint!("\r{}: {}{of}\x1b[K", self.stream, mebibytes(self.done));
+            let of = of.map(|of| format!(" of {}", count::bytes(of))).unwrap_or_default();
+            eprint!("\r{}: {}{of}\x1b[K", self.stream, count::bytes(self.done));
         }
     }
 

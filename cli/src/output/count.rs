@@ -1,4 +1,4 @@
-//! Numbers of things in sentences: one pod waits, two pods wait.
+//! Numbers of things in sentences: one pod waits, two pods wait, of 5 MiB.
 
 /// `1 pod`, `3 pods`, `2 copies`.
 #[must_use]
@@ -14,6 +14,20 @@ pub fn counted(count: impl TryInto<u64>, what: &str) -> String {
 pub fn do_so(count: impl TryInto<u64>, what: &str, one: &str, many: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     format!("{} {}", counted(count, what), if count == 1 { one } else { many })
+}
+
+/// `512 B`, `1.5 MiB`.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
+    let mut amount = count as f64;
+    let mut unit = 0;
+    while amount >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{amount:.1} {}", UNITS[unit]) }
 }
 
 fn many(what: &str) -> String {
@@ -38,5 +52,11 @@ mod tests {
         check(3, "index", "3 indexes");
         assert_eq!(do_so(1_u64, "pod", "waits", "wait"), "1 pod waits");
         assert_eq!(do_so(0_u64, "pod", "waits", "wait"), "0 pods wait");
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_suits() {
+        let said = [0, 1023, 1536, 5 << 20, 7 << 40].map(bytes);
+        assert_eq!(said, ["0 B", "1023 B", "1.5 KiB", "5.0 MiB", "7.0 TiB"]);
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use stint_common::time::{human_seconds, since};
 
 use super::{Finding, Level, NodeView, Promise, Report, Seen, counted, do_so};
+use crate::output::count::bytes;
 
 /// Older servers can lose a whole stream when they are killed.
 const MINIMUM_SERVER: (u64, u64, u64) = (2, 10, 23);
@@ -402,16 +403,4 @@ fn share(used: u64, limit: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a share, not a count")]
     let (used, limit) = (used as f64, limit as f64);
     used / limit
-}
-
-fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    #[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
-    let mut amount = count as f64;
-    let mut unit = 0;
-    while amount >= 1024.0 && unit + 1 < UNITS.len() {
-        amount /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count} B") } else { format!("{amount:.1} {}", UNITS[unit]) }
 }
