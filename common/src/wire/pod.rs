@@ -51,7 +51,7 @@ pub struct PodRecord {
     pub address: Option<String>,
     /// Where in its life the pod is.
     pub state: PodState,
-    /// What a claimed pod waits for before it can be started.
+    /// What a claimed pod waits for before anything of it can be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
 }
@@ -151,6 +151,18 @@ pub struct ContainerNow {
     /// How its run before this one ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Box<ContainerEnd>>,
+    /// What it waits for, if more than its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Box<WaitsFor>>,
+}
+
+/// Why one container is not started yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// `reason`: `CreateContainerConfigError`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
 }
 
 /// `state` of a container.

@@ -58,6 +58,7 @@ impl<R: Runtime> Agent<R> {
 
     fn carry_out(&mut self, id: PodId, effect: Effect, out: &mut Outbox) {
         match effect {
+            Effect::Configure { index } => self.ask_for_variables(id, index),
             Effect::StartContainer { index } => self.start_container(id, index, out),
             Effect::SignalTerm { index } => {
                 if let Some(run) = self.run_to_end(id, index) {
@@ -96,6 +97,7 @@ impl<R: Runtime> Agent<R> {
     }
 
     pub(super) fn start_container(&mut self, id: PodId, index: usize, out: &mut Outbox) {
+        self.lines_up(id);
         let again = self.next_run();
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let Some(container) = pod.containers.get_mut(index) else { return };

@@ -139,7 +139,8 @@ pub struct Agent<R: Runtime> {
     pub(super) reports: BTreeSet<Timer>,
     pub(super) wakes: BTreeSet<Timer>,
     pub(super) retries: BTreeSet<(Timestamp, PodId, Target)>,
-    /// Pods that wait for what their variables come from, and how often it was looked for in vain.
+    /// Pods that wait for their files, and how often these were looked for in vain; or that stand
+    /// in line as soon as their only container has its variables.
     pub(super) configuring: HashMap<PodId, u32>,
     pub(super) look_again: BTreeSet<Timer>,
     /// What these times are told by.
@@ -484,7 +485,8 @@ impl<R: Runtime> Agent<R> {
                 self.templates.fetched(&name, &fetched);
                 self.verify(&name, out);
             }
-            Done::Configured(id, configured) => self.configured(id, configured, out),
+            Done::Files(id, read) => self.files_read(id, read, out),
+            Done::Variables(id, index, read) => self.variables_read(id, index, read, out),
             Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
             Done::Looked(records) => self.looked(records, out),
             Done::Forgotten(records) => self.disown(records),

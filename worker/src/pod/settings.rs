@@ -34,6 +34,9 @@ pub struct ContainerSettings {
     pub name: Arc<str>,
     /// What it is for.
     pub role: Role,
+    /// Variables of it come from elsewhere, and are asked for before its first start.
+    #[serde(default)]
+    pub is_configured: bool,
     /// `lifecycle.postStart`.
     pub post_start: Option<Hook>,
     /// `lifecycle.preStop`.
@@ -101,6 +104,13 @@ impl Settings {
         matches!(&self.containers[..], [only] if only.is_plain())
     }
 
+    /// Whether there is one container, and its variables have to be asked for before anything of
+    /// the pod can be started.
+    #[must_use]
+    pub fn asks_first(&self) -> bool {
+        matches!(&self.containers[..], [only] if only.is_configured)
+    }
+
     /// Whether there are init containers.
     #[must_use]
     pub fn has_init_containers(&self) -> bool {
@@ -115,6 +125,7 @@ impl ContainerSettings {
         Self {
             name,
             role: Role::Main,
+            is_configured: false,
             post_start: None,
             pre_stop: None,
             startup: None,

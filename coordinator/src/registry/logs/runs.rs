@@ -101,6 +101,7 @@ mod tests {
             started: false,
             restarts,
             last: None,
+            waits_for: None,
         };
         let detail = Detail { initialized: None, ready_changed_at: None, containers: vec![now] };
         PodState::Running(Running {
