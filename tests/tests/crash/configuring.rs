@@ -46,7 +46,9 @@ fn with_files() -> Value {
     let main = json!({"env": token("late"), "volumeMounts": mounts});
     let script = "echo $(cat /stint-crash/files/k) $TOKEN";
     let manifest = job("with-files").script(script).container(&main);
-    manifest.pod_spec(&json!({"volumes": volumes})).build()
+    // It holds a place while it waits.
+    let spec = json!({"volumes": volumes, "restartPolicy": "OnFailure"});
+    manifest.pod_spec(&spec).build()
 }
 
 /// It fails once, when it is let go, and tells its variable when it is started again.
