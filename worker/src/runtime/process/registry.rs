@@ -11,6 +11,7 @@ use stint_common::time::boottime_ms;
 
 use super::busy::{PutOff, Start};
 use super::cgroup::RunCgroup;
+use super::proc::Process;
 use super::table::Slot;
 use crate::launch::LaunchSpec;
 use crate::logs::Capture;
@@ -38,6 +39,8 @@ pub(super) struct Registry {
     pub(super) spawning: usize,
     pub(super) watchdog: Option<Pid>,
     pub(super) frozen: bool,
+    /// Processes that stood still before that: they do not go on with the others.
+    pub(super) stood_still: Vec<Process>,
     /// Until when anything may be started, in milliseconds of CLOCK_BOOTTIME; 0: nobody has said,
     /// and whoever starts runs answers for it.
     pub(super) proven_until_ms: i64,
@@ -93,9 +96,10 @@ impl Registry {
         }
     }
 
-    /// Sends `signal` to the groups of all runs that have a process.
-    pub(super) fn signal_all(&self, signal: Signal) {
-        self.leaders.keys().for_each(|pid| signal_group(*pid, signal));
+    /// Sends `signal` to the groups of all runs that have a process, but for these.
+    pub(super) fn signal_all(&self, signal: Signal, but_for: &HashSet<Pid>) {
+        let groups = self.leaders.keys().filter(|group| !but_for.contains(group));
+        groups.for_each(|group| signal_group(*group, signal));
     }
 
     /// Whether the start was withdrawn in time.
