@@ -82,7 +82,7 @@ impl<R: Runtime> Agent<R> {
                 self.templates.fetched(&name, &fetched);
                 self.verify(&name, out);
             }
-            Done::Files(id, read) => self.files_read(id, read, out),
+            Done::Files(id, read, ahead) => self.files_read(id, read, ahead, out),
             Done::Variables(id, index, read) => self.variables_read(id, index, read, out),
             Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
             Done::Looked(records) => self.looked(records, out),

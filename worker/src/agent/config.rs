@@ -3,6 +3,8 @@
 //! Its files are read before it may have a place: while one is missing nothing of it is started,
 //! its record says so, and it is looked for again and again. Variables are read for one container
 //! at a time, when its machine asks; what follows if something is missing is the machine's to say.
+//! Those of the containers that are started first are read with the files, so that no place stands
+//! empty while they are: if they are there, the machine need not wait for its answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use stint_common::time::after;
 use stint_common::wire::{PodState, Template, Waiting, read_entries};
 
 use super::outbox::{Done, Outbox};
-use super::pods::Stage;
+use super::pods::{Pod, Stage};
 use super::run::Agent;
 use super::templates::{Ready, prepared};
 use crate::launch::{
@@ -38,7 +40,7 @@ pub(super) struct Asking {
     template: Template,
     pod_template: Value,
     /// The same without files.
-    bare: Value,
+    bare: Arc<Value>,
     references: References,
 }
 
@@ -46,7 +48,7 @@ pub(super) struct Asking {
 #[derive(Debug)]
 pub(super) enum Configured {
     /// For files the template with them in it, for variables these.
-    Found(Value),
+    Found(Arc<Value>),
     /// Something is not there: which, in kubelet's words.
     Missing(String),
     /// JetStream did not answer.
@@ -58,7 +60,7 @@ impl Asking {
     pub(super) fn of(template: &Template) -> Option<Self> {
         let pod_template = serde_json::from_str(template.pod_template.get()).ok()?;
         let references = references(&pod_template);
-        let bare = without_files(&pod_template);
+        let bare = Arc::new(without_files(&pod_template));
         let asks = !references.is_empty();
         asks.then(|| Self { template: template.clone(), pod_template, bare, references })
     }
@@ -82,6 +84,9 @@ impl Asking {
     }
 
     async fn read_files(&self, jet: &Jet) -> Configured {
+        if self.references.files.is_empty() {
+            return Configured::Found(Arc::clone(&self.bare));
+        }
         match self.read(jet, &self.references.files).await {
             Some(found) => with_files(&self.pod_template, &found).into(),
             None => Configured::Unread,
@@ -123,8 +128,19 @@ impl Asking {
 
 impl From<Result<Value, String>> for Configured {
     fn from(resolved: Result<Value, String>) -> Self {
-        resolved.map_or_else(Self::Missing, Self::Found)
+        resolved.map_or_else(Self::Missing, |found| Self::Found(Arc::new(found)))
     }
+}
+
+/// The containers of a pod whose variables are read before it has a place, which they would keep
+/// empty for so long. A pod that stands in line for one does so when it has them.
+fn asked_ahead(pod: &Pod) -> Vec<Arc<str>> {
+    let settings = pod.machine.settings();
+    if pod.is_lined_up() {
+        return Vec::new();
+    }
+    let first = settings.first_to_start().filter_map(|index| settings.containers.get(index));
+    first.filter(|it| it.is_configured).map(|it| Arc::clone(&it.name)).collect()
 }
 
 fn subject(names: &Names, namespace: &str, reference: &Reference) -> String {
@@ -135,33 +151,51 @@ fn subject(names: &Names, namespace: &str, reference: &Reference) -> String {
 }
 
 impl<R: Runtime> Agent<R> {
-    /// A pod that was claimed waits for a place, or first for its files.
+    /// A pod that was claimed waits for a place, or first for what is read before it has one.
     pub(super) fn configure(&mut self, id: PodId) {
         let Some(pod) = self.pods.get(&id).filter(|pod| pod.stage == Stage::Waiting) else {
             self.configuring.remove(&id);
             return;
         };
+        let ahead = asked_ahead(pod);
         let asking = pod.ready.asking.clone().filter(|_| pod.files.is_none());
-        let Some(asking) = asking.filter(|asking| !asking.references.files.is_empty()) else {
+        let reads = |asking: &Arc<Asking>| !asking.references.files.is_empty() || !ahead.is_empty();
+        let Some(asking) = asking.filter(reads) else {
             self.configuring.remove(&id);
             self.waiting.push_back(id);
             return;
         };
         self.configuring.entry(id).or_insert(0);
         let jet = self.post.jet.clone();
-        self.on_their_way
-            .push(Box::pin(async move { Done::Files(id, asking.read_files(&jet).await) }));
+        self.on_their_way.push(Box::pin(async move {
+            let files = asking.read_files(&jet).await;
+            let mut values = Values::new();
+            for name in ahead.iter().filter(|_| matches!(files, Configured::Found(_))) {
+                // If it is not there the machine asks, and hears why.
+                if let Configured::Found(env) = asking.read_variables(&jet, name).await {
+                    values.insert((**name).to_owned(), Arc::unwrap_or_clone(env));
+                }
+            }
+            Done::Files(id, files, values)
+        }));
     }
 
-    pub(super) fn files_read(&mut self, id: PodId, read: Configured, out: &mut Outbox) {
+    pub(super) fn files_read(
+        &mut self,
+        id: PodId,
+        read: Configured,
+        ahead: Values,
+        out: &mut Outbox,
+    ) {
         let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
             self.configuring.remove(&id);
             return;
         };
         match read {
             Configured::Found(template) => {
-                pod.files = Some(Arc::new(template));
+                pod.files = Some(template);
                 pod.waits_for = None;
+                Arc::make_mut(&mut pod.values).extend(ahead);
                 self.make_ready(id);
                 self.configure(id);
                 return;
@@ -192,6 +226,10 @@ impl<R: Runtime> Agent<R> {
             self.pending.push_back((id, Event::Configured { index }));
             return;
         };
+        if pod.values.contains_key(&*name) {
+            self.pending.push_back((id, Event::Configured { index }));
+            return;
+        }
         let jet = self.post.jet.clone();
         self.on_their_way.push(Box::pin(async move {
             Done::Variables(id, index, asking.read_variables(&jet, &name).await)
@@ -206,7 +244,7 @@ impl<R: Runtime> Agent<R> {
         out: &mut Outbox,
     ) {
         // It may have been stopped meanwhile.
-        let asks = |pod: &super::pods::Pod| pod.machine.awaits(index) == Awaits::Configuration;
+        let asks = |pod: &Pod| pod.machine.awaits(index) == Awaits::Configuration;
         if !self.pods.get(&id).is_some_and(asks) {
             return;
         }
@@ -222,11 +260,11 @@ impl<R: Runtime> Agent<R> {
     }
 
     /// A container has these variables, however often it is started.
-    fn keep_variables(&mut self, id: PodId, index: usize, env: Value) {
+    fn keep_variables(&mut self, id: PodId, index: usize, env: Arc<Value>) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let Some(container) = pod.machine.settings().containers.get(index) else { return };
         let name = (*container.name).to_owned();
-        Arc::make_mut(&mut pod.values).insert(name, env);
+        Arc::make_mut(&mut pod.values).insert(name, Arc::unwrap_or_clone(env));
         self.make_ready(id);
     }
 

@@ -42,7 +42,7 @@ impl<R: Runtime> Agent<R> {
             let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
                 continue;
             };
-            let is_lined_up = pod.kind.plain && pod.machine.settings().is_one_run();
+            let is_lined_up = pod.is_lined_up();
             if is_lined_up && pod.machine.settings().asks_first() {
                 pod.stage = Stage::Configuring;
                 self.configuring.insert(id, 0);

@@ -111,6 +111,11 @@ pub(super) enum Output {
 }
 
 impl Pod {
+    /// Whether it gets its place in the runtime's line.
+    pub(super) fn is_lined_up(&self) -> bool {
+        self.kind.plain && self.machine.settings().is_one_run()
+    }
+
     /// Whether it occupies a place.
     pub(super) fn runs(&self) -> Option<Instant> {
         match self.stage {

@@ -111,6 +111,17 @@ impl Settings {
         matches!(&self.containers[..], [only] if only.is_configured)
     }
 
+    /// The containers that are started before any other, by their places.
+    pub fn first_to_start(&self) -> impl Iterator<Item = usize> {
+        let init = self.containers.iter().position(|it| it.role != Role::Main);
+        // What is behind a hook waits for it.
+        let hook = self.containers.iter().position(|it| it.post_start.is_some());
+        match init {
+            Some(first) => first..=first,
+            None => 0..=hook.unwrap_or(self.containers.len().saturating_sub(1)),
+        }
+    }
+
     /// Whether there are init containers.
     #[must_use]
     pub fn has_init_containers(&self) -> bool {

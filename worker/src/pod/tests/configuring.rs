@@ -47,6 +47,27 @@ fn one_that_has_its_variables_is_started_with_them() {
 }
 
 #[test]
+fn those_that_are_started_first_are_known() {
+    let first = |roles: &[Role], hook: Option<usize>| -> Vec<usize> {
+        let mut all = settings(roles, RestartPolicy::Never);
+        let hooked = hook.map(|index| &mut all.containers[index]);
+        hooked.into_iter().for_each(|it| it.post_start = Some(Hook::Run));
+        let told = all.first_to_start().collect();
+        // As the machine has it.
+        let started = World::with(all).tell(Event::Start).into_iter().map(|effect| match effect {
+            Effect::StartContainer { index } => index,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(told, started.collect::<Vec<_>>());
+        told
+    };
+    let (main, init, side) = (Role::Main, Role::Init, Role::Sidecar);
+    assert_eq!(first(&[main, main], None), [0, 1]);
+    assert_eq!(first(&[main, main, main], Some(1)), [0, 1]);
+    assert_eq!(first(&[main, main, side, init], None), [2]);
+}
+
+#[test]
 fn what_is_missing_is_told_and_asked_for_again_and_again() {
     let mut world = World::with(asking(&[Role::Main], &[0], RestartPolicy::Never));
     world.tell(Event::Start);
