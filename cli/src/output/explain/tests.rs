@@ -104,8 +104,8 @@ fn pods_that_nobody_takes_say_so_and_full_workers_too() {
     assert_eq!(reason.what, "1 claimed pod cannot start");
     let line = "1 × CreateContainerConfigError: configmap \"c\" not found";
     assert_eq!(reason.details, [line]);
-    let pod = &mut facts.open[0]["status"];
-    pod["containerStatuses"][1] = json!({"state": {"running": {}}});
+    let containers = facts.open[0]["status"]["containerStatuses"].as_array_mut().unwrap();
+    containers.push(json!({"state": {"running": {}}}));
     let reason = first(&facts);
     assert_eq!(reason.what, "1 claimed pod cannot start all containers");
     assert_eq!(reason.details, [line]);
