@@ -97,6 +97,9 @@ pub enum PodState {
 pub struct Running {
     /// When its first process was started.
     pub started_at: Timestamp,
+    /// None was yet: that is when one was first tried, or found to lack something.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub only_tried: bool,
     /// The pod's Ready condition.
     pub ready: bool,
     /// Restarts of all containers, summed: also those of init containers.

@@ -29,6 +29,7 @@ impl Machine {
         }
         Some(Running {
             started_at: self.started_at.or(self.tried_at)?,
+            only_tried: self.started_at.is_none(),
             ready: self.is_ready(),
             restarts: self.containers.iter().map(|container| container.restarts).sum(),
             detail: self.detail().map(Box::new),

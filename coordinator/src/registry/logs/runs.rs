@@ -106,6 +106,7 @@ mod tests {
         let detail = Detail { initialized: None, ready_changed_at: None, containers: vec![now] };
         PodState::Running(Running {
             started_at: Timestamp::UNIX_EPOCH,
+            only_tried: false,
             ready: false,
             restarts,
             detail: Some(Box::new(detail)),

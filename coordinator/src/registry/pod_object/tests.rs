@@ -146,7 +146,8 @@ fn a_pod_has_its_machines_address() {
 #[test]
 fn a_running_pod_is_ready_when_its_worker_says_so() {
     for ready in [false, true] {
-        let running = Running { started_at: at(T1), ready, restarts: 2, detail: None };
+        let running =
+            Running { started_at: at(T1), only_tried: false, ready, restarts: 2, detail: None };
         let record = record(PodState::Running(running));
         let shown = show(Some(&record), None);
         assert_eq!(shown["status"]["phase"], "Running");
@@ -222,7 +223,13 @@ fn running(initialized: Initialized, containers: Vec<ContainerNow>) -> PodRecord
     let changed = ready.then(|| at(T2));
     let detail = Detail { initialized: Some(initialized), ready_changed_at: changed, containers };
     let detail = Some(Box::new(detail));
-    record(PodState::Running(Running { started_at: at(T1), ready, restarts: 0, detail }))
+    record(PodState::Running(Running {
+        started_at: at(T1),
+        only_tried: false,
+        ready,
+        restarts: 0,
+        detail,
+    }))
 }
 
 #[test]
@@ -277,8 +284,12 @@ fn a_container_that_lacks_variables_says_so_beside_others_that_run() {
         now("side", ContainerState::Running { since }, true),
         ContainerNow { ready: true, ..now("init", done, false) },
     ];
-    let pod =
-        show_of(&initialized_template(), Some(&running(Initialized::At(since), containers)), None);
+    let pod = show_of(
+        &initialized_template(),
+        Some(&running(Initialized::At(since), containers.clone())),
+        None,
+    );
+    assert!(pod["metadata"]["annotations"][TIMES].as_str().unwrap().contains("started="), "{pod}");
     // Kubelet's word while a main container was never started.
     assert_eq!(pod["status"]["phase"], "Pending");
     assert_eq!(condition(&pod, "Initialized")["status"], "True");
@@ -289,6 +300,13 @@ fn a_container_that_lacks_variables_says_so_beside_others_that_run() {
             "reason": "CreateContainerConfigError", "message": "secret \"late\" not found",
         }})
     );
+    let mut nothing_ran = running(Initialized::Not, containers);
+    if let PodState::Running(running) = &mut nothing_ran.state {
+        running.only_tried = true;
+    }
+    let pod = show_of(&initialized_template(), Some(&nothing_ran), None);
+    let times = pod["metadata"]["annotations"][TIMES].as_str().unwrap();
+    assert!(times.contains("claimed=") && !times.contains("started="), "{times}");
 }
 
 #[test]

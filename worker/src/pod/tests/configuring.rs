@@ -72,7 +72,11 @@ fn what_is_missing_is_told_and_asked_for_again_and_again() {
     let mut world = World::with(asking(&[Role::Main], &[0], RestartPolicy::Never));
     world.tell(Event::Start);
     let effects = world.tell_all(missing(0, "secret \"s\" not found"));
-    assert!(matches!(&effects[..], [Effect::ReportRunning(Running { ready: false, .. })]));
+    let told = matches!(
+        &effects[..],
+        [Effect::ReportRunning(Running { ready: false, only_tried: true, .. })]
+    );
+    assert!(told, "{effects:?}");
     assert_eq!(world.state_of(0), ContainerState::Waiting);
     let told = |message: &str| Some(("CreateContainerConfigError".to_owned(), message.to_owned()));
     assert_eq!(waits_for(&world, 0), told("secret \"s\" not found"));
@@ -96,6 +100,7 @@ fn what_is_missing_is_told_and_asked_for_again_and_again() {
     assert_eq!(waits_for(&world, 0), None);
     assert_eq!(world.state_of(0), ContainerState::Waiting, "it does not run yet");
     world.started(0);
+    assert!(!world.machine.running().unwrap().only_tried);
     assert_eq!(end(&world.exited(0, Exit::Code(0))).outcome, Outcome::Succeeded);
 }
 
