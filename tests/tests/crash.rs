@@ -11,6 +11,8 @@ mod agent;
 mod away;
 #[path = "crash/clock.rs"]
 mod clock;
+#[path = "crash/configuring.rs"]
+mod configuring;
 #[path = "crash/deletion.rs"]
 mod deletion;
 #[path = "crash/dev.rs"]

@@ -24,7 +24,7 @@ pub use order::{Nudge, NudgedPod, Order, OrderKind};
 pub use pod::{
     Claim, ContainerEnd, ContainerNow, ContainerState, Detail, ENDED_CONDITIONS, End, EndedBy,
     Exit, Initialized, InlineOutput, LogSummary, NOT_STARTED, Outcome, PodCondition, PodRecord,
-    PodState, Running, STATUS_UNKNOWN, WORKER_LOST, Waiting,
+    PodState, Running, STATUS_UNKNOWN, WORKER_LOST, Waiting, WaitsFor,
 };
 pub use seal::{Over, Seal};
 pub use template::{Template, TraceContext, TraceLimits};

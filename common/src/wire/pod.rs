@@ -51,7 +51,7 @@ pub struct PodRecord {
     pub address: Option<String>,
     /// Where in its life the pod is.
     pub state: PodState,
-    /// What a claimed pod waits for before it can be started.
+    /// What a claimed pod waits for before anything of it can be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
 }
@@ -97,6 +97,9 @@ pub enum PodState {
 pub struct Running {
     /// When its first process was started.
     pub started_at: Timestamp,
+    /// None was yet: that is when one was first tried, or found to lack something.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub only_tried: bool,
     /// The pod's Ready condition.
     pub ready: bool,
     /// Restarts of all containers, summed: also those of init containers.
@@ -151,6 +154,18 @@ pub struct ContainerNow {
     /// How its run before this one ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Box<ContainerEnd>>,
+    /// What it waits for, if more than its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Box<WaitsFor>>,
+}
+
+/// Why one container is not started yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// `reason`: `CreateContainerConfigError`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
 }
 
 /// `state` of a container.

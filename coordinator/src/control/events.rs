@@ -6,7 +6,7 @@ use serde_json::json;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::nats::Jet;
 use stint_common::time::format_seconds;
-use stint_common::wire::Waiting;
+use stint_common::wire::{PodRecord, PodState, Waiting, WaitsFor};
 
 use super::owner::Owner;
 use crate::job::{Event, EventKind};
@@ -47,11 +47,17 @@ impl Owner {
         of_jobs.chain(of_pods).take(MOST).collect()
     }
 
-    /// A worker has written down what a pod of it waits for.
-    pub(super) fn tell_of_wait(&mut self, pod: PodId, worker: &str, waiting: &Waiting) {
+    /// A worker has written down what a pod of it waits for: what is new of it is told.
+    pub(super) fn tell_of_waits(&mut self, pod: PodId, worker: &str, waits: &[Waiting]) {
         // What was there before this owner was told by another.
-        if self.rebuilt && self.waits.len() < MOST {
-            self.waits.push((pod, worker.to_owned(), waiting.clone()));
+        if !self.rebuilt {
+            return;
+        }
+        let known = self.claims.get(&pod).map_or(&[][..], |known| &known.waits);
+        for waiting in waits.iter().filter(|waiting| !known.contains(waiting)) {
+            if self.waits.len() < MOST {
+                self.waits.push((pod, worker.to_owned(), waiting.clone()));
+            }
         }
     }
 
@@ -127,6 +133,20 @@ impl Owner {
         let subject = self.names.event(namespace, object_kind, uid, &name);
         Message { subject, payload: object.to_string().into_bytes() }
     }
+}
+
+/// What a pod waits for, as its record says: all of it for its files, or containers each for
+/// itself.
+pub(super) fn waits_of(record: &PodRecord) -> Vec<Waiting> {
+    let containers = match &record.state {
+        PodState::Running(running) => running.detail.as_ref().map(|detail| &detail.containers),
+        PodState::Claimed | PodState::Terminated(_) => None,
+    };
+    let each = containers.into_iter().flatten().filter_map(|container| {
+        let WaitsFor { reason, message } = (**container.waits_for.as_ref()?).clone();
+        Some(Waiting { container: container.name.clone(), reason, message })
+    });
+    record.waiting.iter().cloned().chain(each).collect()
 }
 
 /// Publishes events; what cannot be sent is said in the log.

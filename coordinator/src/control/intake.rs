@@ -17,6 +17,7 @@ use stint_common::wire::{
 
 use super::carry::{Done, Round};
 use super::ends;
+use super::events::waits_of;
 use super::kept::Worth;
 use super::managed::{Managed, parse};
 use super::owner::{Claimed, Orphan, Owner};
@@ -181,8 +182,9 @@ impl Owner {
         if let Some(managed) = self.jobs.get(&pod.job) {
             managed.trace_pod(pod, &record);
         }
-        if let (Some(waiting), Some(claim)) = (&record.waiting, &record.claim) {
-            self.tell_of_wait(pod, &claim.worker, waiting);
+        let waits = waits_of(&record);
+        if let Some(claim) = &record.claim {
+            self.tell_of_waits(pod, &claim.worker, &waits);
         }
         self.count_record(self.claims.contains_key(&pod), &record);
         let PodRecord { claim, state, template, created_at, index_failures, .. } = record;
@@ -224,7 +226,7 @@ impl Owner {
                 }
                 let asked = self.claims.get(&pod).map_or(now, |known| known.asked);
                 let claimed =
-                    Claimed { sequence, claim, template, created_at, index_failures, asked };
+                    Claimed { sequence, claim, template, created_at, index_failures, asked, waits };
                 if self.claims.insert(pod, claimed).is_none()
                     && let Some(managed) = self.jobs.get_mut(&pod.job)
                 {

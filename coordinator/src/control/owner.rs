@@ -48,6 +48,8 @@ pub(super) struct Claimed {
     pub(super) index_failures: Option<IndexFailures>,
     /// When its worker was last asked whether it has it; at first, when the claim became known.
     pub(super) asked: Instant,
+    /// What its containers were last known to wait for: that is told once.
+    pub(super) waits: Vec<Waiting>,
 }
 
 /// A Job that is gone while pods of it may still run, or records of it may still be kept.

@@ -147,7 +147,9 @@ fn metadata(
 fn times(record: &PodRecord) -> String {
     let (started, finished) = match &record.state {
         PodState::Claimed => (None, None),
-        PodState::Running(running) => (Some(running.started_at), None),
+        PodState::Running(running) => {
+            (Some(running.started_at).filter(|_| !running.only_tried), None)
+        }
         PodState::Terminated(end) => (end.started_at, Some(end.finished_at)),
     };
     let claimed = record.claim.as_ref().map(|claim| claim.claimed_at);

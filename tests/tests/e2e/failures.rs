@@ -70,3 +70,27 @@ async fn a_program_that_is_not_there_fails_its_pod_and_says_so() {
     assert_eq!(ended["exitCode"], 128, "{ended}");
     assert!(ended["message"].as_str().unwrap_or_default().contains("/no/such/program"), "{ended}");
 }
+
+#[tokio::test]
+async fn a_program_that_is_being_written_fails_its_own_pod_alone() {
+    let (world, api) = shared("busy").await;
+    let program = world.path().join("busy-program");
+    std::fs::copy("/bin/true", &program).unwrap();
+    let held = std::fs::OpenOptions::new().append(true).open(&program).unwrap();
+    let busy = job("busy").spec(&json!({"backoffLimit": 0}));
+    let busy = busy.container(&json!({"command": [program]})).build();
+    api.create(&busy).await;
+    // The worker goes on taking work.
+    api.complete(&job("beside").completions(4).build()).await;
+    let (reason, _) = api.ended("busy").await;
+    assert_eq!(reason, "Failed");
+    let pod = api.pods("busy").await.remove(0);
+    let ended = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
+    assert_eq!((&ended["reason"], &ended["exitCode"]), (&json!("StartError"), &json!(128)));
+    assert!(ended["message"].as_str().unwrap().contains("text file busy"), "{ended}");
+    drop(held);
+    api.send("jobs.delete.busy", &[], "").await.object();
+    let mut again = busy;
+    again["metadata"]["name"] = json!("written");
+    api.complete(&again).await;
+}

@@ -14,10 +14,10 @@ use stint_common::wire::Exit;
 use tokio::sync::oneshot;
 
 use super::health;
-use super::life::START_AGAIN;
 use super::outbox::{Done, Outbox};
 use super::probing::{connect, get};
 use super::run::{Agent, Target};
+use super::starting::START_AGAIN;
 use crate::launch::{Handler, RunFacts};
 use crate::logs::LogReader;
 use crate::pod::{ActionId, ActionKind, ActionOutcome, Event};

@@ -116,7 +116,7 @@ impl<R: Runtime> Agent<R> {
         let claimed_at = self.wall.now();
         let nonce = self.next_nonce();
         let first_run = self.next_run();
-        let tells_itself = kind.plain && settings.is_one_run();
+        let tells_itself = kind.plain && settings.is_one_run() && !settings.asks_first();
         let pod = Pod {
             template: item.template,
             created_at: item.created_at,
@@ -136,6 +136,8 @@ impl<R: Runtime> Agent<R> {
             kind,
             containers,
             waits_for: None,
+            files: None,
+            values: Arc::default(),
             actions: Vec::new(),
             report: None,
             wake_at: None,

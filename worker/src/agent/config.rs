@@ -1,11 +1,16 @@
-//! A claimed pod whose variables or files come from ConfigMaps and Secrets: they are read before it
-//! may have a place. While something is missing its record says so, and it is looked for again and
-//! again.
+//! A claimed pod whose variables or files come from ConfigMaps and Secrets.
+//!
+//! Its files are read before it may have a place: while one is missing nothing of it is started,
+//! its record says so, and it is looked for again and again. Variables are read for one container
+//! at a time, when its machine asks; what follows if something is missing is the machine's to say.
+//! Those of the containers that are started first are read with the files, so that no place stands
+//! empty while they are: if they are there, the machine need not wait for its answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use stint_common::id::PodId;
 use stint_common::names::Names;
 use stint_common::nats::Jet;
@@ -13,84 +18,129 @@ use stint_common::time::after;
 use stint_common::wire::{PodState, Template, Waiting, read_entries};
 
 use super::outbox::{Done, Outbox};
-use super::pods::Stage;
+use super::pods::{Pod, Stage};
 use super::run::Agent;
 use super::templates::{Ready, prepared};
-use crate::launch::{Host, Missing, Reference, references, resolve, without};
+use crate::launch::{
+    Found, Host, Reference, References, Values, references, variables_of, with_files,
+    with_variables, without_files,
+};
+use crate::pod::{Awaits, Event};
 use crate::runtime::Runtime;
 
-/// What is missing is looked for again after this, and after twice as long each time.
+/// A file that is missing is looked for again after this, and after twice as long each time.
 const FIRST_AGAIN: Duration = Duration::from_secs(1);
 const LONGEST_AGAIN: Duration = Duration::from_secs(15);
-/// What kubelet calls it when a variable is missing.
-const NO_VARIABLE: &str = "CreateContainerConfigError";
-/// What it says of a pod, of which no container can be started yet, when a file is missing.
+/// What kubelet says of a pod, of which no container can be started yet, when a file is missing.
 const NO_FILE: &str = "ContainerCreating";
 
 /// A template that asks for objects.
 #[derive(Debug)]
 pub(super) struct Asking {
     template: Template,
-    pod_template: serde_json::Value,
-    references: Vec<Reference>,
+    pod_template: Value,
+    /// The same without files.
+    bare: Arc<Value>,
+    references: References,
 }
 
 /// What came of reading them.
 #[derive(Debug)]
 pub(super) enum Configured {
-    /// The template with their values in it.
-    Ready(Arc<Ready>),
-    /// Something is not there.
-    Missing(Missing),
+    /// For files the template with them in it, for variables these.
+    Found(Arc<Value>),
+    /// Something is not there: which, in kubelet's words.
+    Missing(String),
     /// JetStream did not answer.
     Unread,
 }
 
-/// The template without what it asks for, and what that is; `None` if it asks for nothing.
-pub(super) fn asking(template: &Template) -> Option<(Template, Asking)> {
-    let pod_template = serde_json::from_str(template.pod_template.get()).ok()?;
-    let references = references(&pod_template);
-    if references.is_empty() {
-        return None;
+impl Asking {
+    /// What a template asks for; `None` if it asks for nothing.
+    pub(super) fn of(template: &Template) -> Option<Self> {
+        let pod_template = serde_json::from_str(template.pod_template.get()).ok()?;
+        let references = references(&pod_template);
+        let bare = Arc::new(without_files(&pod_template));
+        let asks = !references.is_empty();
+        asks.then(|| Self { template: template.clone(), pod_template, bare, references })
     }
-    let plain = with(template, &without(&pod_template))?;
-    Some((plain, Asking { template: template.clone(), pod_template, references }))
-}
 
-/// The same template with another text.
-fn with(template: &Template, pod_template: &serde_json::Value) -> Option<Template> {
-    let pod_template = serde_json::value::to_raw_value(pod_template).ok()?;
-    Some(Template { pod_template, ..template.clone() })
-}
+    /// The template made ready, with its files if they were read, and with the variables of those
+    /// containers for which they were.
+    pub(super) fn ready(
+        self: &Arc<Self>,
+        files: Option<&Value>,
+        values: &Values,
+        host: &Host,
+    ) -> Ready {
+        let whole = with_variables(files.unwrap_or(&self.bare), values);
+        let pod_template =
+            serde_json::value::to_raw_value(&whole).expect("a template has only string keys");
+        let mut ready = prepared(Template { pod_template, ..self.template.clone() }, host);
+        let asks = |name: &str| self.references.variables.contains_key(name);
+        ready.job = ready.job.map(|job| job.asking_for(asks));
+        ready.asking = Some(Arc::clone(self));
+        ready
+    }
 
-/// Reads what a template asks for from the stream's leader.
-async fn read(jet: &Jet, host: &Host, asking: &Asking) -> Configured {
-    let mut found = BTreeMap::new();
-    for reference in &asking.references {
-        let subject = subject(&jet.names, &asking.template.namespace, reference);
-        let stored = match jet.read_last(&jet.names.objects_stream(), &subject).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::debug!(?error, "reading what a pod's variables come from");
-                return Configured::Unread;
-            }
-        };
-        let entries = stored.map(|stored| read_entries(&stored.payload)).transpose();
-        match entries {
-            Ok(entries) => drop(found.insert(reference.clone(), entries.flatten())),
-            Err(error) => {
-                tracing::error!(subject, %error, "cannot read what a pod's variables come from");
-                return Configured::Unread;
-            }
+    async fn read_files(&self, jet: &Jet) -> Configured {
+        if self.references.files.is_empty() {
+            return Configured::Found(Arc::clone(&self.bare));
+        }
+        match self.read(jet, &self.references.files).await {
+            Some(found) => with_files(&self.pod_template, &found).into(),
+            None => Configured::Unread,
         }
     }
-    match resolve(&asking.pod_template, &found) {
-        Ok(resolved) => match with(&asking.template, &resolved) {
-            Some(template) => Configured::Ready(Arc::new(prepared(template, host))),
+
+    async fn read_variables(&self, jet: &Jet, container: &str) -> Configured {
+        let wanted = self.references.variables.get(container).map_or(&[][..], |wanted| wanted);
+        match self.read(jet, wanted).await {
+            Some(found) => variables_of(&self.pod_template, container, &found).into(),
             None => Configured::Unread,
-        },
-        Err(missing) => Configured::Missing(missing),
+        }
     }
+
+    /// Reads objects from the stream's leader.
+    async fn read(&self, jet: &Jet, wanted: &[Reference]) -> Option<Found> {
+        let mut found = BTreeMap::new();
+        for reference in wanted {
+            let subject = subject(&jet.names, &self.template.namespace, reference);
+            let stored = match jet.read_last(&jet.names.objects_stream(), &subject).await {
+                Ok(stored) => stored,
+                Err(error) => {
+                    tracing::debug!(?error, "reading what a pod is configured with");
+                    return None;
+                }
+            };
+            let entries = stored.map(|stored| read_entries(&stored.payload)).transpose();
+            match entries {
+                Ok(entries) => drop(found.insert(reference.clone(), entries.flatten())),
+                Err(error) => {
+                    tracing::error!(subject, %error, "cannot read what a pod is configured with");
+                    return None;
+                }
+            }
+        }
+        Some(found)
+    }
+}
+
+impl From<Result<Value, String>> for Configured {
+    fn from(resolved: Result<Value, String>) -> Self {
+        resolved.map_or_else(Self::Missing, |found| Self::Found(Arc::new(found)))
+    }
+}
+
+/// The containers of a pod whose variables are read before it has a place, which they would keep
+/// empty for so long. A pod that stands in line for one does so when it has them.
+fn asked_ahead(pod: &Pod) -> Vec<Arc<str>> {
+    let settings = pod.machine.settings();
+    if pod.is_lined_up() {
+        return Vec::new();
+    }
+    let first = settings.first_to_start().filter_map(|index| settings.containers.get(index));
+    first.filter(|it| it.is_configured).map(|it| Arc::clone(&it.name)).collect()
 }
 
 fn subject(names: &Names, namespace: &str, reference: &Reference) -> String {
@@ -101,44 +151,57 @@ fn subject(names: &Names, namespace: &str, reference: &Reference) -> String {
 }
 
 impl<R: Runtime> Agent<R> {
-    /// A pod that was claimed waits for a place, or first for what its variables come from.
+    /// A pod that was claimed waits for a place, or first for what is read before it has one.
     pub(super) fn configure(&mut self, id: PodId) {
         let Some(pod) = self.pods.get(&id).filter(|pod| pod.stage == Stage::Waiting) else {
             self.configuring.remove(&id);
             return;
         };
-        let ready = Arc::clone(&pod.ready);
-        if ready.asking.is_none() {
+        let ahead = asked_ahead(pod);
+        let asking = pod.ready.asking.clone().filter(|_| pod.files.is_none());
+        let reads = |asking: &Arc<Asking>| !asking.references.files.is_empty() || !ahead.is_empty();
+        let Some(asking) = asking.filter(reads) else {
             self.configuring.remove(&id);
             self.waiting.push_back(id);
             return;
-        }
+        };
         self.configuring.entry(id).or_insert(0);
-        let (jet, host) = (self.post.jet.clone(), Arc::clone(&self.post.host));
+        let jet = self.post.jet.clone();
         self.on_their_way.push(Box::pin(async move {
-            let configured = match &ready.asking {
-                Some(asking) => read(&jet, &host, asking).await,
-                None => Configured::Unread,
-            };
-            Done::Configured(id, configured)
+            let files = asking.read_files(&jet).await;
+            let mut values = Values::new();
+            for name in ahead.iter().filter(|_| matches!(files, Configured::Found(_))) {
+                // If it is not there the machine asks, and hears why.
+                if let Configured::Found(env) = asking.read_variables(&jet, name).await {
+                    values.insert((**name).to_owned(), Arc::unwrap_or_clone(env));
+                }
+            }
+            Done::Files(id, files, values)
         }));
     }
 
-    pub(super) fn configured(&mut self, id: PodId, configured: Configured, out: &mut Outbox) {
+    pub(super) fn files_read(
+        &mut self,
+        id: PodId,
+        read: Configured,
+        ahead: Values,
+        out: &mut Outbox,
+    ) {
         let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
             self.configuring.remove(&id);
             return;
         };
-        match configured {
-            Configured::Ready(ready) => {
-                pod.ready = ready;
+        match read {
+            Configured::Found(template) => {
+                pod.files = Some(template);
                 pod.waits_for = None;
+                Arc::make_mut(&mut pod.values).extend(ahead);
+                self.make_ready(id);
                 self.configure(id);
                 return;
             }
-            Configured::Missing(Missing { container, message }) => {
-                let reason = if container.is_some() { NO_VARIABLE } else { NO_FILE }.to_owned();
-                let container = container.unwrap_or_default();
+            Configured::Missing(message) => {
+                let (container, reason) = (String::new(), NO_FILE.to_owned());
                 let waiting = Waiting { container, reason, message };
                 if pod.waits_for.as_ref() != Some(&waiting) {
                     pod.waits_for = Some(waiting);
@@ -151,6 +214,66 @@ impl<R: Runtime> Agent<R> {
         let pause = FIRST_AGAIN.saturating_mul(1 << (*tries).min(8)).min(LONGEST_AGAIN);
         *tries += 1;
         self.look_again.insert((after(self.wall.now(), pause), id));
+    }
+
+    /// A container's machine asks for its variables.
+    pub(super) fn ask_for_variables(&mut self, id: PodId, index: usize) {
+        let Some(pod) = self.pods.get(&id) else { return };
+        let container = pod.machine.settings().containers.get(index);
+        let name = container.map(|container| Arc::clone(&container.name));
+        let (Some(asking), Some(name)) = (pod.ready.asking.clone(), name) else {
+            // Its Job is gone: its start will say so.
+            self.pending.push_back((id, Event::Configured { index }));
+            return;
+        };
+        if pod.values.contains_key(&*name) {
+            self.pending.push_back((id, Event::Configured { index }));
+            return;
+        }
+        let jet = self.post.jet.clone();
+        self.on_their_way.push(Box::pin(async move {
+            Done::Variables(id, index, asking.read_variables(&jet, &name).await)
+        }));
+    }
+
+    pub(super) fn variables_read(
+        &mut self,
+        id: PodId,
+        index: usize,
+        read: Configured,
+        out: &mut Outbox,
+    ) {
+        // It may have been stopped meanwhile.
+        let asks = |pod: &Pod| pod.machine.awaits(index) == Awaits::Configuration;
+        if !self.pods.get(&id).is_some_and(asks) {
+            return;
+        }
+        let event = match read {
+            Configured::Found(env) => {
+                self.keep_variables(id, index, env);
+                Event::Configured { index }
+            }
+            Configured::Missing(message) => Event::NotConfigured { index, missing: Some(message) },
+            Configured::Unread => Event::NotConfigured { index, missing: None },
+        };
+        self.step(id, event, out);
+    }
+
+    /// A container has these variables, however often it is started.
+    fn keep_variables(&mut self, id: PodId, index: usize, env: Arc<Value>) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let Some(container) = pod.machine.settings().containers.get(index) else { return };
+        let name = (*container.name).to_owned();
+        Arc::make_mut(&mut pod.values).insert(name, Arc::unwrap_or_clone(env));
+        self.make_ready(id);
+    }
+
+    /// Works a pod's template out anew, with all that was read for it so far.
+    pub(super) fn make_ready(&mut self, id: PodId) {
+        let Some(pod) = self.pods.get_mut(&id) else { return };
+        let Some(asking) = &pod.ready.asking else { return };
+        let ready = asking.ready(pod.files.as_deref(), &pod.values, &self.post.host);
+        pod.ready = Arc::new(ready);
     }
 
     /// The record of a pod that waits says what for.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::fence::{Fence, boottime_ms};
-use super::life::word;
+use super::writes::word;
 
 /// What is on its way when a worker ends may arrive within this time.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -7,29 +7,26 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stint_common::id::PodId;
 use stint_common::metrics;
-use stint_common::nats::Outcome;
 use stint_common::time::{after, since};
-use stint_common::trace::{pod_context, pod_span_id, pod_trace_id, span_text, trace_text};
-use stint_common::wire::{self, End, EndedBy, Exit, LogSummary, OrderKind, PodCondition, PodState};
+use stint_common::trace::{pod_span_id, pod_trace_id, span_text, trace_text};
+use stint_common::wire::{self, End, EndedBy, Exit, LogSummary, OrderKind, PodCondition};
 
 use super::actions::Acting;
 use super::intake::clock;
 use super::outbox::{Done, Outbox};
 use super::pods::{Output, Stage};
-use super::run::{Agent, Target};
+use super::run::Agent;
 use super::shipping::{Destination, Shipped, Told};
 use super::tapping::tell;
 use super::termination::fit;
-use crate::launch::{PreparedJob, RunFacts};
+use crate::launch::PreparedJob;
 use crate::pod::{Effect, Event};
-use crate::runtime::{RunId, Runtime, RuntimeEvent, StartError};
+use crate::runtime::{RunId, Runtime, RuntimeEvent};
 
 /// A pod that ends within this time never writes that it runs.
 pub(super) const REPORT_AFTER: Duration = Duration::from_millis(100);
 /// Output is looked at by a task of its own when its container has run for so long.
 pub(super) const SHIP_AFTER: Duration = Duration::from_millis(250);
-/// A start that the machine had no room for is tried again after this.
-pub(super) const START_AGAIN: Duration = Duration::from_millis(500);
 
 /// What an ended run has said.
 #[derive(Debug, Default)]
@@ -58,6 +55,7 @@ impl<R: Runtime> Agent<R> {
 
     fn carry_out(&mut self, id: PodId, effect: Effect, out: &mut Outbox) {
         match effect {
+            Effect::Configure { index } => self.ask_for_variables(id, index),
             Effect::StartContainer { index } => self.start_container(id, index, out),
             Effect::SignalTerm { index } => {
                 if let Some(run) = self.run_to_end(id, index) {
@@ -81,70 +79,6 @@ impl<R: Runtime> Agent<R> {
             }
             Effect::Ended(end) => self.ended(id, end, out),
         }
-    }
-
-    /// The run of a container that is to end; a start that waits for room is withdrawn instead.
-    fn run_to_end(&mut self, id: PodId, index: usize) -> Option<RunId> {
-        let before = self.retries.len();
-        let target = Target::Container(index);
-        self.retries.retain(|(_, pod, what)| *pod != id || *what != target);
-        if self.retries.len() < before {
-            self.pending.push_back((id, Event::StartCancelled { index }));
-            return None;
-        }
-        self.pods.get(&id)?.containers.get(index)?.id
-    }
-
-    pub(super) fn start_container(&mut self, id: PodId, index: usize, out: &mut Outbox) {
-        let again = self.next_run();
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        let Some(container) = pod.containers.get_mut(index) else { return };
-        // The first run of a pod of one run was named before its claim.
-        let run = if pod.tells_itself && container.id.is_none() { pod.first_run } else { again };
-        pod.tells_itself &= run == pod.first_run;
-        let before = container.id.replace(run);
-        container.output = Output::None;
-        container.out_of_memory = false;
-        self.to_forget.extend(before);
-        self.note_anew(id);
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        let trace = pod_context(id, pod.ready.trace.as_ref());
-        let termination_log = Some(self.terminations.path(run));
-        let facts = RunFacts { trace: Some(&trace), termination_log };
-        let spec = match &pod.ready.job {
-            Ok(job) => job.launch(id, pod.index_failures, index, &facts),
-            Err(_) => None,
-        };
-        let spec = spec.map(|mut spec| {
-            spec.env.extend(self.device_variables(id, index));
-            spec
-        });
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        let Some(spec) = spec else {
-            let message = match &pod.ready.job {
-                Err(message) => message.clone(),
-                Ok(_) => "the template has no such container".to_owned(),
-            };
-            self.pending.push_back((id, Event::StartFailed { index, message }));
-            return;
-        };
-        let lined_up = pod.stage == Stage::LinedUp;
-        self.runs.insert(run, id);
-        let asked =
-            if lined_up { self.runtime.line_up(run, spec) } else { self.runtime.start(run, spec) };
-        if let Err(error) = asked {
-            self.not_started(run, &error, out);
-        }
-    }
-
-    /// Which of its pod's devices a container has.
-    pub(super) fn device_variables(&self, id: PodId, index: usize) -> Vec<(Arc<str>, Arc<str>)> {
-        let pod = self.pods.get(&id).filter(|pod| !pod.devices.is_empty());
-        let Some((pod, job)) = pod.and_then(|pod| Some((pod, pod.ready.job.as_ref().ok()?))) else {
-            return Vec::new();
-        };
-        let (before, own) = job.devices(index);
-        self.devices.variables(&pod.devices, &before, &own)
     }
 
     /// Something that the runtime says.
@@ -191,32 +125,9 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    fn place(&self, run: RunId) -> Option<(PodId, usize)> {
+    pub(super) fn place(&self, run: RunId) -> Option<(PodId, usize)> {
         let id = *self.runs.get(&run)?;
         Some((id, self.pods.get(&id)?.container_of(run)?))
-    }
-
-    fn not_started(&mut self, run: RunId, error: &StartError, out: &mut Outbox) {
-        if self.action_not_started(run, error) {
-            return;
-        }
-        let Some((id, index)) = self.place(run) else { return };
-        self.runs.remove(&run);
-        match error {
-            StartError::Container { message } => {
-                let message = message.clone();
-                self.pending.push_back((id, Event::StartFailed { index, message }));
-            }
-            StartError::Cancelled => self.step(id, Event::StartCancelled { index }, out),
-            StartError::Worker { source, .. } => {
-                // The machine's fault and not the pod's: tried again, and nothing more is taken
-                // meanwhile.
-                tracing::warn!(pod = %id, %error, %source, "no room to start a container; trying again");
-                metrics::worker().no_room();
-                let target = Target::Container(index);
-                self.retries.insert((after(self.wall.now(), START_AGAIN), id, target));
-            }
-        }
     }
 
     fn exited(&mut self, run: RunId, exit: Exit, at: Timestamp, out: &mut Outbox) {
@@ -399,40 +310,6 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    /// Writes a pod's end, when no other write of its record is under way.
-    pub(super) fn write_end(&mut self, id: PodId, out: &mut Outbox) {
-        let nonce = self.next_nonce();
-        let Some(pod) = self.pods.get_mut(&id).filter(|pod| !pod.writing) else { return };
-        let Some(end) = pod.end.clone() else { return };
-        pod.writing = true;
-        let payload = pod.record(
-            &self.settings.name,
-            self.me,
-            nonce,
-            &self.post.host.ip,
-            PodState::Terminated(end),
-        );
-        out.ends.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
-    }
-
-    pub(super) fn end_written(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
-        if let Outcome::Refused(reason) = outcome {
-            tracing::error!(pod = %id, reason, "an end was refused; trying again with less in it");
-            if let Some(pod) = self.pods.get_mut(&id) {
-                pod.writing = false;
-                if let Some(end) = &mut pod.end {
-                    shorten(end);
-                }
-            }
-            self.write_end(id, out);
-            return;
-        }
-        if let Outcome::Lost(_) = outcome {
-            tracing::warn!(pod = %id, "another's end of this pod stands; this run is discarded");
-        }
-        self.forget(id);
-    }
-
     pub(super) fn forget(&mut self, id: PodId) {
         self.vacate(id);
         self.configuring.remove(&id);
@@ -448,44 +325,6 @@ impl<R: Runtime> Agent<R> {
         if let Some(at) = pod.wake_at {
             self.wakes.remove(&(at, id));
         }
-    }
-
-    /// A pod that runs says so, once it has done so for a moment.
-    pub(super) fn write_report(&mut self, id: PodId, out: &mut Outbox) {
-        let nonce = self.next_nonce();
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        if pod.writing {
-            // Said when the write under way has arrived.
-            self.reports.insert((after(self.wall.now(), REPORT_AFTER), id));
-            return;
-        }
-        if pod.end.is_some() {
-            return;
-        }
-        let Some(running) = pod.report.take() else { return };
-        pod.writing = true;
-        let payload = pod.record(
-            &self.settings.name,
-            self.me,
-            nonce,
-            &self.post.host.ip,
-            PodState::Running(running),
-        );
-        out.reports.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
-    }
-
-    pub(super) fn report_written(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        pod.writing = false;
-        match outcome {
-            Outcome::Stored(sequence) => pod.sequence = *sequence,
-            Outcome::Lost(_) => {
-                tracing::warn!(pod = %id, "another's end of this pod stands; it is killed");
-                self.step(id, Event::Kill, out);
-            }
-            Outcome::Refused(reason) => tracing::warn!(pod = %id, reason, "a report was refused"),
-        }
-        self.write_end(id, out);
     }
 
     /// An order for a pod, by nudge. Orders for pods that are not here were carried out already.
@@ -511,67 +350,10 @@ impl<R: Runtime> Agent<R> {
         }
     }
 
-    /// A claim was confirmed or lost.
-    pub(super) fn claim_done(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        pod.writing = false;
-        let reply = self.replies.remove(&id);
-        metrics::worker().claimed(word(outcome));
-        match outcome {
-            Outcome::Stored(sequence) => {
-                pod.sequence = *sequence;
-                tracing::debug!(
-                    pod = %id,
-                    job = %id.job,
-                    trace_id = trace_text(pod_trace_id(id, pod.ready.trace.as_ref())),
-                    span_id = span_text(pod_span_id(id)),
-                    "a pod is ours"
-                );
-                pod.stage = Stage::Verifying;
-                out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
-                if self.shutting_down {
-                    self.stop_for_shutdown(id, out);
-                    return;
-                }
-                let name = (id.job, pod.template.clone());
-                self.verifying.push(id);
-                self.verify(&name, out);
-            }
-            Outcome::Lost(_) => {
-                // Another runs it, or it is over: the item has done its work.
-                out.answers.extend(reply.map(|reply| (reply, &b"+ACK"[..])));
-                self.forget(id);
-            }
-            Outcome::Refused(reason) => {
-                tracing::warn!(pod = %id, reason, "a claim was refused");
-                out.answers.extend(reply.map(|reply| (reply, &b"-NAK"[..])));
-                self.forget(id);
-            }
-        }
-    }
-
     /// Events that were put off because another was being carried out.
     pub(super) fn settle_pending(&mut self, out: &mut Outbox) {
         while let Some((id, event)) = self.pending.pop_front() {
             self.step(id, event, out);
         }
-    }
-}
-
-/// Makes an end's record smaller: the output goes first, which is on this machine, too; then what
-/// the programs said.
-fn shorten(end: &mut End) {
-    let outputs = end.containers.iter_mut().filter_map(|container| container.logs.inline.take());
-    if outputs.count() == 0 {
-        end.containers.iter_mut().for_each(|container| container.message.clear());
-    }
-}
-
-/// What became of a write, as metrics have it.
-pub(super) const fn word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Stored(_) => "stored",
-        Outcome::Lost(_) => "lost",
-        Outcome::Refused(_) => "refused",
     }
 }

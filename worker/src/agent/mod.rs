@@ -13,6 +13,7 @@
 
 mod actions;
 mod ahead;
+mod arrivals;
 mod claim;
 mod config;
 mod devices;
@@ -36,11 +37,13 @@ mod run;
 mod set_clock;
 mod shipping;
 mod standing;
+mod starting;
 mod take_up;
 mod tapping;
 mod templates;
 mod termination;
 mod verify;
+mod writes;
 
 pub use devices::DeviceKind;
 pub use fence::{Fence, LOOK};

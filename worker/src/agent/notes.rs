@@ -6,6 +6,8 @@
 //! every round in which something happened to them, in one frame with what the round asks of the
 //! runtime.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stint_common::id::PodId;
@@ -16,6 +18,7 @@ use super::devices::Assigned;
 use super::feed::Kind;
 use super::pods::{Pod, Stage};
 use super::run::Agent;
+use crate::launch::Values;
 use crate::pod::{ActionId, ActionKind, Event, Machine};
 use crate::runtime::{RunId, Runtime};
 
@@ -52,6 +55,26 @@ pub(super) struct LifeNote<M> {
     pub(super) containers: Vec<ContainerNote>,
     pub(super) actions: Vec<ActionNote>,
     pub(super) end: Option<Box<End>>,
+    /// Variables that its containers keep. The runtime knows them anyhow: it starts what has them.
+    #[serde(default)]
+    pub(super) values: Arc<Values>,
+}
+
+impl<M> LifeNote<M> {
+    /// The machine, and the rest.
+    pub(super) fn apart(self) -> (M, LifeNote<()>) {
+        let Self { machine, place, devices, evicted, containers, actions, end, values } = self;
+        let apart = ();
+        (
+            machine,
+            LifeNote { machine: apart, place, devices, evicted, containers, actions, end, values },
+        )
+    }
+
+    /// Whether anything of the pod was ever asked for: the start of a container, or an action.
+    pub(super) fn has_begun(&self) -> bool {
+        self.containers.iter().any(|it| it.run.is_some()) || !self.actions.is_empty()
+    }
 }
 
 /// What a pod holds of its worker.
@@ -122,7 +145,11 @@ impl Pod {
             Stage::LinedUp => Place::InLine,
             Stage::Running(_) if self.apart => Place::Apart,
             Stage::Running(_) => Place::OutOfLine,
-            Stage::Claiming | Stage::Verifying | Stage::Waiting | Stage::Ending => Place::None,
+            Stage::Claiming
+            | Stage::Verifying
+            | Stage::Waiting
+            | Stage::Configuring
+            | Stage::Ending => Place::None,
         };
         let containers = self.containers.iter().map(|container| ContainerNote {
             run: container.id,
@@ -144,6 +171,7 @@ impl Pod {
             containers: containers.collect(),
             actions: actions.collect(),
             end: self.end.clone(),
+            values: Arc::clone(&self.values),
         }
     }
 }
@@ -157,7 +185,9 @@ impl<R: Runtime> Agent<R> {
             | Event::ContainerStarted { .. }
             | Event::StartFailed { .. }
             | Event::ContainerExited { .. } => true,
-            Event::StartCancelled { .. }
+            Event::Configured { .. }
+            | Event::NotConfigured { .. }
+            | Event::StartCancelled { .. }
             | Event::ActionDone { .. }
             | Event::StopOrdered { .. }
             | Event::Kill

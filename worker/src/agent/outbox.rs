@@ -15,7 +15,7 @@ use super::config::Configured;
 use super::intake::clock;
 use super::shipping::Shipped;
 use super::templates::{self, Fetch, Fetched, Name};
-use crate::launch::Host;
+use crate::launch::{Host, Values};
 use crate::pod::ActionId;
 use crate::runtime::RunId;
 
@@ -29,8 +29,10 @@ pub(super) enum Done {
     /// Ends of pods.
     Ends(Vec<(PodId, Outcome)>),
     Template(Name, Fetched),
-    /// What a pod's variables come from was read.
-    Configured(PodId, Configured),
+    /// The files of a pod were read, and variables of those containers that are started first.
+    Files(PodId, Configured, Values),
+    /// What the variables of a container come from was read.
+    Variables(PodId, usize, Configured),
     /// Output of an ended run is in the stream.
     Shipped(PodId, usize, RunId, Shipped),
     /// What stands at the records of pods; `None` where it could not be read.

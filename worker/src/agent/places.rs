@@ -42,7 +42,11 @@ impl<R: Runtime> Agent<R> {
             let Some(pod) = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Waiting) else {
                 continue;
             };
-            if pod.kind.plain && pod.machine.settings().is_one_run() {
+            let is_lined_up = pod.is_lined_up();
+            if is_lined_up && pod.machine.settings().asks_first() {
+                pod.stage = Stage::Configuring;
+                self.configuring.insert(id, 0);
+            } else if is_lined_up {
                 pod.stage = Stage::LinedUp;
                 self.places.lined_up += 1;
             } else if self.room.fits_now(&pod.kind.amounts, self.places.lined_up) {
@@ -64,6 +68,16 @@ impl<R: Runtime> Agent<R> {
     /// Tells the runtime how many places there are for those in its line.
     pub(super) fn share_places(&self) {
         self.runtime.set_places(self.room.places_beside_apart());
+    }
+
+    /// A pod that had no place to ask for before it had its variables stands in line.
+    pub(super) fn lines_up(&mut self, id: PodId) {
+        let configured = self.pods.get_mut(&id).filter(|pod| pod.stage == Stage::Configuring);
+        if let Some(pod) = configured {
+            pod.stage = Stage::LinedUp;
+            self.places.lined_up += 1;
+            self.configuring.remove(&id);
+        }
     }
 
     /// A pod in line was started.
@@ -90,7 +104,10 @@ impl<R: Runtime> Agent<R> {
                 self.places.lined_up -= 1;
                 self.room.unclaim(amounts);
             }
-            Stage::Claiming | Stage::Verifying | Stage::Waiting => self.room.unclaim(amounts),
+            Stage::Claiming | Stage::Verifying | Stage::Waiting | Stage::Configuring => {
+                self.configuring.remove(&id);
+                self.room.unclaim(amounts);
+            }
             Stage::Ending => {}
         }
         if std::mem::take(&mut pod.apart) {

@@ -14,6 +14,7 @@ use super::actions::Acting;
 use super::devices::Assigned;
 use super::feed::Kind;
 use super::templates::Ready;
+use crate::launch::Values;
 use crate::logs::LogReader;
 use crate::pod::Machine;
 use crate::runtime::RunId;
@@ -49,6 +50,10 @@ pub(super) struct Pod {
     pub(super) containers: Vec<Run>,
     /// What it waits for before it may have a place.
     pub(super) waits_for: Option<Waiting>,
+    /// Its template with the files in it that were read for it.
+    pub(super) files: Option<Arc<serde_json::Value>>,
+    /// Variables that were read for its containers: they keep them.
+    pub(super) values: Arc<Values>,
     /// Hooks and probes under way.
     pub(super) actions: Vec<Acting>,
     /// What its record should say by and by.
@@ -70,6 +75,8 @@ pub(super) enum Stage {
     Verifying,
     /// Claimed; waits for a place.
     Waiting,
+    /// Claimed; stands in line as soon as its only container has its variables.
+    Configuring,
     /// The runtime starts it as soon as there is a place.
     LinedUp,
     /// It has a place since then.
@@ -104,6 +111,11 @@ pub(super) enum Output {
 }
 
 impl Pod {
+    /// Whether it gets its place in the runtime's line.
+    pub(super) fn is_lined_up(&self) -> bool {
+        self.kind.plain && self.machine.settings().is_one_run()
+    }
+
     /// Whether it occupies a place.
     pub(super) fn runs(&self) -> Option<Instant> {
         match self.stage {
@@ -111,6 +123,7 @@ impl Pod {
             Stage::Claiming
             | Stage::Verifying
             | Stage::Waiting
+            | Stage::Configuring
             | Stage::LinedUp
             | Stage::Ending => None,
         }

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use stint_common::collections::HashMap;
 use stint_common::id::{Incarnation, JobUid, PodId};
 use stint_common::metrics;
 use stint_common::nats::{Committer, Jet, PortError, Subscription, Write};
 use stint_common::time::{Instant, WallClock, since};
-use stint_common::wire::{Exit, Nudge, Offer};
+use stint_common::wire::{Exit, Offer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -21,13 +21,13 @@ use super::ahead::Ahead;
 use super::devices::{DeviceKind, Devices};
 use super::disk::Disk;
 use super::fence::{Fence, boottime_ms};
-use super::intake::{Intake, MOST, News, Pulled, clock};
+use super::intake::{Intake, News, Pulled, clock};
 use super::leave::{going_on, leave_untaken};
-use super::outbox::{Done, OnItsWay, Outbox, Post};
+use super::outbox::{OnItsWay, Outbox, Post};
 use super::places::Places;
 use super::pods::{Pod, Timer};
 use super::room::Room;
-use super::templates::{Fetched, Templates};
+use super::templates::Templates;
 use super::termination::TerminationLogs;
 use crate::forward::Outlet;
 use crate::launch::Host;
@@ -38,8 +38,6 @@ use crate::runtime::{Kept, RunId, Runtime, RuntimeEvent};
 const TICK: Duration = Duration::from_millis(100);
 /// While nothing runs, this is often enough.
 const IDLE_TICK: Duration = Duration::from_secs(2);
-/// Events taken in before the next decision.
-const EVENTS_A_ROUND: usize = 4096;
 /// Ends wait no longer than this for company.
 const HOLD_ENDS: Duration = Duration::from_millis(4);
 /// Sizes are written down for metrics this often.
@@ -139,7 +137,8 @@ pub struct Agent<R: Runtime> {
     pub(super) reports: BTreeSet<Timer>,
     pub(super) wakes: BTreeSet<Timer>,
     pub(super) retries: BTreeSet<(Timestamp, PodId, Target)>,
-    /// Pods that wait for what their variables come from, and how often it was looked for in vain.
+    /// Pods that wait for their files, and how often these were looked for in vain; or that stand
+    /// in line as soon as their only container has its variables.
     pub(super) configuring: HashMap<PodId, u32>,
     pub(super) look_again: BTreeSet<Timer>,
     /// What these times are told by.
@@ -416,123 +415,6 @@ impl<R: Runtime> Agent<R> {
         let next = timers.into_iter().flatten().map(|(at, _)| *at);
         let next = next.chain(self.retries.first().map(|(at, _, _)| *at)).min();
         next.map_or(tick, |at| since(at, self.wall.now()).min(tick))
-    }
-
-    /// What has come meanwhile is taken in before the next decision: a flood makes large groups.
-    fn take_what_is_there(
-        &mut self,
-        intake: &mut Intake,
-        heard: &mut mpsc::UnboundedReceiver<RuntimeEvent>,
-        nudges: &mut Subscription,
-        out: &mut Outbox,
-    ) {
-        for _ in 0..EVENTS_A_ROUND {
-            let Ok(event) = heard.try_recv() else { break };
-            self.heard(event, out);
-        }
-        while let Some(Some(done)) = self.on_their_way.next().now_or_never() {
-            self.arrived(done, out);
-        }
-        while let Some(Some(message)) = nudges.next().now_or_never() {
-            self.nudged(&message.payload, out);
-        }
-        if !self.shutting_down {
-            for _ in 0..MOST {
-                let Some(news) = intake.try_next() else { break };
-                self.pulled_news(news);
-            }
-        }
-        intake.forget_silent(clock());
-    }
-
-    /// Items that are not claimed.
-    pub(super) fn take_pulled(&mut self) -> impl Iterator<Item = Pulled> {
-        self.pulled.drain(..)
-    }
-
-    fn pulled_news(&mut self, news: News) {
-        match news {
-            News::Item(pulled) => self.pulled.push_back(pulled),
-            News::Less | News::Refit => {}
-        }
-    }
-
-    pub(super) fn arrived(&mut self, done: Done, out: &mut Outbox) {
-        self.goes_on();
-        match done {
-            Done::Claims(outcomes, took) => {
-                self.ahead.claimed(took);
-                for (id, outcome) in outcomes {
-                    self.claim_done(id, &outcome, out);
-                }
-            }
-            Done::Reports(outcomes) => {
-                for (id, outcome) in outcomes {
-                    self.report_written(id, &outcome, out);
-                }
-            }
-            Done::Ends(outcomes) => {
-                for (id, outcome) in outcomes {
-                    self.end_written(id, &outcome, out);
-                }
-            }
-            Done::Template(name, fetched) => {
-                if matches!(fetched, Fetched::Gone) {
-                    self.drop_items_of(&name, out);
-                    self.refuse_all(&name, out);
-                }
-                self.templates.fetched(&name, &fetched);
-                self.verify(&name, out);
-            }
-            Done::Configured(id, configured) => self.configured(id, configured, out),
-            Done::Shipped(id, index, run, shipped) => self.shipped(id, index, run, shipped, out),
-            Done::Looked(records) => self.looked(records, out),
-            Done::Forgotten(records) => self.disown(records),
-            Done::Acted(id, action, result) => self.acted(id, action, &result),
-            Done::LogsClosed(id) => self.write_end(id, out),
-            Done::Said => {}
-        }
-    }
-
-    /// Items of classes that this worker does not fit any more are for others.
-    fn give_back_strange(&mut self, intake: &Intake, out: &mut Outbox) {
-        self.pulled.retain(|pulled| {
-            let takes = intake.takes(&pulled.kind);
-            if !takes {
-                metrics::worker().gave_back();
-                out.answers.push((pulled.reply.clone(), b"-NAK"));
-            }
-            takes
-        });
-    }
-
-    /// Items of a Job that is gone leave the queue.
-    fn drop_items_of(&mut self, name: &super::templates::Name, out: &mut Outbox) {
-        self.pulled.retain(|pulled| {
-            let gone = pulled.pod.job == name.0 && pulled.item.template == name.1;
-            if gone {
-                out.answers.push((pulled.reply.clone(), b"+ACK"));
-            }
-            !gone
-        });
-    }
-
-    fn nudged(&mut self, payload: &[u8], out: &mut Outbox) {
-        match serde_json::from_slice::<Nudge>(payload) {
-            Ok(nudge) => {
-                if let Some(cordoned) = nudge.cordoned {
-                    self.fence.cordon(cordoned);
-                    // There may be more than that.
-                    self.fence.nudge();
-                }
-                self.asked_for(&nudge.claims);
-                for nudged in nudge.pods {
-                    self.ordered(nudged.pod, nudged.order, out);
-                    self.settle_pending(out);
-                }
-            }
-            Err(error) => tracing::error!(%error, "a nudge cannot be read"),
-        }
     }
 
     fn ring_timers(&mut self, out: &mut Outbox) {

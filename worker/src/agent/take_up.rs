@@ -142,6 +142,11 @@ impl<R: Runtime> Agent<R> {
             pod.sequence = sequence;
         }
         self.room.claim(&pod.kind.amounts);
+        if !pod.values.is_empty()
+            && let Some(asking) = &pod.ready.asking
+        {
+            pod.ready = Arc::new(asking.ready(None, &pod.values, &self.post.host));
+        }
         if !started && matches!(standing, Standing::Nothing) {
             // The claim did not arrive, or is still on its way: the same again, to the byte.
             pod.stage = Stage::Claiming;
@@ -198,15 +203,17 @@ impl<R: Runtime> Agent<R> {
     }
 
     fn pod_of(&self, note: ReadNote, ready: Arc<Ready>) -> (Pod, Option<LifeNote<()>>) {
-        let (mut machine, life) = match note.life {
+        let settings = ready.job.as_ref().map(|job| Arc::clone(job.settings()));
+        // A pod that waited for something before anything of it was started begins anew: what it
+        // waited for is read again.
+        let life = note.life.filter(|life| life.has_begun() || life.machine.is_ended());
+        let (mut machine, life) = match life {
             Some(life) => {
-                let LifeNote { machine, place, devices, evicted, containers, actions, end } = life;
-                let rest =
-                    LifeNote { machine: (), place, devices, evicted, containers, actions, end };
+                let (mut machine, rest) = life.apart();
+                settings.iter().for_each(|settings| machine.goes_by(settings));
                 (machine, Some(rest))
             }
             None => {
-                let settings = ready.job.as_ref().map(|job| Arc::clone(job.settings()));
                 let settings = settings.unwrap_or_else(|_| Arc::new(unprepared()));
                 (Machine::new(settings, note.claimed_at), None)
             }
@@ -221,7 +228,10 @@ impl<R: Runtime> Agent<R> {
             claimed_at: note.claimed_at,
             claim_nonce: note.nonce,
             first_run: note.run,
-            tells_itself: life.is_none() && note.kind.plain && machine.settings().is_one_run(),
+            tells_itself: life.is_none()
+                && note.kind.plain
+                && machine.settings().is_one_run()
+                && !machine.settings().asks_first(),
             to_be_noted: false,
             containers: machine.settings().containers.iter().map(|_| Run::default()).collect(),
             ready,
@@ -233,6 +243,8 @@ impl<R: Runtime> Agent<R> {
             apart: false,
             devices: life.as_ref().map(|life| life.devices.clone()).unwrap_or_default(),
             waits_for: None,
+            files: None,
+            values: life.as_ref().map(|life| Arc::clone(&life.values)).unwrap_or_default(),
             actions: Vec::<Acting>::new(),
             report: None,
             wake_at: None,
@@ -246,8 +258,15 @@ impl<R: Runtime> Agent<R> {
     fn take_up_run(&mut self, id: PodId, run: RunId, runs: &mut Runs, out: &mut Outbox) {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let mut asked = Vec::new();
-        if let Err(error) = pod.machine.step(Event::Start, self.wall.now(), &mut asked) {
-            tracing::error!(pod = %id, %error, "an impossible event");
+        let mut events = vec![Event::Start];
+        if pod.machine.settings().asks_first() {
+            // An agent of an older version has started it, with its variables.
+            events.push(Event::Configured { index: 0 });
+        }
+        for event in events {
+            if let Err(error) = pod.machine.step(event, self.wall.now(), &mut asked) {
+                tracing::error!(pod = %id, %error, "an impossible event");
+            }
         }
         pod.stage = Stage::LinedUp;
         self.places.lined_up += 1;
@@ -350,6 +369,7 @@ impl<R: Runtime> Agent<R> {
         let Some(pod) = self.pods.get_mut(&id) else { return };
         let Some(container) = pod.containers.get_mut(index) else { return };
         match (awaits, kept) {
+            (Awaits::Configuration, _) => self.ask_for_variables(id, index),
             (Awaits::Nothing, kept) => self.to_forget.extend(kept.map(|kept| kept.run)),
             (Awaits::Start, Some(kept)) => self.hear_again(kept, out),
             // The machine had no room for it, and it was to be tried again.

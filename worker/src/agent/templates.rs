@@ -14,9 +14,9 @@ use stint_common::id::{JobUid, PodId};
 use stint_common::nats::{Jet, ReadError, Stored};
 use stint_common::wire::{Seal, Template, TraceContext};
 
-use super::config::{Asking, asking};
+use super::config::Asking;
 use super::fence::boottime_ms;
-use crate::launch::{Host, PreparedJob};
+use crate::launch::{Host, PreparedJob, Values};
 
 /// Templates kept; the least recently used goes first.
 const MOST: usize = 256;
@@ -32,11 +32,11 @@ pub(super) type Name = (JobUid, String);
 pub(super) struct Ready {
     pub(super) namespace: String,
     pub(super) trace: Option<TraceContext>,
-    /// Made ready, or why it cannot be: then its pods fail, saying so. Without the variables that
-    /// it asks for elsewhere.
+    /// Made ready, or why it cannot be: then its pods fail, saying so. Without what it asks for
+    /// elsewhere, as long as that was not read.
     pub(super) job: Result<PreparedJob, String>,
-    /// Where it asks for variables: to be read for each pod.
-    pub(super) asking: Option<Asking>,
+    /// Where it asks for files or variables: to be read for each pod.
+    pub(super) asking: Option<Arc<Asking>>,
     /// Which pods of the Job are over, if any record of them may be removed.
     seal: Option<Seal>,
     /// When reading both began, on the clock that goes on while the machine sleeps.
@@ -180,8 +180,8 @@ pub(super) async fn fetch(jet: &Jet, host: &Host, name: &Name) -> Fetched {
     if seal.as_ref().is_some_and(|seal| seal.all) {
         return Fetched::Gone;
     }
-    let ready = match asking(&template) {
-        Some((plain, asking)) => Ready { asking: Some(asking), ..prepared(plain, host) },
+    let ready = match Asking::of(&template) {
+        Some(asking) => Arc::new(asking).ready(None, &Values::default(), host),
         None => prepared(template, host),
     };
     Fetched::Ready(Arc::new(Ready { seal, read_at_ms, ..ready }))

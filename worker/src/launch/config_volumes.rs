@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use stint_common::wire::Entries;
 
-use super::config::{Found, Missing, Reference};
+use super::config::{Found, Reference};
 
 /// The member that stands for a resolved source.
 pub(super) const FILES: &str = "stintFiles";
@@ -27,14 +27,12 @@ pub(super) fn references(template: &Value) -> Vec<Reference> {
 }
 
 /// Puts the files into the volumes of a template. `lenient` leaves out what is missing.
-pub(super) fn resolve(template: &mut Value, found: &Found, lenient: bool) -> Result<(), Missing> {
+pub(super) fn resolve(template: &mut Value, found: &Found, lenient: bool) -> Result<(), String> {
     let volumes = template["spec"].get_mut("volumes").and_then(Value::as_array_mut);
     for volume in volumes.into_iter().flatten() {
         let name = volume["name"].as_str().unwrap_or_default().to_owned();
-        let failed = |what: String| Missing {
-            container: None,
-            message: format!("MountVolume.SetUp failed for volume {name:?} : {what}"),
-        };
+        let failed =
+            |what: String| format!("MountVolume.SetUp failed for volume {name:?} : {what}");
         put_files(volume, found, lenient).map_err(failed)?;
         let sources = volume["projected"].get_mut("sources").and_then(Value::as_array_mut);
         for source in sources.into_iter().flatten() {
@@ -162,7 +160,7 @@ mod tests {
 
     fn resolved(volume: Value) -> Result<Value, String> {
         let mut template = json!({"spec": {"containers": [{"name": "m"}], "volumes": [volume]}});
-        resolve(&mut template, &found(), false).map_err(|missing| missing.message)?;
+        resolve(&mut template, &found(), false)?;
         Ok(template["spec"]["volumes"][0].take())
     }
 

@@ -129,6 +129,15 @@ impl PreparedJob {
         })
     }
 
+    /// The same, with variables of these containers to be asked for before they are started.
+    #[must_use]
+    pub fn asking_for(mut self, are_asked_for: impl Fn(&str) -> bool) -> Self {
+        for container in &mut Arc::make_mut(&mut self.settings).containers {
+            container.is_configured = are_asked_for(&container.name);
+        }
+        self
+    }
+
     /// What the machine of each of its pods has to know.
     #[must_use]
     pub fn settings(&self) -> &Arc<Settings> {
@@ -366,6 +375,7 @@ fn container_settings(container: &Container, role: Role) -> ContainerSettings {
     ContainerSettings {
         name: Arc::from(&*container.name),
         role,
+        is_configured: false,
         post_start: post_start.map(hook_settings),
         pre_stop: pre_stop.map(hook_settings),
         startup: container.startup_probe.as_ref().map(probe_settings),

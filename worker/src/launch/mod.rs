@@ -31,7 +31,10 @@ mod setup;
 mod tests;
 mod volumes;
 
-pub use config::{Found, Missing, Reference, references, resolve, without};
+pub use config::{
+    Found, Reference, References, Values, references, variables_of, with_files, with_variables,
+    without_files,
+};
 pub use error::PrepareError;
 pub use handler::{Endpoint, Handler, HealthCheck, HttpGet};
 pub use host::{Host, INHERITED};

@@ -59,6 +59,7 @@ impl Shift for Container {
                 exited.shift(by);
                 until.shift(by);
             }
+            State::Configuring(configuring) => configuring.again.shift(by),
             State::Waiting | State::Starting | State::Over => {}
         }
         self.post_start.shift(by);

@@ -1,21 +1,29 @@
 //! One container of a pod: what it is doing, and how it last ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use stint_common::time;
 use stint_common::wire::{ContainerEnd, Exit, LogSummary, STATUS_UNKNOWN};
 
 use super::backoff::RestartBackoff;
-use super::event::ActionId;
+use super::event::{ActionId, Effect};
 use super::probe::Probes;
-use super::settings::Role;
+use super::settings::{ContainerSettings, Role};
+
+/// What is missing is asked for again after this, and after twice as long each time.
+const FIRST_AGAIN: Duration = Duration::from_secs(1);
+const LONGEST_AGAIN: Duration = Duration::from_secs(15);
 
 /// What a container is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     /// Nothing was asked for yet.
     Waiting,
+    /// It would be started if it had its variables.
+    Configuring(Configuring),
     /// Its start was asked for; no answer yet.
     Starting,
     /// A process of it runs.
@@ -38,10 +46,35 @@ impl State {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Configuring(_) => "waiting for its variables",
             Self::Starting => "starting",
             Self::Running { .. } => "running",
             Self::BackingOff { .. } => "backing off",
             Self::Over => "over",
+        }
+    }
+}
+
+/// How far a container is with having its variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Configuring {
+    /// What is missing, as far as that is known.
+    pub(super) missing: Option<String>,
+    /// How often they were asked for in vain.
+    pub(super) tries: u32,
+    /// They are asked for again then; `None` while an answer is expected.
+    pub(super) again: Option<Timestamp>,
+}
+
+impl Configuring {
+    /// Something is missing, or was not to be read: asked for again, each time later.
+    pub(super) fn in_vain(&mut self, missing: Option<String>, now: Timestamp) {
+        let pause = FIRST_AGAIN.saturating_mul(1 << self.tries.min(8)).min(LONGEST_AGAIN);
+        self.again = Some(time::after(now, pause));
+        self.tries += 1;
+        // What was missing when it was last known is still the best that there is to say.
+        if missing.is_some() {
+            self.missing = missing;
         }
     }
 }
@@ -80,6 +113,9 @@ pub(super) struct Container {
     pub(super) name: Arc<str>,
     pub(super) role: Role,
     pub(super) state: State,
+    /// It has its variables, and keeps them.
+    #[serde(default)]
+    pub(super) configured: bool,
     /// Its `postStart` hook runs.
     pub(super) post_start: Option<HookWait>,
     /// It is being stopped.
@@ -101,6 +137,7 @@ impl Container {
             name,
             role,
             state: State::Waiting,
+            configured: false,
             post_start: None,
             stop: None,
             start_again: false,
@@ -115,6 +152,34 @@ impl Container {
     /// Whether a process of it may exist.
     pub(super) fn is_live(&self) -> bool {
         matches!(self.state, State::Starting | State::Running { .. })
+    }
+
+    /// Its turn has come, for the first time or again: it is started, once it has its variables.
+    pub(super) fn begin(
+        &mut self,
+        index: usize,
+        settings: &ContainerSettings,
+        effects: &mut Vec<Effect>,
+    ) {
+        if settings.is_configured && !self.configured {
+            self.state = State::Configuring(Configuring::default());
+            effects.push(Effect::Configure { index });
+        } else {
+            self.state = State::Starting;
+            effects.push(Effect::StartContainer { index });
+        }
+    }
+
+    /// What it lacks to be started, if that is known.
+    pub(super) fn missing(&self) -> Option<&str> {
+        match &self.state {
+            State::Configuring(configuring) => configuring.missing.as_deref(),
+            State::Waiting
+            | State::Starting
+            | State::Running { .. }
+            | State::BackingOff { .. }
+            | State::Over => None,
+        }
     }
 
     /// Running, its `postStart` hook done.

@@ -11,6 +11,19 @@ use stint_common::wire::{End, Exit, LogSummary, Running};
 pub enum Event {
     /// The claim is durable: its containers may start.
     Start,
+    /// What the container's variables come from was read: the answer to an
+    /// [`Effect::Configure`].
+    Configured {
+        /// Which container.
+        index: usize,
+    },
+    /// It could not be read, or something is missing: the other answer.
+    NotConfigured {
+        /// Which container.
+        index: usize,
+        /// What is missing, in kubelet's words; `None` if that is not known.
+        missing: Option<String>,
+    },
     /// A process of the container at `index` runs.
     ContainerStarted {
         /// Which container.
@@ -113,6 +126,11 @@ pub enum ActionOutcome {
 /// Something that the machine wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// Read what variables of the container at `index` come from. Exactly one answer is expected.
+    Configure {
+        /// Which container.
+        index: usize,
+    },
     /// Start a process for the container at `index`: the first one, or a restart.
     StartContainer {
         /// Which container.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use stint_common::time;
 use stint_common::wire::Exit;
 
-use super::container::{Container, HookWait, State, Stop};
+use super::container::{Configuring, Container, HookWait, State, Stop};
 use super::event::{ActionId, ActionKind, Effect, Event, Impossible};
 use super::settings::{RestartPolicy, Role, Settings};
 
@@ -25,7 +25,8 @@ pub struct Machine {
     pub(super) last_action: u64,
     /// When the first process was started.
     pub(super) started_at: Option<Timestamp>,
-    /// When the first start failed: there is something to be told then, although nothing ran.
+    /// When the first start failed, or something was missing for one: there is something to be
+    /// told then, although nothing ran.
     #[serde(default)]
     pub(super) tried_at: Option<Timestamp>,
     /// When all init containers had done their part.
@@ -83,6 +84,8 @@ pub(super) enum Why {
 pub enum Awaits {
     /// Nothing.
     Nothing,
+    /// Its variables.
+    Configuration,
     /// Whether its process was started.
     Start,
     /// The end of its process.
@@ -156,9 +159,20 @@ impl Machine {
     #[must_use]
     pub fn awaits(&self, index: usize) -> Awaits {
         match self.containers.get(index).map(|container| &container.state) {
+            Some(State::Configuring(Configuring { again: None, .. })) => Awaits::Configuration,
             Some(State::Starting) => Awaits::Start,
             Some(State::Running { .. }) => Awaits::Exit,
-            Some(State::Waiting | State::BackingOff { .. } | State::Over) | None => Awaits::Nothing,
+            Some(
+                State::Configuring(_) | State::Waiting | State::BackingOff { .. } | State::Over,
+            )
+            | None => Awaits::Nothing,
+        }
+    }
+
+    /// An agent that knew less of the template noted it: it goes by `settings` from now on.
+    pub fn goes_by(&mut self, settings: &Arc<Settings>) {
+        if settings.containers.len() == self.containers.len() {
+            self.settings = Arc::clone(settings);
         }
     }
 
@@ -189,6 +203,7 @@ impl Machine {
     fn wakes_of(&self, container: &Container) -> [Option<Timestamp>; 4] {
         let restart = match container.state {
             State::BackingOff { until, .. } => Some(until),
+            State::Configuring(Configuring { again, .. }) => again,
             State::Waiting | State::Starting | State::Running { .. } | State::Over => None,
         };
         let hook = match container.post_start {
@@ -219,6 +234,20 @@ impl Machine {
                 // A stop may have come before the start; then there is nothing to start.
                 if self.phase == Phase::Pending && !self.is_past_deadline(now) {
                     self.phase = Phase::Active;
+                }
+            }
+            Event::Configured { index } => {
+                self.expect_configuring(index, "a configuration")?;
+                let container = &mut self.containers[index];
+                container.configured = true;
+                container.begin(index, &self.settings.containers[index], effects);
+            }
+            Event::NotConfigured { index, missing } => {
+                let is_known = missing.is_some();
+                self.expect_configuring(index, "a want of variables")?.in_vain(missing, now);
+                if is_known {
+                    // There is something to be told now.
+                    self.tried_at.get_or_insert(now);
                 }
             }
             Event::ContainerStarted { index, at } => {
@@ -285,6 +314,25 @@ impl Machine {
         self.containers.get_mut(index).ok_or(Impossible { event, state: "not of this pod" })
     }
 
+    /// The container's variables were asked for.
+    fn expect_configuring(
+        &mut self,
+        index: usize,
+        event: &'static str,
+    ) -> Result<&mut Configuring, Impossible> {
+        let container = self.container_at(index, event)?;
+        let state = container.state.name();
+        match &mut container.state {
+            State::Configuring(asked) if asked.again.is_none() => Ok(asked),
+            State::Configuring(_)
+            | State::Waiting
+            | State::Starting
+            | State::Running { .. }
+            | State::BackingOff { .. }
+            | State::Over => Err(Impossible { event, state }),
+        }
+    }
+
     fn expect_starting(
         &mut self,
         index: usize,
@@ -306,9 +354,11 @@ impl Machine {
         let container = self.container_at(index, event)?;
         match container.state {
             State::Running { since } => Ok(since),
-            State::Waiting | State::Starting | State::BackingOff { .. } | State::Over => {
-                Err(Impossible { event, state: container.state.name() })
-            }
+            State::Waiting
+            | State::Configuring(_)
+            | State::Starting
+            | State::BackingOff { .. }
+            | State::Over => Err(Impossible { event, state: container.state.name() }),
         }
     }
 

@@ -14,14 +14,27 @@ impl Machine {
         if self.phase != Phase::Active {
             return;
         }
-        for (index, container) in self.containers.iter_mut().enumerate() {
-            if let State::BackingOff { exited, until } = container.state
-                && until <= now
-            {
-                container.backoff.restarted(exited, now);
-                container.restarts = container.restarts.saturating_add(1);
-                container.state = State::Starting;
-                effects.push(Effect::StartContainer { index });
+        let containers = self.containers.iter_mut().zip(&self.settings.containers).enumerate();
+        for (index, (container, settings)) in containers {
+            match &mut container.state {
+                State::BackingOff { exited, until } if *until <= now => {
+                    let exited = *exited;
+                    container.backoff.restarted(exited, now);
+                    container.restarts = container.restarts.saturating_add(1);
+                    container.begin(index, settings, effects);
+                }
+                State::Configuring(configuring)
+                    if configuring.again.is_some_and(|again| again <= now) =>
+                {
+                    configuring.again = None;
+                    effects.push(Effect::Configure { index });
+                }
+                State::BackingOff { .. }
+                | State::Configuring(_)
+                | State::Waiting
+                | State::Starting
+                | State::Running { .. }
+                | State::Over => {}
             }
         }
         if self.initialize(effects) {
@@ -32,7 +45,8 @@ impl Machine {
 
     /// Starts the next init container, if its turn has come; whether all have done their part.
     fn initialize(&mut self, effects: &mut Vec<Effect>) -> bool {
-        for (index, container) in self.containers.iter_mut().enumerate() {
+        let containers = self.containers.iter_mut().zip(&self.settings.containers).enumerate();
+        for (index, (container, settings)) in containers {
             match container.role {
                 Role::Main => continue,
                 Role::Init => {}
@@ -43,8 +57,7 @@ impl Machine {
                 continue;
             }
             if container.state == State::Waiting {
-                container.state = State::Starting;
-                effects.push(Effect::StartContainer { index });
+                container.begin(index, settings, effects);
             }
             return false;
         }
@@ -52,7 +65,7 @@ impl Machine {
     }
 
     /// Starts main containers, all at once. As in the kubelet, those behind one with a `postStart`
-    /// hook wait for the hook's end.
+    /// hook wait for the hook's end; one that lacks its variables holds up nobody.
     fn start_main(&mut self, effects: &mut Vec<Effect>) {
         let containers = self.containers.iter_mut().zip(&self.settings.containers).enumerate();
         for (index, (container, settings)) in containers {
@@ -60,8 +73,7 @@ impl Machine {
                 continue;
             }
             if container.state == State::Waiting {
-                container.state = State::Starting;
-                effects.push(Effect::StartContainer { index });
+                container.begin(index, settings, effects);
             }
             let first_start = container.last.is_none() && !container.is_up();
             if settings.post_start.is_some() && container.is_live() && first_start {

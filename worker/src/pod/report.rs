@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use stint_common::time;
 use stint_common::wire::{
-    ContainerEnd, ContainerNow, ContainerState, Detail, End, EndedBy, Initialized, Outcome, Running,
+    ContainerEnd, ContainerNow, ContainerState, Detail, End, EndedBy, Initialized, Outcome,
+    Running, WaitsFor,
 };
 
 use super::container::{Container, State};
@@ -11,13 +12,16 @@ use super::event::Effect;
 use super::machine::{Machine, Phase, Why};
 use super::settings::Role;
 
+/// Kubelet's word for a container that lacks something that its variables come from.
+const NOT_CONFIGURED: &str = "CreateContainerConfigError";
 /// Kubelet's words for a pod that outlived its own `activeDeadlineSeconds`.
 const DEADLINE_REASON: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
 impl Machine {
     /// What the pod's record should say while it runs; `None` before its first process, or the
-    /// first that could not be started, and after its end.
+    /// first that could not be started, and after its end. Until there is a process all is told
+    /// container by container.
     #[must_use]
     pub fn running(&self) -> Option<Running> {
         if self.phase == Phase::Ended {
@@ -25,6 +29,7 @@ impl Machine {
         }
         Some(Running {
             started_at: self.started_at.or(self.tried_at)?,
+            only_tried: self.started_at.is_none(),
             ready: self.is_ready(),
             restarts: self.containers.iter().map(|container| container.restarts).sum(),
             detail: self.detail().map(Box::new),
@@ -38,7 +43,8 @@ impl Machine {
     }
 
     fn detail(&self) -> Option<Detail> {
-        if self.settings.is_plain() && self.containers.iter().all(|it| !it.was_tried()) {
+        let runs = self.started_at.is_some();
+        if runs && self.settings.is_plain() && self.containers.iter().all(|it| !it.was_tried()) {
             return None;
         }
         Some(Detail {
@@ -135,8 +141,13 @@ fn now(container: &Container) -> ContainerNow {
         State::Running { since } if container.post_start.is_none() => {
             ContainerState::Running { since }
         }
-        State::Waiting | State::Starting | State::Running { .. } => ContainerState::Waiting,
+        State::Waiting | State::Configuring(_) | State::Starting | State::Running { .. } => {
+            ContainerState::Waiting
+        }
     };
+    let waits_for = container
+        .missing()
+        .map(|message| WaitsFor { reason: NOT_CONFIGURED.to_owned(), message: message.to_owned() });
     let before = last.filter(|_| container.state != State::Over);
     ContainerNow {
         name: (*container.name).to_owned(),
@@ -145,5 +156,6 @@ fn now(container: &Container) -> ContainerNow {
         started: container.is_started(),
         restarts: container.restarts,
         last: before.map(|last| Box::new(last.outlived())),
+        waits_for: waits_for.map(Box::new),
     }
 }

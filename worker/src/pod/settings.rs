@@ -34,6 +34,9 @@ pub struct ContainerSettings {
     pub name: Arc<str>,
     /// What it is for.
     pub role: Role,
+    /// Variables of it come from elsewhere, and are asked for before its first start.
+    #[serde(default)]
+    pub is_configured: bool,
     /// `lifecycle.postStart`.
     pub post_start: Option<Hook>,
     /// `lifecycle.preStop`.
@@ -101,6 +104,24 @@ impl Settings {
         matches!(&self.containers[..], [only] if only.is_plain())
     }
 
+    /// Whether there is one container, and its variables have to be asked for before anything of
+    /// the pod can be started.
+    #[must_use]
+    pub fn asks_first(&self) -> bool {
+        matches!(&self.containers[..], [only] if only.is_configured)
+    }
+
+    /// The containers that are started before any other, by their places.
+    pub fn first_to_start(&self) -> impl Iterator<Item = usize> {
+        let init = self.containers.iter().position(|it| it.role != Role::Main);
+        // What is behind a hook waits for it.
+        let hook = self.containers.iter().position(|it| it.post_start.is_some());
+        match init {
+            Some(first) => first..=first,
+            None => 0..=hook.unwrap_or(self.containers.len().saturating_sub(1)),
+        }
+    }
+
     /// Whether there are init containers.
     #[must_use]
     pub fn has_init_containers(&self) -> bool {
@@ -115,6 +136,7 @@ impl ContainerSettings {
         Self {
             name,
             role: Role::Main,
+            is_configured: false,
             post_start: None,
             pre_stop: None,
             startup: None,

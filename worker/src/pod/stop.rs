@@ -31,7 +31,9 @@ impl Machine {
         }
         for container in &mut self.containers {
             match container.state {
-                State::Waiting | State::BackingOff { .. } => container.over(),
+                State::Waiting | State::Configuring(_) | State::BackingOff { .. } => {
+                    container.over();
+                }
                 State::Starting | State::Running { .. } | State::Over => {}
             }
             match &mut container.stop {

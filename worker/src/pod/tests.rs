@@ -1,6 +1,7 @@
 //! The machine's rules, each in a few steps of made-up time; and what holds for any order of
 //! events.
 
+mod configuring;
 mod hooks;
 mod init;
 mod probes;

@@ -4,6 +4,7 @@
 //! thread is lent to the reaper, as in the worker.
 #![cfg(test)]
 
+mod busy;
 mod death;
 mod ends;
 mod escapes;
@@ -21,8 +22,9 @@ use stint_worker::supervisor;
 type Case = (&'static str, fn());
 
 /// All cases, by file.
-const SUITES: [&[Case]; 7] = [
+const SUITES: [&[Case]; 8] = [
     &starts::CASES,
+    &busy::CASES,
     &ends::CASES,
     &escapes::CASES,
     &freezing::CASES,

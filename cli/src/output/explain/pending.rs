@@ -101,22 +101,40 @@ fn unschedulable(pod: PodView<'_>) -> Option<String> {
 /// Claimed ones that cannot start: what their containers say.
 fn held_up(pending: &[PodView<'_>]) -> Option<Reason> {
     let mut said: BTreeMap<String, usize> = BTreeMap::new();
+    let mut count = 0;
+    let mut some_run = false;
     for pod in pending {
-        let waiting = pod.containers().chain(pod.init_containers()).find_map(|container| {
-            let waiting = &container["state"]["waiting"];
-            let reason = waiting["reason"].as_str()?;
-            let usual = ["ContainerCreating", "PodInitializing"].contains(&reason);
-            let message = waiting["message"].as_str().unwrap_or_default();
-            (!usual).then(|| format!("{reason}: {message}"))
-        });
-        if let Some(text) = waiting {
+        let containers = || pod.containers().chain(pod.init_containers());
+        // A volume that is missing is each container's reason.
+        let waiting: BTreeSet<String> = containers().filter_map(what_for).collect();
+        count += usize::from(!waiting.is_empty());
+        some_run |= !waiting.is_empty() && pod.containers().any(|it| runs(&it["state"]));
+        for text in waiting {
             *said.entry(text).or_default() += 1;
         }
     }
-    let count: usize = said.values().sum();
     let lines = said.iter().take(SHOWN).map(|(text, count)| format!("{count} × {text}"));
-    let reason = Reason::new(format!("{} cannot start", counted(count, "claimed pod")));
+    let pods = counted(count, "claimed pod");
+    let reason = Reason::new(match some_run {
+        false => format!("{pods} cannot start"),
+        true => format!("{pods} cannot start all containers"),
+    });
     (count > 0).then(|| reason.with(lines.collect()))
+}
+
+/// What a container waits for, if that is more than its turn.
+fn what_for(container: &Value) -> Option<String> {
+    let waiting = &container["state"]["waiting"];
+    let reason = waiting["reason"].as_str()?;
+    let message = waiting["message"].as_str().unwrap_or_default();
+    // A volume is missing, where there is something to be said.
+    let usual = ["ContainerCreating", "PodInitializing"].contains(&reason) && message.is_empty();
+    (!usual).then(|| format!("{reason}: {message}"))
+}
+
+/// Whether a container runs, or did.
+fn runs(state: &Value) -> bool {
+    state["running"].is_object() || state["terminated"].is_object()
 }
 
 /// Some worker would take them, if it could.

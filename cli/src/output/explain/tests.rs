@@ -106,6 +106,17 @@ fn pods_that_nobody_takes_say_so_and_full_workers_too() {
     assert_eq!(reason.what, "1 claimed pod cannot start");
     let line = "1 × CreateContainerConfigError: configmap \"c\" not found";
     assert_eq!(reason.details, [line]);
+    let containers = facts.open[0]["status"]["containerStatuses"].as_array_mut().unwrap();
+    containers.push(json!({"state": {"running": {}}}));
+    let reason = first(&facts);
+    assert_eq!(reason.what, "1 claimed pod cannot start all containers");
+    assert_eq!(reason.details, [line]);
+    let missing = json!({"waiting": {"reason": "ContainerCreating", "message": "no volume"}});
+    let pod = &mut facts.open[0]["status"];
+    pod["containerStatuses"] = json!([{"state": missing}, {"state": missing}]);
+    let reason = first(&facts);
+    assert_eq!(reason.what, "1 claimed pod cannot start");
+    assert_eq!(reason.details, ["1 × ContainerCreating: no volume"]);
 }
 
 #[test]

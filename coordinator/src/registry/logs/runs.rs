@@ -101,10 +101,12 @@ mod tests {
             started: false,
             restarts,
             last: None,
+            waits_for: None,
         };
         let detail = Detail { initialized: None, ready_changed_at: None, containers: vec![now] };
         PodState::Running(Running {
             started_at: Timestamp::UNIX_EPOCH,
+            only_tried: false,
             ready: false,
             restarts,
             detail: Some(Box::new(detail)),

@@ -4,7 +4,7 @@ use super::*;
 use stint_common::id::{Attempt, Incarnation, JobUid, Slot};
 use stint_common::wire::{
     Claim, ContainerEnd, ContainerNow, ContainerState, Detail, End, EndedBy, Exit, Initialized,
-    LogSummary, Outcome, PodCondition, PodState, Running, VERSION,
+    LogSummary, Outcome, PodCondition, PodState, Running, VERSION, WaitsFor,
 };
 use uuid::Uuid;
 
@@ -146,7 +146,8 @@ fn a_pod_has_its_machines_address() {
 #[test]
 fn a_running_pod_is_ready_when_its_worker_says_so() {
     for ready in [false, true] {
-        let running = Running { started_at: at(T1), ready, restarts: 2, detail: None };
+        let running =
+            Running { started_at: at(T1), only_tried: false, ready, restarts: 2, detail: None };
         let record = record(PodState::Running(running));
         let shown = show(Some(&record), None);
         assert_eq!(shown["status"]["phase"], "Running");
@@ -214,7 +215,7 @@ fn end_of(name: &str, exit: Exit) -> ContainerEnd {
 
 fn now(name: &str, state: ContainerState, up: bool) -> ContainerNow {
     let name = name.to_owned();
-    ContainerNow { name, state, ready: up, started: up, restarts: 0, last: None }
+    ContainerNow { name, state, ready: up, started: up, restarts: 0, last: None, waits_for: None }
 }
 
 fn running(initialized: Initialized, containers: Vec<ContainerNow>) -> PodRecord {
@@ -222,7 +223,13 @@ fn running(initialized: Initialized, containers: Vec<ContainerNow>) -> PodRecord
     let changed = ready.then(|| at(T2));
     let detail = Detail { initialized: Some(initialized), ready_changed_at: changed, containers };
     let detail = Some(Box::new(detail));
-    record(PodState::Running(Running { started_at: at(T1), ready, restarts: 0, detail }))
+    record(PodState::Running(Running {
+        started_at: at(T1),
+        only_tried: false,
+        ready,
+        restarts: 0,
+        detail,
+    }))
 }
 
 #[test]
@@ -258,6 +265,48 @@ fn a_pod_is_pending_while_it_initializes() {
     assert_eq!((&init[0]["ready"], &init[1]["started"]), (&json!(true), &json!(false)));
     let api: k8s_openapi::api::core::v1::Pod = serde_json::from_value(shown).unwrap();
     assert_eq!(api.status.unwrap().init_container_statuses.unwrap().len(), 2);
+}
+
+#[test]
+fn a_container_that_lacks_variables_says_so_beside_others_that_run() {
+    let since = at("2026-01-01T00:00:01Z");
+    let waits_for = WaitsFor {
+        reason: "CreateContainerConfigError".to_owned(),
+        message: "secret \"late\" not found".to_owned(),
+    };
+    let lacks = ContainerNow {
+        waits_for: Some(Box::new(waits_for)),
+        ..now("main", ContainerState::Waiting, false)
+    };
+    let done = ContainerState::Terminated(Box::new(end_of("init", Exit::Code(0))));
+    let containers = vec![
+        lacks,
+        now("side", ContainerState::Running { since }, true),
+        ContainerNow { ready: true, ..now("init", done, false) },
+    ];
+    let pod = show_of(
+        &initialized_template(),
+        Some(&running(Initialized::At(since), containers.clone())),
+        None,
+    );
+    assert!(pod["metadata"]["annotations"][TIMES].as_str().unwrap().contains("started="), "{pod}");
+    // Kubelet's word while a main container was never started.
+    assert_eq!(pod["status"]["phase"], "Pending");
+    assert_eq!(condition(&pod, "Initialized")["status"], "True");
+    assert_eq!(condition(&pod, "PodReadyToStartContainers")["status"], "True");
+    assert_eq!(
+        pod["status"]["containerStatuses"][0]["state"],
+        json!({"waiting": {
+            "reason": "CreateContainerConfigError", "message": "secret \"late\" not found",
+        }})
+    );
+    let mut nothing_ran = running(Initialized::Not, containers);
+    if let PodState::Running(running) = &mut nothing_ran.state {
+        running.only_tried = true;
+    }
+    let pod = show_of(&initialized_template(), Some(&nothing_ran), None);
+    let times = pod["metadata"]["annotations"][TIMES].as_str().unwrap();
+    assert!(times.contains("claimed=") && !times.contains("started="), "{times}");
 }
 
 #[test]

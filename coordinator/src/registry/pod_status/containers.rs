@@ -103,7 +103,10 @@ impl Facts {
 
     fn now(now: &ContainerNow, waiting: &str, pod: PodName<'_>) -> Self {
         let state = match &now.state {
-            ContainerState::Waiting => json!({"waiting": {"reason": waiting}}),
+            ContainerState::Waiting => match &now.waits_for {
+                Some(it) => json!({"waiting": {"reason": it.reason, "message": it.message}}),
+                None => json!({"waiting": {"reason": waiting}}),
+            },
             ContainerState::BackingOff { delay_seconds } => {
                 let name = &now.name;
                 let message = format!(

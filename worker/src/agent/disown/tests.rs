@@ -68,7 +68,13 @@ fn record(life: Incarnation, state: PodState) -> PodRecord {
 }
 
 fn running() -> PodState {
-    PodState::Running(Running { started_at: now(), ready: true, restarts: 0, detail: None })
+    PodState::Running(Running {
+        started_at: now(),
+        only_tried: false,
+        ready: true,
+        restarts: 0,
+        detail: None,
+    })
 }
 
 /// A worker without pods; its records are on a shelf.

@@ -32,6 +32,9 @@ fn event(choice: u8, index: usize, now: Timestamp) -> Event {
         }
         14 => Event::Paused,
         15 => Event::Resumed,
+        18 | 19 => Event::Configured { index },
+        20 => Event::NotConfigured { index, missing: Some("it".to_owned()) },
+        21 => Event::NotConfigured { index, missing: None },
         _ => Event::Wake,
     }
 }
@@ -46,6 +49,8 @@ fn everything(on_failure: bool) -> Settings {
     all.containers[2].startup = Some(PROBE);
     all.containers[2].readiness = Some(PROBE);
     all.containers[2].post_start = Some(Hook::Run);
+    all.containers[1].is_configured = true;
+    all.containers[3].is_configured = true;
     all
 }
 
@@ -53,12 +58,13 @@ proptest! {
     #[test]
     fn a_pod_ends_at_most_once_and_nothing_follows(
         on_failure: bool,
-        steps in proptest::collection::vec((0_u8..18, 0_usize..8, 0_u64..40), 0..120),
+        steps in proptest::collection::vec((0_u8..22, 0_usize..8, 0_u64..40), 0..120),
     ) {
         let mut world = World::with(everything(on_failure));
         let mut ended = false;
         let (mut begun, mut over) = (0, 0);
         let mut live = [false; 4];
+        let mut asked = [0; 4];
         for (choice, index, seconds) in steps {
             world.now = time::after(world.now, Duration::from_secs(seconds));
             let mut effects = Vec::new();
@@ -72,12 +78,20 @@ proptest! {
                     Event::ContainerExited { index, .. }
                     | Event::StartFailed { index, .. }
                     | Event::StartCancelled { index } => live[index] = false,
+                    Event::Configured { index } | Event::NotConfigured { index, .. } => {
+                        asked[index] -= 1;
+                    }
                     _ => {}
                 }
             }
             for effect in &effects {
                 match effect {
                     Effect::RunAction { .. } => begun += 1,
+                    Effect::Configure { index } => {
+                        prop_assert!(!live[*index], "it asks for what it has");
+                        asked[*index] += 1;
+                        prop_assert_eq!(asked[*index], 1, "it asks twice at once");
+                    }
                     Effect::StartContainer { index } => {
                         prop_assert!(!live[*index], "it is started twice at once");
                         live[*index] = true;
@@ -100,7 +114,7 @@ proptest! {
     /// Whatever is under way when the clock is set, it goes on as if nothing had been.
     #[test]
     fn a_clock_that_is_set_changes_nothing(
-        steps in proptest::collection::vec((0_u8..18, 0_usize..8, 0_u64..40), 1..120),
+        steps in proptest::collection::vec((0_u8..22, 0_usize..8, 0_u64..40), 1..120),
         set_at in 0_usize..120,
         hours in -30_i64..30,
     ) {

@@ -1,4 +1,7 @@
 //! Stops all runs where they stand, and lets them go on.
+//!
+//! By signals, also where a run has a cgroup: docs/pods.md says why. What a pod has stopped itself,
+//! as a shell does with its jobs, is noted before, and stays so.
 
 use std::collections::HashSet;
 
@@ -16,30 +19,45 @@ const LOOKS: usize = 50;
 
 /// Sends STOP to every process of every run, until none is found going.
 pub(super) fn freeze(shared: &Shared) {
+    let mut stood_still = processes_of_runs(shared);
+    stood_still.retain(|process| process.state == State::Stopped);
     {
         let mut registry = shared.registry();
-        registry.frozen = true;
-        registry.signal_all(Signal::SIGSTOP);
+        if std::mem::replace(&mut registry.frozen, true) {
+            // It was us who stopped them.
+            stood_still.clone_from(&registry.stood_still);
+        }
+        registry.signal_all(Signal::SIGSTOP, &HashSet::new());
     }
     for _ in 0..LOOKS {
         let mut going = processes_of_runs(shared);
         going.retain(|process| process.state == State::Alive);
         if going.is_empty() {
-            return;
+            break;
         }
         signal_each(&going, Signal::SIGSTOP);
+        // Its pod has let it go on in between.
+        stood_still.retain(|process| !going.iter().any(|it| it.is_the_same(process)));
     }
+    let mut registry = shared.registry();
+    let reached = |process: &Process| registry.leaders.contains_key(&process.group);
+    // Or it did so before the STOP to its group.
+    stood_still.retain(|process| !reached(process) || proc::awaits_stop(process.pid));
+    registry.stood_still = stood_still;
 }
 
 /// Sends CONT to every process of every run. Also to those that do not stand still: a STOP may wait
 /// for a process that is in the kernel (for its child to exec, as after a vfork), and would stop it
 /// when it comes out.
 pub(super) fn thaw(shared: &Shared) {
-    let frozen = processes_of_runs(shared);
+    let mut frozen = processes_of_runs(shared);
     {
         let mut registry = shared.registry();
         registry.frozen = false;
-        registry.signal_all(Signal::SIGCONT);
+        let spared = std::mem::take(&mut registry.stood_still);
+        let groups = spared.iter().map(|process| process.group).collect();
+        registry.signal_all(Signal::SIGCONT, &groups);
+        frozen.retain(|process| !spared.iter().any(|it| it.is_the_same(process)));
     }
     signal_each(&frozen, Signal::SIGCONT);
     shared.work.notify_all();

@@ -24,6 +24,7 @@
 //! environment cannot be told from those of other runs that were alive when it was born; it is
 //! killed when the last of these is over.
 
+mod busy;
 mod cgroup;
 mod close;
 mod freeze;

@@ -221,7 +221,8 @@ impl ProcessRuntime {
 
     fn queue(&self, run: RunId, add: impl FnOnce(&mut Registry)) -> Result<(), StartError> {
         let mut registry = self.shared.registry();
-        if registry.starts.len() + registry.line.len() >= self.shared.queue_limit {
+        let waiting = registry.starts.len() + registry.line.len() + registry.put_off.len();
+        if waiting >= self.shared.queue_limit {
             let source = io::Error::from(io::ErrorKind::WouldBlock);
             return Err(StartError::Worker { what: "queueing a start", source });
         }
@@ -237,6 +238,8 @@ impl ProcessRuntime {
 
     fn cancelled(&self, run: RunId) {
         self.shared.deliver(RuntimeEvent::NotStarted { run, error: StartError::Cancelled });
+        // It may have had a place.
+        self.shared.work.notify_one();
     }
 
     /// Kills all runs and waits until they are gone; the sink hears of each. Whether they are.
@@ -353,7 +356,9 @@ impl Runtime for ProcessRuntime {
     fn prove(&self, until_ms: i64) {
         let mut registry = self.shared.registry();
         registry.proven_until_ms = registry.proven_until_ms.max(until_ms);
-        let waits = !registry.starts.is_empty() || !registry.line.is_empty();
+        let waits = !registry.starts.is_empty()
+            || !registry.line.is_empty()
+            || !registry.put_off.is_empty();
         drop(registry);
         if waits {
             self.shared.work.notify_all();

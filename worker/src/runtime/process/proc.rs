@@ -18,6 +18,13 @@ pub(super) struct Process {
     pub(super) state: State,
 }
 
+impl Process {
+    /// Whether both were the same process, whatever it did.
+    pub(super) fn is_the_same(&self, other: &Self) -> bool {
+        (self.pid, self.start_ticks) == (other.pid, other.start_ticks)
+    }
+}
+
 /// What a process is doing, as far as anybody here cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -25,6 +32,8 @@ pub(super) enum State {
     Alive,
     /// Stopped by a signal.
     Stopped,
+    /// Held by whoever debugs it.
+    Traced,
     /// Dead, and not reaped by its parent.
     Zombie,
 }
@@ -48,7 +57,8 @@ fn parse(stat: &str) -> Option<Process> {
     let mut fields = rest.split_ascii_whitespace();
     let state = match fields.next()? {
         "Z" | "X" | "x" => State::Zombie,
-        "T" | "t" => State::Stopped,
+        "T" => State::Stopped,
+        "t" => State::Traced,
         _ => State::Alive,
     };
     let mut pids = fields.by_ref().take(3).map(|field| field.parse().map(Pid::from_raw));
@@ -61,6 +71,15 @@ fn parse(stat: &str) -> Option<Process> {
         start_ticks: fields.nth(15)?.parse().ok()?,
         state,
     })
+}
+
+/// Whether a STOP waits for a process, as it does where it came when that stood still already.
+pub(super) fn awaits_stop(pid: Pid) -> bool {
+    const STOP: u64 = 1 << (nix::libc::SIGSTOP - 1);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    let pending = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    pending.is_some_and(|mask| mask & STOP != 0)
 }
 
 /// A variable of a process' environment, as it was when its program was started. Nothing for a

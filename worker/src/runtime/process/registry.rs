@@ -3,12 +3,15 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use stint_common::time::boottime_ms;
 
+use super::busy::{PutOff, Start};
 use super::cgroup::RunCgroup;
+use super::proc::Process;
 use super::table::Slot;
 use crate::launch::LaunchSpec;
 use crate::logs::Capture;
@@ -24,6 +27,8 @@ pub(super) struct Registry {
     pub(super) starts: VecDeque<(RunId, LaunchSpec)>,
     /// The same, of runs that wait for a place.
     pub(super) line: VecDeque<(RunId, LaunchSpec)>,
+    /// The same, of runs whose program was busy; they keep their places.
+    pub(super) put_off: Vec<PutOff>,
     /// How many runs out of the line may be going on.
     pub(super) places: usize,
     /// Those that are, from the start of their process to the end of the last of their tree.
@@ -34,6 +39,8 @@ pub(super) struct Registry {
     pub(super) spawning: usize,
     pub(super) watchdog: Option<Pid>,
     pub(super) frozen: bool,
+    /// Processes that stood still before that: they do not go on with the others.
+    pub(super) stood_still: Vec<Process>,
     /// Until when anything may be started, in milliseconds of CLOCK_BOOTTIME; 0: nobody has said,
     /// and whoever starts runs answers for it.
     pub(super) proven_until_ms: i64,
@@ -89,37 +96,75 @@ impl Registry {
         }
     }
 
-    /// Sends `signal` to the groups of all runs that have a process.
-    pub(super) fn signal_all(&self, signal: Signal) {
-        self.leaders.keys().for_each(|pid| signal_group(*pid, signal));
+    /// Sends `signal` to the groups of all runs that have a process, but for these.
+    pub(super) fn signal_all(&self, signal: Signal, but_for: &HashSet<Pid>) {
+        let groups = self.leaders.keys().filter(|group| !but_for.contains(group));
+        groups.for_each(|group| signal_group(*group, signal));
     }
 
     /// Whether the start was withdrawn in time.
     pub(super) fn withdraw(&mut self, run: RunId) -> bool {
         let queued = matches!(self.runs.get(&run), Some(Run::Queued));
         if queued {
-            self.runs.remove(&run);
+            self.remove(run);
         }
         queued
     }
 
     /// Takes the next start that was not withdrawn. None without proof: a machine that has slept
     /// may come here before anybody has looked at the clock and frozen what runs.
-    pub(super) fn take_start(&mut self) -> Option<(RunId, LaunchSpec)> {
-        while !self.frozen && self.is_proven() {
-            let next = self.starts.pop_front();
+    pub(super) fn take_start(&mut self) -> Option<Start> {
+        while self.may_start() {
+            let due = self.take_due();
+            let next = due.or_else(|| self.starts.pop_front().map(first_try));
             let placed = next.is_none();
-            let (run, spec) = next.or_else(|| self.next_in_line())?;
-            if let Some(state @ Run::Queued) = self.runs.get_mut(&run) {
+            let start = next.or_else(|| self.next_in_line().map(first_try))?;
+            if let Some(state @ Run::Queued) = self.runs.get_mut(&start.run) {
                 *state = Run::Spawning { signal: None };
                 self.spawning += 1;
                 if placed {
-                    self.placed.insert(run);
+                    self.placed.insert(start.run);
                 }
-                return Some((run, spec));
+                return Some(start);
             }
         }
         None
+    }
+
+    /// A spawner has found the program of a run busy: it is tried again. Gives the start back if it
+    /// is not, since it was tried for long enough or is to end.
+    pub(super) fn put_off(&mut self, start: Start) -> Result<(), Start> {
+        match self.runs.get_mut(&start.run) {
+            Some(state @ Run::Spawning { signal: None }) => {
+                let put_off = start.put_off(Instant::now())?;
+                *state = Run::Queued;
+                self.spawning -= 1;
+                self.put_off.push(put_off);
+                Ok(())
+            }
+            Some(Run::Spawning { .. } | Run::Queued | Run::Running(_) | Run::Closing) | None => {
+                Err(start)
+            }
+        }
+    }
+
+    /// When the next start that was put off is due, if it may be made then.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let next = self.put_off.iter().map(|put_off| put_off.until).min();
+        next.filter(|_| self.may_start())
+    }
+
+    fn take_due(&mut self) -> Option<Start> {
+        if self.put_off.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let due = self.put_off.iter().position(|put_off| put_off.until <= now)?;
+        Some(self.put_off.swap_remove(due).start)
+    }
+
+    fn may_start(&self) -> bool {
+        !self.frozen && self.is_proven()
     }
 
     fn is_proven(&self) -> bool {
@@ -174,6 +219,10 @@ impl Registry {
         });
         running.min()
     }
+}
+
+fn first_try((run, spec): (RunId, LaunchSpec)) -> Start {
+    Start { run, spec, tried: None }
 }
 
 /// To a group whose leader is not reaped: it exists.

@@ -87,12 +87,41 @@ fn pid_of(child: &std::process::Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap_or_default())
 }
 
+/// Why a run was not started this time.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Another try would end the same.
+    Now(StartError),
+    /// The file of its program is open for writing, perhaps only for a moment; the error is for
+    /// when it stays so.
+    Busy(StartError),
+}
+
+impl From<StartError> for Refused {
+    fn from(error: StartError) -> Self {
+        Self::Now(error)
+    }
+}
+
+impl From<Refused> for StartError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Now(error) | Refused::Busy(error) => error,
+        }
+    }
+}
+
 /// Whose fault it is that `program` could not be spawned, and what to say of it.
-pub(super) fn start_error(error: io::Error, program: &Path, spec: &LaunchSpec) -> StartError {
+pub(super) fn refused(error: io::Error, program: &Path, spec: &LaunchSpec) -> Refused {
     if is_machines_fault(&error) {
-        return StartError::Worker { what: "spawning a process", source: error };
+        return Refused::Now(StartError::Worker { what: "spawning a process", source: error });
     }
     let name = spec.argv.first().map_or("", |name| &**name);
+    if error.kind() == ErrorKind::ExecutableFileBusy {
+        let message =
+            format!("exec: {name:?}: text file busy: it, or its interpreter, is open for writing");
+        return Refused::Busy(StartError::Container { message });
+    }
     let message = match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
             if !Path::new(&*spec.working_dir).is_dir() =>
@@ -106,7 +135,7 @@ pub(super) fn start_error(error: io::Error, program: &Path, spec: &LaunchSpec) -
         ErrorKind::PermissionDenied => format!("exec: {name:?}: permission denied"),
         _ => format!("exec: {name:?}: {error}"),
     };
-    StartError::Container { message }
+    Refused::Now(StartError::Container { message })
 }
 
 /// A name that `PATH` does not lead to, in Kubernetes' own words.
@@ -115,9 +144,9 @@ pub(super) fn not_found(spec: &LaunchSpec) -> StartError {
     StartError::Container { message: format!("exec: {name:?}: executable file not found in $PATH") }
 }
 
-/// Want of processes, memory, files or disk, or a file that somebody is just writing.
+/// Want of processes, memory, files or disk.
 pub(super) fn is_machines_fault(error: &io::Error) -> bool {
-    const MACHINE: [i32; 9] = [
+    const MACHINE: [i32; 8] = [
         libc::EAGAIN,
         libc::ENOMEM,
         libc::EMFILE,
@@ -126,7 +155,6 @@ pub(super) fn is_machines_fault(error: &io::Error) -> bool {
         libc::EDQUOT,
         libc::EIO,
         libc::EINTR,
-        libc::ETXTBSY,
     ];
     error.raw_os_error().is_some_and(|code| MACHINE.contains(&code))
 }

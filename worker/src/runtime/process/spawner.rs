@@ -6,13 +6,15 @@
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stint_common::time;
 
+use super::busy::Start;
 use super::marker::Marker;
 use super::registry::{Chore, Leader};
 use super::shared::Shared;
+use super::spawn::Refused;
 use super::{launcher, proc, spawn, terminate};
 use crate::launch::LaunchSpec;
 use crate::logs::{Capture, LogReader};
@@ -22,7 +24,7 @@ use crate::runtime::{RunId, RuntimeEvent, StartError};
 const WATCHDOG_PAUSE: Duration = Duration::from_millis(200);
 
 enum Job {
-    Start(RunId, LaunchSpec),
+    Start(Start),
     Chore(Chore),
 }
 
@@ -30,7 +32,7 @@ enum Job {
 pub(super) fn run(shared: &Shared) {
     while let Some(job) = next(shared) {
         match job {
-            Job::Start(run, spec) => start(shared, run, &spec),
+            Job::Start(wanted) => start(shared, wanted),
             Job::Chore(Chore::TerminateEscaped(runs)) => terminate::escaped(shared, &runs),
             Job::Chore(Chore::Watchdog) => watchdog(shared),
         }
@@ -46,15 +48,23 @@ fn next(shared: &Shared) -> Option<Job> {
         if let Some(chore) = registry.chores.pop_front() {
             return Some(Job::Chore(chore));
         }
-        if let Some((run, spec)) = registry.take_start() {
-            return Some(Job::Start(run, spec));
+        if let Some(start) = registry.take_start() {
+            return Some(Job::Start(start));
         }
-        registry = shared.work.wait(registry).unwrap_or_else(PoisonError::into_inner);
+        registry = match registry.next_due() {
+            None => shared.work.wait(registry).unwrap_or_else(PoisonError::into_inner),
+            Some(due) => {
+                let pause = due.saturating_duration_since(Instant::now());
+                let waited = shared.work.wait_timeout(registry, pause);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
     }
 }
 
-fn start(shared: &Shared, run: RunId, spec: &LaunchSpec) {
-    match try_start(shared, run, spec) {
+fn start(shared: &Shared, start: Start) {
+    let run = start.run;
+    match try_start(shared, run, &start.spec) {
         Ok(leader) => {
             let logs = LogReader::new(leader.capture.clone());
             // Told before it is noted: the reaper, who knows it only then, cannot tell of its end
@@ -62,15 +72,21 @@ fn start(shared: &Shared, run: RunId, spec: &LaunchSpec) {
             shared.deliver(RuntimeEvent::Started { run, at: time::now(), logs });
             shared.registry().started(run, leader);
         }
-        Err(error) => {
+        Err(refused) => {
+            let busy = matches!(refused, Refused::Busy(_));
+            if busy && shared.registry().put_off(start).is_ok() {
+                // Whoever is free next sees to it.
+                shared.work.notify_all();
+                return;
+            }
             shared.registry().not_started(run);
-            shared.deliver(RuntimeEvent::NotStarted { run, error });
+            shared.deliver(RuntimeEvent::NotStarted { run, error: refused.into() });
         }
     }
     shared.changed.notify_all();
 }
 
-fn try_start(shared: &Shared, run: RunId, spec: &LaunchSpec) -> Result<Leader, StartError> {
+fn try_start(shared: &Shared, run: RunId, spec: &LaunchSpec) -> Result<Leader, Refused> {
     let capture = shared.pool.capture();
     let capture =
         capture.map_err(|source| StartError::Worker { what: "making output files", source })?;
@@ -88,7 +104,7 @@ fn spawn_program(
     run: RunId,
     spec: &LaunchSpec,
     capture: &Arc<Capture>,
-) -> Result<nix::unistd::Pid, StartError> {
+) -> Result<nix::unistd::Pid, Refused> {
     let marker = Marker { life: shared.life, run };
     let mut searched_again = false;
     loop {
@@ -101,7 +117,7 @@ fn spawn_program(
                 shared.programs.forget(spec);
                 searched_again = true;
             }
-            result => return result.map_err(|error| spawn::start_error(error, &program, spec)),
+            result => return result.map_err(|error| spawn::refused(error, &program, spec)),
         }
     }
 }

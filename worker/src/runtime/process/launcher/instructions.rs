@@ -61,6 +61,9 @@ impl Instructions {
 pub(in super::super) struct Failure {
     /// The machine had no room: it may be tried again.
     pub(super) machine: bool,
+    /// The program's file is open for writing, perhaps only for a moment.
+    #[serde(default)]
+    pub(super) busy: bool,
     /// For people.
     pub(super) message: String,
 }
@@ -68,13 +71,13 @@ pub(in super::super) struct Failure {
 impl Failure {
     /// The container asks for what cannot be had.
     pub(super) fn container(message: impl Into<String>) -> Self {
-        Self { machine: false, message: message.into() }
+        Self { machine: false, busy: false, message: message.into() }
     }
 
     /// The system refused something.
     pub(super) fn system(what: impl std::fmt::Display, error: impl Into<std::io::Error>) -> Self {
         let error = error.into();
         let machine = super::super::spawn::is_machines_fault(&error);
-        Self { machine, message: format!("{what}: {error}") }
+        Self { machine, busy: false, message: format!("{what}: {error}") }
     }
 }

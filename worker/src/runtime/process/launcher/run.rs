@@ -8,7 +8,7 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 
 use super::super::program::Programs;
-use super::super::spawn;
+use super::super::spawn::{self, Refused};
 use super::identity::{self, Home};
 use super::instructions::{Failure, Instructions};
 use super::{mounts, namespaces, seccomp, talk};
@@ -60,7 +60,10 @@ fn run(instructions: Instructions, socket: &mut UnixStream) -> Result<(), Failur
     // The very last: what else is done here need not be allowed to the program.
     filter.as_ref().map_or(Ok(()), seccomp::apply)?;
     let error = spawn::command(&program, &spec).stdin(Stdio::null()).exec();
-    Err(failure(spawn::start_error(error, &program, &spec)))
+    Err(match spawn::refused(error, &program, &spec) {
+        Refused::Now(error) => failure(error),
+        Refused::Busy(error) => Failure { busy: true, ..failure(error) },
+    })
 }
 
 fn spec(instructions: Instructions, home: Option<Home>) -> LaunchSpec {

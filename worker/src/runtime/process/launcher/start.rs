@@ -15,7 +15,7 @@ use super::super::cgroup::RunCgroup;
 use super::super::marker::Marker;
 use super::super::registry::Run;
 use super::super::shared::Shared;
-use super::super::spawn::{self, How, Which, wait};
+use super::super::spawn::{self, How, Refused, Which, wait};
 use super::instructions::{Bind, Failure, Instructions};
 use super::talk;
 use crate::launch::{LaunchSpec, Setup};
@@ -34,7 +34,7 @@ pub(in super::super) fn start(
     spec: &LaunchSpec,
     setup: &Setup,
     capture: &Capture,
-) -> Result<(Pid, Option<RunCgroup>), StartError> {
+) -> Result<(Pid, Option<RunCgroup>), Refused> {
     let cgroup =
         if setup.limits.is_empty() { None } else { Some(shared.cgroups.make(run, &setup.limits)?) };
     let mut binds = shared.pods.make_ready(setup)?;
@@ -73,9 +73,11 @@ pub(in super::super) fn start(
         Ok(pid) => Ok((pid, cgroup)),
         // Its own limit killed the launcher: trying again would not help, and take the place of
         // others.
-        Err(StartError::Worker { .. }) if cgroup.is_some_and(|it| it.ran_out_of_memory()) => {
+        Err(Refused::Now(StartError::Worker { .. }))
+            if cgroup.is_some_and(|it| it.ran_out_of_memory()) =>
+        {
             let message = "killed for want of memory as it was set up: its limit is too low";
-            Err(StartError::Container { message: message.to_owned() })
+            Err(StartError::Container { message: message.to_owned() }.into())
         }
         Err(error) => Err(error),
     }
@@ -120,17 +122,17 @@ fn carry_out(
     instructions: &Instructions,
     capture: Option<&Capture>,
     is_killed: impl Fn() -> bool,
-) -> Result<Pid, StartError> {
+) -> Result<Pid, Refused> {
     let Some(command) = &shared.watchdog_command else {
         let message = "this worker has no launcher".to_owned();
-        return Err(StartError::Container { message });
+        return Err(StartError::Container { message }.into());
     };
     let spawned = spawn::launcher(command, marker, capture, &shared.null);
     let (pid, mut socket) =
         spawned.map_err(|source| StartError::Worker { what: "starting the launcher", source })?;
     let result = match talk(&mut socket, instructions, pid, is_killed) {
-        Ok(said) => talk::verdict(&said).map_err(start_error),
-        Err(source) => Err(StartError::Worker { what: "talking with the launcher", source }),
+        Ok(said) => talk::verdict(&said).map_err(refused),
+        Err(source) => Err(StartError::Worker { what: "talking with the launcher", source }.into()),
     };
     if result.is_err() {
         // It is ours to reap: nobody else has heard of it.
@@ -173,10 +175,12 @@ fn is_killed(shared: &Shared, run: RunId) -> bool {
     matches!(registry.runs.get(&run), Some(Run::Spawning { signal: Some(Signal::SIGKILL) }) | None)
 }
 
-fn start_error(failure: Failure) -> StartError {
-    if failure.machine {
-        let source = io::Error::other(failure.message);
-        return StartError::Worker { what: "setting up a container", source };
+fn refused(failure: Failure) -> Refused {
+    let Failure { machine, busy, message } = failure;
+    if machine {
+        let source = io::Error::other(message);
+        return StartError::Worker { what: "setting up a container", source }.into();
     }
-    StartError::Container { message: failure.message }
+    let error = StartError::Container { message };
+    if busy { Refused::Busy(error) } else { Refused::Now(error) }
 }

@@ -49,7 +49,7 @@ pub(super) fn verdict(said: &[u8]) -> Result<(), Failure> {
     if rest.is_empty() && ready {
         return Ok(());
     }
-    let died = |_| Failure { machine: true, message: "the launcher died".to_owned() };
+    let died = |_| Failure { machine: true, busy: false, message: "the launcher died".to_owned() };
     Err(serde_json::from_slice(rest).unwrap_or_else(died))
 }
 
