@@ -84,13 +84,13 @@ async fn one_of_two_clients_holds_a_lease() {
     let (_world, http, _) = shared("http-leases").await;
     let made = http.json("POST", TEAM, &held_by("a")).await.object(201);
     assert_eq!(made["spec"], held_by("a")["spec"]);
-    http.json("POST", TEAM, &held_by("b")).await.refused(409);
+    let _ = http.json("POST", TEAM, &held_by("b")).await.refused(409);
     let one = format!("{TEAM}/leader");
     let (mut renewed, mut taken) = (made.clone(), made.clone());
     renewed["spec"]["renewTime"] = json!("2026-01-15T12:00:02.000000Z");
     taken["spec"]["holderIdentity"] = json!("b");
     let renewed = http.json("PUT", &one, &renewed).await.object(200);
-    http.json("PUT", &one, &taken).await.refused(409);
+    let _ = http.json("PUT", &one, &taken).await.refused(409);
     assert_eq!(http.get(&one).await.object(200), renewed);
 
     let from = revision(&made);
@@ -124,7 +124,7 @@ async fn one_of_two_clients_holds_a_lease() {
     assert_eq!(places(&first)[0], all[0]);
     assert!(!places(&rest).contains(&all[0]), "{rest}");
 
-    http.send("DELETE", &one, &[], "").await.object(200);
+    let _ = http.send("DELETE", &one, &[], "").await.object(200);
     assert_eq!(watch.event().await.0, "DELETED");
-    http.get(&one).await.refused(404);
+    let _ = http.get(&one).await.refused(404);
 }
