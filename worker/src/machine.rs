@@ -40,9 +40,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// What the worker of this name offers, with `cpus` CPUs' worth of pods, where the runtime can do
-    /// this. As with a kubelet whose host name is overridden, clients may take the name of a node
-    /// for its host name: Kubernetes' own tests choose a node by it.
+    /// What the worker of this name offers, with `cpus` CPUs' worth of pods, where the runtime can
+    /// do this. As with a kubelet whose host name is overridden, clients may take the name of a
+    /// node for its host name: Kubernetes' own tests choose a node by it.
     #[must_use]
     pub fn offer(&self, cpus: u32, name: &str, can: &Abilities) -> Offer {
         let mut labels = self.labels.clone();
