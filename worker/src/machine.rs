@@ -40,13 +40,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// What the worker offers, with `cpus` CPUs' worth of pods, on the host of this name, where the
-    /// runtime can do this.
+    /// What the worker of this name offers, with `cpus` CPUs' worth of pods, where the runtime can
+    /// do this. As with a kubelet whose host name is overridden, clients may take the name of a
+    /// node for its host name: Kubernetes' own tests choose a node by it.
     #[must_use]
-    pub fn offer(&self, cpus: u32, hostname: &str, can: &Abilities) -> Offer {
+    pub fn offer(&self, cpus: u32, name: &str, can: &Abilities) -> Offer {
         let mut labels = self.labels.clone();
         for (key, value) in [
-            ("kubernetes.io/hostname", hostname),
+            ("kubernetes.io/hostname", name),
             ("kubernetes.io/os", "linux"),
             ("kubernetes.io/arch", architecture()),
         ] {
@@ -132,16 +133,16 @@ mod tests {
             )]),
             ..Machine::default()
         };
-        let offer = machine.offer(3, "vm", &Abilities { views: true, ..Abilities::default() });
+        let offer = machine.offer(3, "w-1", &Abilities { views: true, ..Abilities::default() });
         assert_eq!(offer.labels["zone"], "a");
-        assert_eq!(offer.labels["kubernetes.io/hostname"], "vm");
+        assert_eq!(offer.labels["kubernetes.io/hostname"], "w-1");
         assert_eq!((offer.allocatable.cpu_milli, offer.allocatable.pods), (3000, 110));
         assert!(offer.allocatable.memory > 1 << 20);
         assert_eq!(offer.allocatable.others["example.com/gpu"], 2);
         assert!(offer.abilities.contains(&Need::Views));
         assert!(!offer.abilities.contains(&Need::MemoryLimits));
         let lenient = Machine { best_effort_limits: true, ..machine };
-        let offer = lenient.offer(300, "vm", &Abilities::default());
+        let offer = lenient.offer(300, "w-1", &Abilities::default());
         assert!(offer.abilities.contains(&Need::MemoryLimits));
         assert_eq!(offer.allocatable.pods, 300);
     }

@@ -252,7 +252,7 @@ pub struct Worker {
     pub objects: Committer,
     /// Its name.
     pub name: String,
-    /// `kubernetes.io/hostname`.
+    /// Its machine's host name.
     pub hostname: String,
     /// Identity of its data directory.
     pub home: Incarnation,
@@ -307,7 +307,7 @@ impl Worker {
         let orders = stop.orders();
         let (jet, objects) = (self.jet.clone(), self.objects.clone());
         let keeper = Keeper::new(jet.clone(), objects, Arc::clone(&fence), self.renew);
-        let offer = self.told.offer(self.slots, &self.hostname, &runtime.abilities());
+        let offer = self.told.offer(self.slots, &self.name, &runtime.abilities());
         let hello = keeper.hello(self.first_lease(me, offer.clone()), runtime.has_kept());
         let host = self.host.clone().with(offer.allocatable.clone(), self.told.pids);
         let devices = self.told.devices.clone();

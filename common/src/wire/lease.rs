@@ -33,7 +33,7 @@ pub struct WorkerLease {
     /// What the worker has heard that clients say of it.
     #[serde(default)]
     pub word: NodeWord,
-    /// `kubernetes.io/hostname`.
+    /// Its machine's host name.
     pub hostname: String,
     /// When this incarnation began.
     pub started_at: Timestamp,

@@ -17,6 +17,7 @@ mod decode;
 pub mod defaults;
 mod extension;
 pub mod generate;
+mod images;
 pub mod plain;
 mod pod_defaults;
 mod read;

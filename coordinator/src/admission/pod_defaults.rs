@@ -6,6 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use super::defaults::{default, default_number, default_text, is_set, items, object};
+use super::images;
+use super::semantic::is_blank;
 
 /// `terminationGracePeriodSeconds` of a template that says none.
 const GRACE_PERIOD_SECONDS: i64 = 30;
@@ -59,6 +61,12 @@ fn field_versions(files: Option<&mut Value>) {
 fn container(container: &mut Map<String, Value>) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let policy = if is_latest(image) { "Always" } else { "IfNotPresent" };
+    // Differs from Kubernetes: the image's own program is not there, so it is said what runs.
+    if container.get("command").is_none_or(is_blank)
+        && let Some(command) = images::command(container)
+    {
+        container.insert("command".to_owned(), command);
+    }
     for port in items(container.get_mut("ports")) {
         default_text(port, "protocol", "TCP");
     }

@@ -5,10 +5,7 @@ use super::resources::ApiResource;
 use crate::registry::Error;
 
 /// Resource; verb or part; what to do.
-const INSTEAD: [(&str, &str, &str); 10] = [
-    ("leases", "create", WORKERS_OWN),
-    ("leases", "patch", WORKERS_OWN),
-    ("leases", "update", WORKERS_OWN),
+const INSTEAD: [(&str, &str, &str); 7] = [
     ("pods", "create", "Jobs alone make pods: kubectl create job NAME --image=host -- COMMAND"),
     ("pods", "attach", "a pod's standard input is empty, and kubectl logs -f follows its output"),
     ("pods", "ephemeralcontainers", ON_ITS_NODE),
@@ -24,8 +21,6 @@ const INSTEAD: [(&str, &str, &str); 10] = [
 
 const ON_ITS_NODE: &str = "a pod's processes run on its node as any other's: look at them there, \
                            spec.nodeName says where";
-const WORKERS_OWN: &str = "they are the workers' own, and show what these renew; a key of a NATS \
-                           bucket can be held and renewed in the same way";
 const AT_ITS_NODE: &str = "a pod has its node's network: connect to status.hostIP";
 
 /// There is no such part of a resource's objects.

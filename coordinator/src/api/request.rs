@@ -10,7 +10,7 @@ use stint_common::time::Instant;
 use super::delete_options::with_body;
 use super::instead::no_verb;
 use super::resources::{ApiResource, Part, Verb, Verbs, group_version};
-use crate::registry::objects::{Changed, Kind};
+use crate::registry::objects::{Changed, Kind, kind};
 use crate::registry::{
     Answer, Error, EventForm, LogStream, Options, Registry, WatchStream, is_apply,
 };
@@ -384,14 +384,17 @@ async fn nodes(registry: &Arc<Registry>, request: Request<'_>) -> Result<Reply, 
 }
 
 async fn leases(registry: &Registry, request: Request<'_>) -> Result<Reply, Error> {
-    let object = match (request.part, request.verb) {
-        (None, Verb::Get) => registry.get_lease(request.namespace()?, request.name()?).await?,
-        (None, Verb::List) => registry.list_leases(request.namespace, &request.options).await?,
-        (None, Verb::Watch) => {
+    let object = match request.verb {
+        Verb::Get => registry.get_lease(request.namespace()?, request.name()?).await?,
+        Verb::List => registry.list_leases(request.namespace, &request.options).await?,
+        Verb::Watch => {
             let stream = registry.watch_leases(request.namespace, request.options).await?;
             return Ok(Reply::Watch(stream));
         }
-        _ => return Err(request.not_allowed()),
+        Verb::Create | Verb::Delete | Verb::DeleteCollection | Verb::Patch | Verb::Update => {
+            Registry::may_change_leases(request.namespace()?, request.verb.name())?;
+            return objects(registry, &kind::LEASE, request).await;
+        }
     };
     Ok(Reply::Object(plain(object)))
 }

@@ -75,7 +75,7 @@ static LEASES_V1: ApiResource = ApiResource {
     short_names: &[],
     categories: &[],
     namespaced: true,
-    verbs: &[Verb::Get, Verb::List, Verb::Watch],
+    verbs: &ALL_VERBS,
     subresources: &[],
 };
 
@@ -280,7 +280,7 @@ pub(crate) enum Verbs {
     Events(EventForm),
     /// Workers.
     Nodes,
-    /// What workers renew.
+    /// What workers renew, and what clients hold.
     Leases,
     /// The one Service.
     Services,

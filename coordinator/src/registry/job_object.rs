@@ -73,10 +73,14 @@ pub fn job_object(mut job: Value, status: &StatusView, revision: Revision) -> Va
     job
 }
 
-/// Writes `metadata.resourceVersion`.
+/// Writes `metadata.resourceVersion`; an object that was not stored (a dry run's) has none: 0 would
+/// mean any to whoever sends it back.
 pub fn set_revision(object: &mut Value, revision: impl Display) {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("resourceVersion".to_owned(), Value::from(revision.to_string()));
+    let revision = revision.to_string();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        && revision != "0"
+    {
+        metadata.insert("resourceVersion".to_owned(), Value::from(revision));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use stint_tests::api::{condition, counters};
+use stint_tests::api::{condition, counters, name};
 use stint_tests::{job, proc, until};
 
 use super::shared;
@@ -145,4 +145,26 @@ spec:
     assert_eq!(created["metadata"]["namespace"], "yaml");
     let (end, done) = api.ended("from-yaml").await;
     assert_eq!((end.as_str(), counters(&done)), ("Complete", (0, 2, 0)));
+}
+
+#[tokio::test]
+async fn images_whose_program_is_known_need_no_command() {
+    let (_world, api) = shared("images").await;
+    let of = |name: &str, image: &str, args: &[&str]| {
+        let container = json!({"image": image, "command": null, "args": args});
+        // A pod that is deleted counts as what it ends as.
+        job(name).container(&container).spec(&json!({"podReplacementPolicy": "Failed"})).build()
+    };
+    api.complete(&of("shell", "registry.k8s.io/e2e-test-images/busybox:1.37.0-1", &[])).await;
+    api.complete(&of("words", "busybox", &["sh", "-c", "echo said"])).await;
+    let log = api.log(name(&api.pods("words").await[0]), &[]).await;
+    assert_eq!(String::from_utf8_lossy(&log), "said\n");
+
+    api.create(&of("idle", "registry.k8s.io/pause:3.10.1", &[])).await;
+    api.until_job("idle", "its pod runs", |job| job["status"]["ready"] == 1).await;
+    let pod = name(&api.pods("idle").await[0]).to_owned();
+    api.send(&format!("pods.delete.{pod}"), &[], "").await.object();
+    // As `pause` does, it ends with 0 when it is told to: so its Job has what it wanted.
+    let (kind, done) = api.ended("idle").await;
+    assert_eq!((kind.as_str(), counters(&done)), ("Complete", (0, 1, 0)));
 }

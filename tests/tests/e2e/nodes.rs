@@ -46,7 +46,7 @@ async fn a_cordoned_worker_takes_nothing_new() {
     let node = &both[0];
     assert!(condition(node, "Ready").is_some(), "{node}");
     let labels = &node["metadata"]["labels"];
-    assert!(labels["kubernetes.io/hostname"].is_string());
+    assert_eq!(labels["kubernetes.io/hostname"], node["metadata"]["name"]);
     assert_eq!(labels["kubernetes.io/os"], "linux");
     let capacity = &node["status"]["capacity"];
     assert!(capacity["cpu"].is_string() && capacity["memory"].is_string(), "{capacity}");

@@ -77,7 +77,8 @@ async fn refused_requests_leave_nothing_behind() {
     refuse_all(&api).await;
     world.api("Not_A_Namespace").send("jobs.create", &[], there.to_string()).await.refused(400);
     let dry = job("dry").build().to_string();
-    api.send("jobs.create", &[("dryRun", "All")], dry).await.object();
+    let dry = api.send("jobs.create", &[("dryRun", "All")], dry).await.object();
+    assert!(dry["metadata"].get("resourceVersion").is_none(), "it has no revision: {dry}");
     assert_eq!(stored(&world).await, before);
 }
 

@@ -56,5 +56,9 @@ async fn types_are_described() {
     let again = http.send("GET", &url, &[("if-none-match", &tag)], "").await;
     assert_eq!((again.code, again.bytes.len()), (304, 0));
     assert_eq!(http.get("/openapi/v2").await.object(200)["swagger"], "2.0");
+    let go = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")];
+    let _ = http.send("GET", "/openapi/v2", &go, "").await.refused(406);
+    let either = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf,*/*")];
+    let _ = http.send("GET", "/openapi/v2", &either, "").await.object(200);
     let _ = http.get("/openapi/v3/apis/cats/v1").await.refused(404);
 }

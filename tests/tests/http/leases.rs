@@ -1,4 +1,4 @@
-//! Leases of nodes, which are read and never written.
+//! Leases: those of nodes, which are read and never written, and those that clients hold.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const ONE: &str = "?fieldSelector=metadata.name%3Dworker-0";
 async fn leases_show_what_workers_renew() {
     let (_world, http, _) = shared("http-leases").await;
     let group = http.get("/apis/coordination.k8s.io/v1").await.object(200);
-    assert_eq!(group["resources"][0]["verbs"], json!(["get", "list", "watch"]));
+    assert_eq!(group["resources"][0]["verbs"].as_array().map(Vec::len), Some(8));
     let list = http.get(&format!("{LEASES}{ONE}")).await.object(200);
     assert_eq!((&list["kind"], name(&list["items"][0])), (&json!("LeaseList"), "worker-0"));
     let lease = http.get(&format!("{LEASES}/worker-0")).await.object(200);
@@ -51,7 +51,7 @@ async fn leases_show_what_workers_renew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leases_are_nobodys_to_write() {
+async fn leases_of_nodes_are_nobodys_to_write() {
     let (_world, http, _) = shared("http-leases").await;
     let one = format!("{LEASES}/worker-0");
     let body: Value = http.get(&one).await.object(200);
@@ -62,4 +62,69 @@ async fn leases_are_nobodys_to_write() {
     let merge = [("content-type", "application/merge-patch+json")];
     let refused = http.send("PATCH", &one, &merge, "{}").await.refused(405);
     assert!(refused["message"].as_str().unwrap().contains("the workers' own"), "{refused}");
+}
+
+const TEAM: &str = "/apis/coordination.k8s.io/v1/namespaces/http-leases/leases";
+
+fn held_by(holder: &str) -> Value {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "leader"},
+        "spec": {
+            "holderIdentity": holder, "leaseDurationSeconds": 15, "leaseTransitions": 0,
+            "acquireTime": "2026-01-15T12:00:00.000001Z",
+            "renewTime": "2026-01-15T12:00:00.000001Z",
+        },
+    })
+}
+
+/// As client-go's `LeaseLock` goes about it: who writes first upon what both have read leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_clients_holds_a_lease() {
+    let (_world, http, _) = shared("http-leases").await;
+    let made = http.json("POST", TEAM, &held_by("a")).await.object(201);
+    assert_eq!(made["spec"], held_by("a")["spec"]);
+    let _ = http.json("POST", TEAM, &held_by("b")).await.refused(409);
+    let one = format!("{TEAM}/leader");
+    let (mut renewed, mut taken) = (made.clone(), made.clone());
+    renewed["spec"]["renewTime"] = json!("2026-01-15T12:00:02.000000Z");
+    taken["spec"]["holderIdentity"] = json!("b");
+    let renewed = http.json("PUT", &one, &renewed).await.object(200);
+    let _ = http.json("PUT", &one, &taken).await.refused(409);
+    assert_eq!(http.get(&one).await.object(200), renewed);
+
+    let from = revision(&made);
+    let watch = format!("{TEAM}?watch=1&resourceVersion={from}&timeoutSeconds=60");
+    let mut watch = http.open(&watch, &[]).await;
+    assert_eq!(watch.event().await, ("MODIFIED".to_owned(), renewed));
+    let merge = [("content-type", "application/merge-patch+json")];
+    let released = r#"{"spec": {"holderIdentity": ""}}"#;
+    let released = http.send("PATCH", &one, &merge, released).await.object(200);
+    assert_eq!(watch.event().await, ("MODIFIED".to_owned(), released));
+
+    let never = json!({"metadata": {"name": "never"}, "spec": {"leaseDurationSeconds": 0}});
+    let refused = http.json("POST", TEAM, &never).await.refused(422);
+    assert_eq!(refused["details"]["causes"][0]["field"], "spec.leaseDurationSeconds");
+
+    // Those of workers and those of clients are one list, in its order, in pages and whole.
+    let everywhere = "/apis/coordination.k8s.io/v1/leases";
+    let places = |list: &Value| -> Vec<String> {
+        let items = list["items"].as_array().expect("a list has items");
+        let place =
+            |it: &Value| format!("{}/{}", it["metadata"]["namespace"], it["metadata"]["name"]);
+        items.iter().map(place).collect()
+    };
+    let all = places(&http.get(everywhere).await.object(200));
+    assert!(all.is_sorted(), "{all:?}");
+    assert!(all.contains(&r#""http-leases"/"leader""#.to_owned()), "{all:?}");
+    assert!(all.contains(&r#""kube-node-lease"/"worker-0""#.to_owned()), "{all:?}");
+    let first = http.get(&format!("{everywhere}?limit=1")).await.object(200);
+    let rest = first["metadata"]["continue"].as_str().expect("there are more");
+    let rest = http.get(&format!("{everywhere}?limit=500&continue={rest}")).await.object(200);
+    assert_eq!(places(&first)[0], all[0]);
+    assert!(!places(&rest).contains(&all[0]), "{rest}");
+
+    let _ = http.send("DELETE", &one, &[], "").await.object(200);
+    assert_eq!(watch.event().await.0, "DELETED");
+    let _ = http.get(&one).await.refused(404);
 }

@@ -34,7 +34,7 @@ async fn a_job_on_the_spot() {
     assert!(created.err.contains("Warning:"), "an image is not pulled: {created:?}");
     assert_eq!(created.ok(), "job.batch/spot created\n");
     kubectl.run("wait --for=condition=complete job/spot --timeout=60s").await.ok();
-    let refused = kubectl.run("create job bare --image=busybox").await.fails();
+    let refused = kubectl.run("create job bare --image=perl:5.34").await.fails();
     assert!(refused.contains("spec.template.spec.containers[0].command: Required"), "{refused}");
     let failing = kubectl.run("create job bad --image=host -- sh -c false").await;
     failing.ok();

@@ -85,6 +85,21 @@ pub(super) fn form(headers: &HeaderMap) -> Result<Form, Error> {
     found.ok_or_else(|| Error::NotAcceptable { accepted: SERVED.to_vec() })
 }
 
+/// Whether a document of which there is JSON alone is taken. Go's clients ask for that of OpenAPI's
+/// second version as Protocol Buffers, and could not read another.
+///
+/// # Errors
+///
+/// 406 when it is not.
+pub(super) fn json(headers: &HeaderMap) -> Result<(), Error> {
+    let texts = texts(headers);
+    let clauses = clauses(&texts);
+    if clauses.is_empty() || clauses.iter().any(Clause::is_json) {
+        return Ok(());
+    }
+    Err(Error::NotAcceptable { accepted: vec![SERVED[0]] })
+}
+
 /// In which form a discovery document is to be sent.
 pub(super) fn discovery(headers: &HeaderMap) -> Discovery {
     let texts = texts(headers);

@@ -130,7 +130,10 @@ impl Front {
             }
             (Route::Group(group), _) => discovery::group(group),
             (Route::GroupVersion(group, version), _) => discovery::resources(group, version),
-            (Route::OpenApi2, _) => return Ok(described(openapi::v2(), headers)),
+            (Route::OpenApi2, _) => {
+                accept::json(headers)?;
+                return Ok(described(openapi::v2(), headers));
+            }
             (Route::OpenApi3Index, _) => openapi::index(),
             (Route::OpenApi3(path), _) => {
                 let document = openapi::v3(path).ok_or(Error::NoSuchResource)?;

@@ -1,5 +1,8 @@
-//! Leases: what workers renew, in the form in which Kubernetes' nodes have it. They are read by
-//! `kubectl describe node` and by monitoring; nobody but its worker writes one.
+//! Leases: what workers renew, in the form in which Kubernetes' nodes have it, and what clients
+//! hold. Those of workers are read by `kubectl describe node` and by monitoring, and nobody but its
+//! worker writes one; those of clients are objects like others, and in other namespaces.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use stint_common::time::format_seconds;
@@ -12,7 +15,8 @@ use crate::admission::Identity;
 use crate::registry::collection::list;
 use crate::registry::error::LEASES;
 use crate::registry::job_list;
-use crate::registry::watch::{Beginning, Selection, WatchStream, bookmark, quiet};
+use crate::registry::objects::{StoredObject, kind};
+use crate::registry::watch::{Selection, WatchStream};
 use crate::registry::{Error, Options, Registry};
 use crate::store::Object;
 
@@ -21,18 +25,33 @@ pub(super) const NAMESPACE: &str = "kube-node-lease";
 const API_VERSION: &str = "coordination.k8s.io/v1";
 /// The fields by which one can select.
 const FIELDS: [&str; 2] = ["metadata.name", "metadata.namespace"];
+/// Why clients hold none in that namespace.
+const WORKERS_OWN: &str = "in kube-node-lease they are the workers' own, and show what these \
+                           renew; hold one in another namespace";
 
 impl Registry {
-    /// The lease of a worker.
+    /// Whether clients may change leases in a namespace.
+    ///
+    /// # Errors
+    ///
+    /// 405 where they are workers'.
+    pub fn may_change_leases(namespace: &str, verb: &str) -> Result<(), Error> {
+        if namespace != NAMESPACE {
+            return Ok(());
+        }
+        Err(Error::NotOffered { resource: LEASES, what: verb.to_owned(), instead: WORKERS_OWN })
+    }
+
+    /// One lease.
     ///
     /// # Errors
     ///
     /// 404; 503 when JetStream is away.
     pub async fn get_lease(&self, namespace: &str, name: &str) -> Result<Value, Error> {
-        let not_found = || Error::NotFound { resource: LEASES, name: name.to_owned() };
         if namespace != NAMESPACE {
-            return Err(not_found());
+            return self.get_object(&kind::LEASE, namespace, name).await;
         }
+        let not_found = || Error::NotFound { resource: LEASES, name: name.to_owned() };
         match self.read_node(name).await {
             Ok(seen) => Ok(lease(&seen)),
             Err(Error::NotFound { .. }) => Err(not_found()),
@@ -51,14 +70,17 @@ impl Registry {
         options: &Options,
     ) -> Result<Value, Error> {
         check_fields(options)?;
-        let (leases, revision) = self.list_at("leases", Some(WORKERS), options).await?;
+        let (leases, revision) = self.list_at("leases", namespace.map(place), options).await?;
         let after = options.continue_after.as_deref().map(job_list::read_continue).transpose()?;
+        let mut found: Vec<(String, &Arc<Object>)> = leases
+            .iter()
+            .map(|lease| (format!("{}/{}", shown_in(&lease.namespace), lease.name), lease))
+            .filter(|(place, _)| after.as_ref().is_none_or(|after| place > after))
+            .collect();
+        // Workers' do not stand where they show.
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut page = self.page(options);
-        let here = namespace.is_none_or(|namespace| namespace == NAMESPACE);
-        for object in leases.iter().filter(|_| here) {
-            let place = format!("{NAMESPACE}/{}", object.name);
-            let behind = after.as_ref().is_none_or(|after| place > *after);
-            let Some(lease) = selected(object, options).filter(|_| behind) else { continue };
+        for lease in found.iter().filter_map(|(_, lease)| selected(lease, options)) {
             if !page.take(lease) {
                 break;
             }
@@ -78,18 +100,15 @@ impl Registry {
         options: Options,
     ) -> Result<WatchStream, Error> {
         check_fields(&options)?;
-        if namespace.is_some_and(|namespace| namespace != NAMESPACE) {
-            let mark = Beginning::of(&options).with_mark;
-            let mark =
-                mark.then(|| bookmark(API_VERSION, LEASES.kind, self.replica.applied(), true));
-            return Ok(quiet(&options, mark.into_iter().collect()));
-        }
-        self.watch_replica(SelectedLeases { options }).await
+        let place = namespace.map(|namespace| place(namespace).to_owned());
+        self.watch_replica(SelectedLeases { place, options }).await
     }
 }
 
 /// Which leases a watch is about.
 struct SelectedLeases {
+    /// Where they stand; anywhere if this is `None`.
+    place: Option<String>,
     options: Options,
 }
 
@@ -103,7 +122,7 @@ impl Selection for SelectedLeases {
     }
 
     fn namespace(&self) -> Option<&str> {
-        Some(WORKERS)
+        self.place.as_deref()
     }
 
     fn options(&self) -> &Options {
@@ -119,17 +138,31 @@ fn check_fields(options: &Options) -> Result<(), Error> {
     options.fields.check(&FIELDS).map_err(|error| Error::BadRequest(error.to_string()))
 }
 
-/// The lease in the replica as a client sees it, if it is a node's and the selectors mean it.
+/// Where leases of a namespace stand among the objects.
+fn place(namespace: &str) -> &str {
+    if namespace == NAMESPACE { WORKERS } else { namespace }
+}
+
+/// The namespace of what stands there.
+fn shown_in(place: &str) -> &str {
+    if place == WORKERS { NAMESPACE } else { place }
+}
+
+/// The lease in the replica as a client sees it, if it is a node's or a client's and the selectors
+/// mean it.
 fn selected(object: &Object, options: &Options) -> Option<Value> {
-    let seen = Seen {
-        lease: serde_json::from_slice(&object.payload).ok()?,
-        renewed: (object.revision, object.time),
-        word: None,
+    let lease = if object.namespace == WORKERS {
+        let seen = Seen {
+            lease: serde_json::from_slice(&object.payload).ok()?,
+            renewed: (object.revision, object.time),
+            word: None,
+        };
+        seen.is_node().then(|| lease(&seen))?
+    } else {
+        // The coordinators' own is none: it cannot be read as one.
+        StoredObject::one_of_many(object)?.into_view()
     };
-    let lease = lease(&seen);
-    let meant = seen.is_node()
-        && options.labels.matches_object(&lease)
-        && options.fields.matches_object(&lease);
+    let meant = options.labels.matches_object(&lease) && options.fields.matches_object(&lease);
     meant.then_some(lease)
 }
 

@@ -49,7 +49,7 @@ impl Seen {
         let mut known = |key: &str, value: &str| {
             labels.entry(key).or_insert_with(|| json!(value));
         };
-        known("kubernetes.io/hostname", &self.lease.hostname);
+        known("kubernetes.io/hostname", &self.lease.worker);
         known("kubernetes.io/os", "linux");
         if let Some(machine) = &self.lease.machine {
             known("kubernetes.io/arch", &machine.architecture);
@@ -264,7 +264,7 @@ pub(super) mod tests {
     #[test]
     fn a_worker_is_a_node() {
         let node = seen(WorkerState::Ready, None).object();
-        assert_eq!(node["metadata"]["labels"]["kubernetes.io/hostname"], "host");
+        assert_eq!(node["metadata"]["labels"]["kubernetes.io/hostname"], "w");
         assert_eq!(node["metadata"]["resourceVersion"], "5");
         assert_eq!((&node["spec"], &node["status"]["capacity"]["pods"]), (&json!({}), &json!("4")));
         assert_eq!(node["status"]["conditions"][0]["status"], "True");

@@ -3,7 +3,7 @@
 use crate::admission::Identity;
 use crate::admission::plain::{self, Rules};
 use crate::registry::error::{
-    CONFIG_MAPS, CRON_JOBS, NAMESPACES, Resource, SECRETS, SERVICE_ACCOUNTS,
+    CONFIG_MAPS, CRON_JOBS, LEASES, NAMESPACES, Resource, SECRETS, SERVICE_ACCOUNTS,
 };
 use crate::registry::patch::schema::{self, Schema};
 
@@ -45,6 +45,16 @@ pub static SERVICE_ACCOUNT: Kind = Kind {
     about: SERVICE_ACCOUNTS,
     rules: &plain::SERVICE_ACCOUNT,
     schema: &schema::SERVICE_ACCOUNT,
+    fields: &NAMES,
+    secret: false,
+};
+
+/// Leases that clients hold. Those of workers are no objects of this kind, although they show as
+/// such.
+pub static LEASE: Kind = Kind {
+    about: LEASES,
+    rules: &plain::LEASE,
+    schema: &schema::PLAIN,
     fields: &NAMES,
     secret: false,
 };

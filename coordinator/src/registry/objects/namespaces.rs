@@ -12,7 +12,7 @@ use stint_common::id::JobUid;
 use stint_common::names::ALL_NAMESPACES;
 use stint_common::time::now;
 
-use super::kind::{CONFIG_MAP, CRON_JOB, Kind, NAMESPACE, SECRET, SERVICE_ACCOUNT};
+use super::kind::{CONFIG_MAP, CRON_JOB, Kind, LEASE, NAMESPACE, SECRET, SERVICE_ACCOUNT};
 use super::stored::StoredObject;
 use crate::admission::{Body, CreateContext, FieldValidation, plain};
 use crate::registry::error::Resource;
@@ -22,7 +22,7 @@ use crate::store::{Replica, WatchError, Watcher};
 /// The namespace that is always there.
 pub(super) const DEFAULT: &str = "default";
 /// What is emptied with a namespace, besides its Jobs.
-static CONTENTS: [&Kind; 4] = [&CRON_JOB, &CONFIG_MAP, &SECRET, &SERVICE_ACCOUNT];
+static CONTENTS: [&Kind; 5] = [&CRON_JOB, &CONFIG_MAP, &LEASE, &SECRET, &SERVICE_ACCOUNT];
 
 /// News of namespaces; which, those who wait look up.
 #[derive(Debug)]

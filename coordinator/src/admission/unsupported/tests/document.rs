@@ -12,7 +12,8 @@ Every field of the API has its line, and nothing is ignored in silence: what is 
 when a Job is handed in (422), with its path and what to do instead. *Recorded* means that the field
 is stored and shown, and that it has no effect on processes of a host. Made from
 `coordinator/src/admission/unsupported`; a test holds it true, and another holds the lists against
-the types of Kubernetes' API.
+the types of Kubernetes' API. A container of the images `pause` and `busybox` that says no `command`
+is given one before.
 ";
 
 /// Lists of fields that were not described yet, by the place where they stand first.
