@@ -30,13 +30,16 @@ async fn create(api: &Api, resource: &str, name: &str, value: &str) {
     api.send(&format!("{resource}.create"), &[], object.to_string()).await.object();
 }
 
-/// Its init container has run when its main one waits.
+/// Its init container has run when its main one waits; which is the first that has files.
 fn behind_init(dir: &Path) -> Value {
     let init = format!("echo init >> {}/order", dir.display());
     let init = json!([{"name": "init", "image": "host", "command": ["sh", "-c", init]}]);
-    let main = format!("echo main $TOKEN >> {}/order", dir.display());
-    let main = job("behind-init").script(&main).container(&json!({"env": token("late")}));
-    main.pod_spec(&json!({"initContainers": init})).build()
+    let main = format!("echo main $TOKEN $(cat /stint-crash/it/k) >> {}/order", dir.display());
+    let volumes = json!([{"name": "v", "secret": {"secretName": "early"}}]);
+    let mounts = json!([{"name": "v", "mountPath": "/stint-crash/it"}]);
+    let fields = json!({"env": token("late"), "volumeMounts": mounts});
+    let main = job("behind-init").script(&main).container(&fields);
+    main.pod_spec(&json!({"initContainers": init, "volumes": volumes})).build()
 }
 
 /// Nothing of it has run; its files were there, and its variables are not.
@@ -86,7 +89,7 @@ async fn pods_wait_on_when_their_agent_is_killed() {
         let (end, done) = api.ended_at_last(name(manifest), PATIENCE).await;
         assert_eq!((end.as_str(), counters(&done)), ("Complete", (0, 1, 0)), "{done}");
     }
-    assert_eq!(file(&dir, "order"), "init\nmain at-last\n");
+    assert_eq!(file(&dir, "order"), "init\nmain at-last old\n");
     assert_eq!(file(&dir, "again"), "old\n", "a container keeps the variables that it had");
     for (job, said) in [("with-files", "new at-last\n"), ("plain", "at-last\n")] {
         let pods = api.pods(job).await;

@@ -116,7 +116,8 @@ impl<R: Runtime> Agent<R> {
         let claimed_at = self.wall.now();
         let nonce = self.next_nonce();
         let first_run = self.next_run();
-        let tells_itself = kind.plain && settings.is_one_run() && !settings.asks_first();
+        let tells_itself =
+            kind.plain && settings.is_one_run() && !settings.asks_first() && !ready.has_files();
         let pod = Pod {
             template: item.template,
             created_at: item.created_at,

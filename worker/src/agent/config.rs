@@ -83,6 +83,11 @@ impl Asking {
         ready
     }
 
+    /// Whether some of what it asks for are files.
+    pub(super) fn has_files(&self) -> bool {
+        !self.references.files.is_empty()
+    }
+
     async fn read_files(&self, jet: &Jet) -> Configured {
         if self.references.files.is_empty() {
             return Configured::Found(Arc::clone(&self.bare));

@@ -20,7 +20,7 @@ use super::shipping::{Destination, Shipped, Told};
 use super::tapping::tell;
 use super::termination::fit;
 use crate::launch::PreparedJob;
-use crate::pod::{Effect, Event};
+use crate::pod::{Awaits, Effect, Event};
 use crate::runtime::{RunId, Runtime, RuntimeEvent};
 
 /// A pod that ends within this time never writes that it runs.
@@ -353,6 +353,14 @@ impl<R: Runtime> Agent<R> {
     /// Events that were put off because another was being carried out.
     pub(super) fn settle_pending(&mut self, out: &mut Outbox) {
         while let Some((id, event)) = self.pending.pop_front() {
+            // It may have been stopped since it asked.
+            let asks = |index| {
+                let pod = self.pods.get(&id);
+                pod.is_some_and(|pod| pod.machine.awaits(index) == Awaits::Configuration)
+            };
+            if matches!(event, Event::Configured { index } if !asks(index)) {
+                continue;
+            }
             self.step(id, event, out);
         }
     }

@@ -58,17 +58,29 @@ pub(super) struct LifeNote<M> {
     /// Variables that its containers keep. The runtime knows them anyhow: it starts what has them.
     #[serde(default)]
     pub(super) values: Arc<Values>,
+    /// The template with its files, until it is certain that they lie in the pod's volumes: these
+    /// are made with the first container that mounts any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) files: Option<Arc<serde_json::Value>>,
 }
 
 impl<M> LifeNote<M> {
     /// The machine, and the rest.
     pub(super) fn apart(self) -> (M, LifeNote<()>) {
-        let Self { machine, place, devices, evicted, containers, actions, end, values } = self;
-        let apart = ();
-        (
-            machine,
-            LifeNote { machine: apart, place, devices, evicted, containers, actions, end, values },
-        )
+        let Self { machine, place, devices, evicted, containers, actions, end, values, files } =
+            self;
+        let rest = LifeNote {
+            machine: (),
+            place,
+            devices,
+            evicted,
+            containers,
+            actions,
+            end,
+            values,
+            files,
+        };
+        (machine, rest)
     }
 
     /// Whether anything of the pod was ever asked for: the start of a container, or an action.
@@ -172,6 +184,7 @@ impl Pod {
             actions: actions.collect(),
             end: self.end.clone(),
             values: Arc::clone(&self.values),
+            files: self.files.clone().filter(|_| !self.machine.has_run_all()),
         }
     }
 }

@@ -142,10 +142,11 @@ impl<R: Runtime> Agent<R> {
             pod.sequence = sequence;
         }
         self.room.claim(&pod.kind.amounts);
-        if !pod.values.is_empty()
+        if (!pod.values.is_empty() || pod.files.is_some())
             && let Some(asking) = &pod.ready.asking
         {
-            pod.ready = Arc::new(asking.ready(None, &pod.values, &self.post.host));
+            let files = pod.files.as_deref();
+            pod.ready = Arc::new(asking.ready(files, &pod.values, &self.post.host));
         }
         if !started && matches!(standing, Standing::Nothing) {
             // The claim did not arrive, or is still on its way: the same again, to the byte.
@@ -231,7 +232,8 @@ impl<R: Runtime> Agent<R> {
             tells_itself: life.is_none()
                 && note.kind.plain
                 && machine.settings().is_one_run()
-                && !machine.settings().asks_first(),
+                && !machine.settings().asks_first()
+                && !ready.has_files(),
             to_be_noted: false,
             containers: machine.settings().containers.iter().map(|_| Run::default()).collect(),
             ready,
@@ -243,7 +245,7 @@ impl<R: Runtime> Agent<R> {
             apart: false,
             devices: life.as_ref().map(|life| life.devices.clone()).unwrap_or_default(),
             waits_for: None,
-            files: None,
+            files: life.as_ref().and_then(|life| life.files.clone()),
             values: life.as_ref().map(|life| Arc::clone(&life.values)).unwrap_or_default(),
             actions: Vec::<Acting>::new(),
             report: None,

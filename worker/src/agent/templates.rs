@@ -49,6 +49,12 @@ impl Ready {
         self.seal.as_ref().is_some_and(|seal| seal.covers(pod.slot, pod.attempt))
     }
 
+    /// Whether its pods have files that come from elsewhere. What is read of those must outlive the
+    /// agent that has read it.
+    pub(super) fn has_files(&self) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.has_files())
+    }
+
     /// What is left of a template of a Job that is gone: nothing of it can be started again.
     pub(super) fn gone(namespace: String) -> Self {
         let job = Err("its Job is gone".to_owned());

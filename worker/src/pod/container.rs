@@ -170,6 +170,11 @@ impl Container {
         }
     }
 
+    /// Its variables were asked for, for the first time, and nothing has been heard.
+    pub(super) fn is_asked_for(&self) -> bool {
+        matches!(&self.state, State::Configuring(it) if it.tries == 0 && it.again.is_none())
+    }
+
     /// What it lacks to be started, if that is known.
     pub(super) fn missing(&self) -> Option<&str> {
         match &self.state {
@@ -209,6 +214,18 @@ impl Container {
     /// Whether there was ever anything of it.
     pub(super) fn was_tried(&self) -> bool {
         self.last.is_some()
+    }
+
+    /// Whether a process of it runs, or did.
+    pub(super) fn has_run(&self) -> bool {
+        let mut last = self.last.as_ref();
+        while let Some(end) = last {
+            if end.started_at.is_some() {
+                return true;
+            }
+            last = end.before.as_deref();
+        }
+        matches!(self.state, State::Running { .. })
     }
 
     /// Why a process ended so. What was killed for want of memory may have been its child.

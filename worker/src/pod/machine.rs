@@ -176,6 +176,12 @@ impl Machine {
         }
     }
 
+    /// Whether each container runs or has run, so that what the pod is set up with is there.
+    #[must_use]
+    pub fn has_run_all(&self) -> bool {
+        self.containers.iter().all(Container::has_run)
+    }
+
     /// How often the container at `index` was started again.
     #[must_use]
     pub fn restarts(&self, index: usize) -> u32 {

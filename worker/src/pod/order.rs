@@ -76,7 +76,9 @@ impl Machine {
                 container.begin(index, settings, effects);
             }
             let first_start = container.last.is_none() && !container.is_up();
-            if settings.post_start.is_some() && container.is_live() && first_start {
+            // Until it is known to lack some, it is about to start.
+            let comes = container.is_live() || container.is_asked_for();
+            if settings.post_start.is_some() && comes && first_start {
                 return;
             }
         }

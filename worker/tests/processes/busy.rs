@@ -100,6 +100,8 @@ fn what_is_killed_gives_its_place_back() {
     let (busy, next) = (RunId(1001), RunId(1002));
     world.runtime.line_up(busy, spec(&world.tag, &[&program])).unwrap();
     world.runtime.line_up(next, spec(&world.tag, &["/bin/sh", "-c", "exit 4"])).unwrap();
+    // Long enough to have been tried and put off: each pause is longer than a try.
+    thread::sleep(Duration::from_millis(60));
     world.runtime.kill(busy);
     let refusal = world.refusal(busy);
     // It was put off just then, or being tried.

@@ -144,8 +144,8 @@ fn main_containers_wait_each_for_itself() {
     // Its hook holds up those behind it only while it runs.
     all.containers[0].post_start = Some(Hook::Sleep(Duration::from_secs(3)));
     let mut world = World::with(all);
-    assert_eq!(world.tell(Event::Start), [configure(0), start(1)]);
-    world.tell(missing(0, "no"));
+    assert_eq!(world.tell(Event::Start), [configure(0)]);
+    assert_eq!(world.tell(missing(0, "no")), [start(1)]);
     world.started(1);
     assert_eq!(world.exited(1, Exit::Code(1)), [start(1)], "the other is started again meanwhile");
     world.started(1);
@@ -155,6 +155,17 @@ fn main_containers_wait_each_for_itself() {
     assert_eq!(world.tell(found(0)), [start(0)]);
     world.started(0);
     assert_eq!(end(&world.exited(0, Exit::Code(0))).outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn who_has_its_variables_holds_up_others_by_its_hook() {
+    let mut all = asking(&[Role::Main, Role::Main], &[0], RestartPolicy::Never);
+    all.containers[0].post_start = Some(Hook::Sleep(Duration::from_secs(3)));
+    let mut world = World::with(all);
+    assert_eq!(world.tell(Event::Start), [configure(0)]);
+    assert_eq!(world.tell(found(0)), [start(0)]);
+    assert_eq!(world.started(0), [], "its hook runs");
+    assert_eq!(world.wake(), (3, vec![start(1)]));
 }
 
 #[test]
