@@ -67,7 +67,7 @@ func failure(answer *nats.Msg) (int, error) {
 
 // stream hands on the messages of a watch or a log until its end, or until next says to stop.
 func (c client) stream(what string, options map[string]string, next func([]byte) (bool, error)) error {
-	inbox := c.nc.NewRespInbox()
+	inbox := c.nc.NewInbox()
 	messages, err := c.nc.SubscribeSync(inbox)
 	if err != nil {
 		return err

@@ -26,6 +26,10 @@ pub struct Snapshot {
     pub about: Value,
     client: Client,
     chunks: Subscriber,
+    /// How many pieces came, as the server numbers them.
+    came: u64,
+    /// How often the connection had been lost when it began.
+    losses: u64,
 }
 
 impl Client {
@@ -35,6 +39,7 @@ impl Client {
     ///
     /// What went wrong, in the server's words where it answered.
     pub async fn snapshot(&self, stream: &str) -> Result<Option<Snapshot>, String> {
+        let losses = *self.losses.borrow();
         let inbox = self.nats.new_inbox();
         let chunks = self.nats.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
         let body = json!({"deliver_subject": inbox, "no_consumers": true, "chunk_size": CHUNK});
@@ -46,7 +51,39 @@ impl Client {
             None => {}
         }
         let about = json!({"config": answer["config"], "state": answer["state"]});
-        Ok(Some(Snapshot { about, client: self.clone(), chunks }))
+        Ok(Some(Snapshot { about, client: self.clone(), chunks, came: 0, losses }))
+    }
+
+    /// Whether there is such a stream.
+    ///
+    /// # Errors
+    ///
+    /// When that is not known.
+    pub async fn has_stream(&self, stream: &str) -> Result<bool, String> {
+        let operation = format!("$JS.API.STREAM.INFO.{stream}");
+        match refusal(&self.ask_once(operation, Bytes::new(), BEGIN).await?) {
+            None => Ok(true),
+            Some((404, _)) => Ok(false),
+            Some((_, why)) => Err(why),
+        }
+    }
+
+    /// How many instances of an ADR-32 service answer within `wait`.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be asked: silence says nothing then.
+    pub async fn count_instances(&self, service: &str, wait: Duration) -> Result<usize, String> {
+        let (mut denied, losses) = (self.denials.clone(), *self.losses.borrow());
+        denied.mark_unchanged();
+        let found = self.ping_service(service, wait).await.len();
+        if denied.has_changed().unwrap_or(false) {
+            return Err(denied.borrow().clone());
+        }
+        if *self.losses.borrow() != losses {
+            return Err("the connection was lost meanwhile".to_owned());
+        }
+        Ok(found)
     }
 
     /// Begins to put a stream back. Where its data are to be sent.
@@ -121,9 +158,13 @@ impl Snapshot {
         let next = tokio::time::timeout(SILENCE, self.chunks.next()).await;
         let silent = || format!("nothing came for {} s", SILENCE.as_secs());
         let message = next.map_err(|_| silent())?.ok_or("the connection was closed")?;
+        if *self.client.losses.borrow() != self.losses {
+            return Err("the connection was lost, and what was under way with it".to_owned());
+        }
         if !message.payload.is_empty() {
             // The server waits for this before it sends more.
             if let Some(reply) = message.reply {
+                self.count(&reply)?;
                 let sent = self.client.nats.publish(reply, Bytes::new()).await;
                 sent.map_err(|error| error.to_string())?;
             }
@@ -135,6 +176,15 @@ impl Snapshot {
             Some(status) => {
                 Err(format!("{status} {}", message.description.as_deref().unwrap_or_default()))
             }
+        }
+    }
+    /// Pieces come in order, and are numbered in what their answers are sent to.
+    fn count(&mut self, reply: &str) -> Result<(), String> {
+        let number: Option<u64> = reply.rsplit('.').next().and_then(|number| number.parse().ok());
+        self.came += 1;
+        match number {
+            Some(number) if number != self.came => Err(format!("piece {} did not come", self.came)),
+            Some(_) | None => Ok(()),
         }
     }
 }

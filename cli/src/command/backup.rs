@@ -55,7 +55,8 @@ pub(super) async fn backup(args: BackupArgs) -> anyhow::Result<Exit> {
         }
     }
     let about = json!({"v": 1, "stint": env!("CARGO_PKG_VERSION"), "streams": kept});
-    made.finish(&about).map_err(|error| cannot_write(&args.directory, error))?;
+    made.finish(&names.objects_stream(), &about)
+        .map_err(|error| cannot_write(&args.directory, error))?;
     Ok(Exit::Success)
 }
 
@@ -90,31 +91,49 @@ pub(super) async fn restore(args: RestoreArgs) -> anyhow::Result<Exit> {
         .map_err(|why| Expected::usage(why).try_next("stint backup DIRECTORY makes one"))?;
     let session = Session::open(&args.connect).await?;
     let client = &session.client;
-    let running = client.ping_service(names.prefix(), PINGS).await.len();
-    if running > 0 {
-        let what =
-            format!("{running} coordinator(s) run: what they know is newer than what is put back");
-        let next = "stop all coordinators and workers first (systemctl stop stint-worker \
-                    stint-coordinator)";
-        return Err(Expected::usage(what).try_next(next).into());
-    }
+    nobody_runs(client, &names).await?;
     make_room(client, &names, args.replace).await?;
     // What Jobs rest on first.
     for kept in backup.streams().rev() {
+        if kept.name == names.objects_stream() {
+            // One that was started meanwhile would take Jobs up as they come.
+            nobody_runs(client, &names).await?;
+        }
         put_back(client, kept, args.replicas).await?;
     }
     out("start the coordinators again, then the workers\n")?;
     Ok(Exit::Success)
 }
 
+/// No coordinator answers.
+async fn nobody_runs(client: &Client, names: &Names) -> anyhow::Result<()> {
+    let running = client.count_instances(names.prefix(), PINGS).await.map_err(|why| {
+        let what = "asking whether coordinators run";
+        Expected::new(Exit::Unreachable, what)
+            .because(anyhow::anyhow!(why))
+            .try_next("stint doctor")
+    })?;
+    if running == 0 {
+        return Ok(());
+    }
+    let what =
+        format!("{running} coordinator(s) run: what they know is newer than what is put back");
+    let next = "stop all coordinators and workers first (systemctl stop stint-worker \
+                stint-coordinator), then again, with --replace if this had begun";
+    Err(Expected::usage(what).try_next(next).into())
+}
+
 /// No stream of ours is left; if there are some they are deleted, where that was asked for.
 async fn make_room(client: &Client, names: &Names, replace: bool) -> anyhow::Result<()> {
     let ours = needed(names).into_iter().chain(output(names));
     let mut there = Vec::new();
+    // All are asked about before one is deleted.
     for stream in ours {
-        if client.ask_jetstream(&format!("STREAM.INFO.{stream}"), &Value::Null).await.is_ok() {
-            there.push(stream);
-        }
+        let is_there = client.has_stream(&stream).await.map_err(|why| {
+            let what = format!("asking whether there is a stream {stream}");
+            Expected::new(Exit::Unreachable, what).because(anyhow::anyhow!(why))
+        })?;
+        there.extend(is_there.then_some(stream));
     }
     if !there.is_empty() && !replace {
         let what = format!("there are streams already: {}", there.join(", "));
@@ -124,10 +143,14 @@ async fn make_room(client: &Client, names: &Names, replace: bool) -> anyhow::Res
     // Jobs first: whatever happens next, nobody drives one without its pods.
     for stream in there {
         let deleted = client.ask_jetstream(&format!("STREAM.DELETE.{stream}"), &Value::Null).await;
-        deleted.map_err(|why| {
+        // An answer may have been lost: what is not there is deleted.
+        if let Err(why) = deleted
+            && client.has_stream(&stream).await != Ok(false)
+        {
             let what = format!("deleting the stream {stream}");
-            Expected::new(Exit::Unreachable, what).because(anyhow::anyhow!(why))
-        })?;
+            let error = Expected::new(Exit::Unreachable, what).because(anyhow::anyhow!(why));
+            return Err(error.into());
+        }
     }
     Ok(())
 }

@@ -1,4 +1,6 @@
-//! A backup on a disk: a directory for each stream, and a word that it is whole, written last.
+//! A backup on a disk: a directory for each stream, and a word that it is whole, written last. The
+//! word lies in a stream's directory: `nats account restore` takes all that lies beside them for
+//! streams.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -42,10 +44,12 @@ impl Made {
         Ok(Taking { directory, data })
     }
 
-    /// Says that it is whole.
-    pub(super) fn finish(self, about: &Value) -> io::Result<()> {
-        write_whole(&self.0.join(WHOLE), about)?;
-        File::open(&self.0)?.sync_all()
+    /// Says that it is whole, in this stream's directory.
+    pub(super) fn finish(self, stream: &str, about: &Value) -> io::Result<()> {
+        let directory = self.0.join(stream);
+        write_whole(&directory.join(WHOLE), about)?;
+        File::open(directory)?.sync_all()?;
+        File::open(self.0)?.sync_all()
     }
 }
 
@@ -127,7 +131,7 @@ impl Backup {
             );
         }
         // The other command says nothing in the end; but all its streams are there.
-        let ours = directory.join(WHOLE).exists();
+        let ours = needed.iter().any(|name| directory.join(name).join(WHOLE).exists());
         if !ours && others.iter().any(|name| !directory.join(name).exists()) {
             return Err(format!("{shown} has no {WHOLE}: the backup is not whole"));
         }
@@ -191,7 +195,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a temporary directory can be made");
         let made = Made::begin(&place.path().join("new")).expect("it is new");
         keep(&made, NEEDED, b"0123456789");
-        made.finish(&json!({"v": 1})).expect("it can be written");
+        made.finish(NEEDED, &json!({"v": 1})).expect("it can be written");
         let directory = place.path().join("new");
         let backup = open(&directory).expect("it is whole");
         let kept: Vec<&Kept> = backup.streams().collect();
