@@ -178,6 +178,7 @@ impl Snapshot {
             }
         }
     }
+
     /// Pieces come in order, and are numbered in what their answers are sent to.
     fn count(&mut self, reply: &str) -> Result<(), String> {
         let number: Option<u64> = reply.rsplit('.').next().and_then(|number| number.parse().ok());

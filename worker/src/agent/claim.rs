@@ -10,7 +10,7 @@ use stint_common::wire::PodState;
 use super::devices::Assigned;
 use super::intake::{Intake, MOST, Pulled, clock};
 use super::outbox::Outbox;
-use super::pods::{Pod, Run, Stage};
+use super::pods::{Pod, Run, Stage, tells_itself};
 use super::room::Amounts;
 use super::run::Agent;
 use super::templates::{Known, Ready};
@@ -116,8 +116,7 @@ impl<R: Runtime> Agent<R> {
         let claimed_at = self.wall.now();
         let nonce = self.next_nonce();
         let first_run = self.next_run();
-        let tells_itself =
-            kind.plain && settings.is_one_run() && !settings.asks_first() && !ready.has_files();
+        let tells_itself = tells_itself(&kind, &settings, &ready);
         let pod = Pod {
             template: item.template,
             created_at: item.created_at,

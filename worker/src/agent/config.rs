@@ -275,19 +275,15 @@ impl<R: Runtime> Agent<R> {
 
     /// Works a pod's template out anew, with all that was read for it so far.
     pub(super) fn make_ready(&mut self, id: PodId) {
-        let Some(pod) = self.pods.get_mut(&id) else { return };
-        let Some(asking) = &pod.ready.asking else { return };
-        let ready = asking.ready(pod.files.as_deref(), &pod.values, &self.post.host);
-        pod.ready = Arc::new(ready);
+        if let Some(pod) = self.pods.get_mut(&id) {
+            pod.make_ready(&self.post.host);
+        }
     }
 
     /// The record of a pod that waits says what for.
     fn write_waiting(&mut self, id: PodId, out: &mut Outbox) {
-        let nonce = self.next_nonce();
-        let Some(pod) = self.pods.get_mut(&id).filter(|pod| !pod.writing) else { return };
-        pod.writing = true;
-        let payload =
-            pod.record(&self.settings.name, self.me, nonce, &self.post.host.ip, PodState::Claimed);
-        out.reports.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
+        if self.pods.get(&id).is_some_and(|pod| !pod.writing) {
+            out.reports.extend(self.write_record(id, PodState::Claimed));
+        }
     }
 }

@@ -14,9 +14,9 @@ use super::actions::Acting;
 use super::devices::Assigned;
 use super::feed::Kind;
 use super::templates::Ready;
-use crate::launch::Values;
+use crate::launch::{Host, Values};
 use crate::logs::LogReader;
-use crate::pod::Machine;
+use crate::pod::{Machine, Settings};
 use crate::runtime::RunId;
 
 /// A pod from its claim to the durable end.
@@ -110,7 +110,20 @@ pub(super) enum Output {
     Shipping(oneshot::Sender<stint_common::wire::Exit>),
 }
 
+/// Whether the first note of such a pod, and its one run, tell all that there is to know: nothing
+/// is read for it that would have to outlive the agent.
+pub(super) fn tells_itself(kind: &Kind, settings: &Settings, ready: &Ready) -> bool {
+    kind.plain && settings.is_one_run() && !settings.asks_first() && !ready.has_files()
+}
+
 impl Pod {
+    /// Works its template out anew, with all that was read for it so far.
+    pub(super) fn make_ready(&mut self, host: &Host) {
+        if let Some(asking) = &self.ready.asking {
+            self.ready = Arc::new(asking.ready(self.files.as_deref(), &self.values, host));
+        }
+    }
+
     /// Whether it gets its place in the runtime's line.
     pub(super) fn is_lined_up(&self) -> bool {
         self.kind.plain && self.machine.settings().is_one_run()

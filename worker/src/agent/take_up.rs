@@ -21,7 +21,7 @@ use super::intake::clock;
 use super::life::REPORT_AFTER;
 use super::notes::{ContainerNote, LifeNote, Place, ReadNote};
 use super::outbox::Outbox;
-use super::pods::{Output, Pod, Run, Stage};
+use super::pods::{Output, Pod, Run, Stage, tells_itself};
 use super::run::Agent;
 use super::shipping::Destination;
 use super::templates::{Fetched, Name, Ready, fetch};
@@ -142,11 +142,8 @@ impl<R: Runtime> Agent<R> {
             pod.sequence = sequence;
         }
         self.room.claim(&pod.kind.amounts);
-        if (!pod.values.is_empty() || pod.files.is_some())
-            && let Some(asking) = &pod.ready.asking
-        {
-            let files = pod.files.as_deref();
-            pod.ready = Arc::new(asking.ready(files, &pod.values, &self.post.host));
+        if !pod.values.is_empty() || pod.files.is_some() {
+            pod.make_ready(&self.post.host);
         }
         if !started && matches!(standing, Standing::Nothing) {
             // The claim did not arrive, or is still on its way: the same again, to the byte.
@@ -229,11 +226,7 @@ impl<R: Runtime> Agent<R> {
             claimed_at: note.claimed_at,
             claim_nonce: note.nonce,
             first_run: note.run,
-            tells_itself: life.is_none()
-                && note.kind.plain
-                && machine.settings().is_one_run()
-                && !machine.settings().asks_first()
-                && !ready.has_files(),
+            tells_itself: life.is_none() && tells_itself(&note.kind, machine.settings(), &ready),
             to_be_noted: false,
             containers: machine.settings().containers.iter().map(|_| Run::default()).collect(),
             ready,

@@ -2,7 +2,7 @@
 
 use stint_common::id::PodId;
 use stint_common::metrics;
-use stint_common::nats::Outcome;
+use stint_common::nats::{Outcome, Write};
 use stint_common::time::after;
 use stint_common::trace::{pod_span_id, pod_trace_id, span_text, trace_text};
 use stint_common::wire::{End, PodState};
@@ -17,18 +17,18 @@ use crate::runtime::Runtime;
 impl<R: Runtime> Agent<R> {
     /// Writes a pod's end, when no other write of its record is under way.
     pub(super) fn write_end(&mut self, id: PodId, out: &mut Outbox) {
-        let nonce = self.next_nonce();
-        let Some(pod) = self.pods.get_mut(&id).filter(|pod| !pod.writing) else { return };
+        let Some(pod) = self.pods.get(&id).filter(|pod| !pod.writing) else { return };
         let Some(end) = pod.end.clone() else { return };
+        out.ends.extend(self.write_record(id, PodState::Terminated(end)));
+    }
+
+    /// A write of a pod's record behind the last one; until it has arrived there is no other.
+    pub(super) fn write_record(&mut self, id: PodId, state: PodState) -> Option<(PodId, Write)> {
+        let nonce = self.next_nonce();
+        let pod = self.pods.get_mut(&id)?;
         pod.writing = true;
-        let payload = pod.record(
-            &self.settings.name,
-            self.me,
-            nonce,
-            &self.post.host.ip,
-            PodState::Terminated(end),
-        );
-        out.ends.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
+        let payload = pod.record(&self.settings.name, self.me, nonce, &self.post.host.ip, state);
+        Some((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)))
     }
 
     pub(super) fn end_written(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
@@ -51,7 +51,6 @@ impl<R: Runtime> Agent<R> {
 
     /// A pod that runs says so, once it has done so for a moment.
     pub(super) fn write_report(&mut self, id: PodId, out: &mut Outbox) {
-        let nonce = self.next_nonce();
         let Some(pod) = self.pods.get_mut(&id) else { return };
         if pod.writing {
             // Said when the write under way has arrived.
@@ -62,15 +61,7 @@ impl<R: Runtime> Agent<R> {
             return;
         }
         let Some(running) = pod.report.take() else { return };
-        pod.writing = true;
-        let payload = pod.record(
-            &self.settings.name,
-            self.me,
-            nonce,
-            &self.post.host.ip,
-            PodState::Running(running),
-        );
-        out.reports.push((id, Outbox::write(self.post.jet.names.pod(id), payload, pod.sequence)));
+        out.reports.extend(self.write_record(id, PodState::Running(running)));
     }
 
     pub(super) fn report_written(&mut self, id: PodId, outcome: &Outcome, out: &mut Outbox) {
